@@ -1,0 +1,63 @@
+# One word for each thing a person does here. Needs python3 (3.11 or newer), git and make; uses uv when it is there.
+
+PYTHON ?= python3
+PYTEST_FLAGS ?=
+DEMO_FLAGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+UV := $(shell command -v uv 2>/dev/null)
+LOCK_FLAGS := --all-extras --group dev --universal --python-version 3.11.0 \
+	--generate-hashes --no-emit-index-url --no-annotate --no-header
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install test demo bench vectors format lock clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## make .venv and install everything from requirements.lock
+
+# The stamp is touched last: an installation that was cut short is repeated.
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("syncgov needs Python 3.11 or newer, this is " + sys.version.split()[0] \
+		if sys.version_info < (3, 11) else 0)'
+ifdef UV
+	@test -x $(BIN)/python || uv venv --quiet --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(VENV)
+	uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+else
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+endif
+	@touch $@
+
+test: $(INSTALLED) ## format check, lint, types, vectors, tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy --strict syncgov portal tests
+	$(BIN)/python tests/vectors/generate.py --check
+	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+demo: $(INSTALLED) ## a year of one street into ./demo-data, then browse it
+	$(BIN)/syncgov demo ./demo-data $(DEMO_FLAGS)
+
+bench: $(INSTALLED) ## the benches of the design, medians of five
+	$(BIN)/python -m tests.bench
+
+vectors: $(INSTALLED) ## write tests/vectors anew
+	$(BIN)/python tests/vectors/generate.py
+
+format: $(INSTALLED) ## format the code and repair what lint can repair
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: ## resolve requirements.lock anew (needs uv)
+	uv pip compile --quiet $(LOCK_FLAGS) --upgrade pyproject.toml -o requirements.lock
+
+clean: ## remove .venv, ./demo-data and everything else that was made
+	rm -rf $(VENV) build dist demo-data .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find syncgov portal tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,80 @@
+"""Every page of the portal that is made from data, and the home page."""
+
+from collections.abc import Iterator
+
+from portal import ledger, lists, markup, rows, text
+from portal.markup import Page
+from portal.site import Site
+
+SIMULATED = "演示数据：本站的记录由程序模拟生成，不是真实的政务信息，电话不能拨打。"
+
+
+def generate(site: Site) -> Iterator[Page]:
+    """Yield every generated page."""
+    yield home_page(site)
+    yield lists.communities_page(site)
+    for code in site.communities:
+        yield lists.community_page(site, code)
+    for register in site.listed:
+        yield from lists.register_pages(site, register)
+        yield from rows.row_pages(site, register)
+    yield ledger.figures_page(site)
+    yield ledger.data_page(site)
+    yield ledger.withheld_page(site)
+
+
+def name(site: Site) -> str:
+    """Return the portal's name."""
+    return site.meta.get("name") or "基层治理公开"
+
+
+def home_page(site: Site) -> Page:
+    """Return the first page: figures, registers, communities, how to check and complain."""
+    registers = [
+        (markup.link("index.md", site.list_path(item) + ".html", item.layout.nav), f"{text.number(item.count)} 条")
+        for item in site.listed
+    ]
+    places = [
+        (markup.link("index.md", site.community_path(code) + ".html", told), "")
+        for code, told in site.communities.items()
+    ]
+    return Page(
+        "index.md",
+        f"{name(site)}：公开与监督",
+        markup.sections(
+            "您可以在这里查到社区办了什么事、办得怎样、有哪些规定、要带什么材料；每一条都有签名证据，您可以自己核对。",
+            '<label class="sg-find" for="__search">查找政策、办事事项、社区…</label>',
+            _figures(site),
+            "## 查什么" if registers else "",
+            markup.cards(registers) if registers else "",
+            "## 您的社区" if places else "",
+            markup.cards(places) if places else "",
+            "## 信不信得过",
+            markup.cards(_trust()),
+        ),
+    )
+
+
+def _figures(site: Site) -> str:
+    """Return the figures as cards; the words of a figure are exactly those of public.db."""
+    items = [
+        f'<li><span class="sg-label">{text.esc(item.label)}</span> <strong>{markup.figure(item)}</strong>'
+        + (f' <span class="sg-unit">{text.esc(item.unit)}</span>' if _needs_unit(item.text, item.unit) else "")
+        + "</li>"
+        for item in site.source.figures()
+    ]
+    if not items:
+        return ""
+    told = f"{text.esc(site.as_of)}。" + markup.link("index.md", "figures.html", "这些数字怎么算")
+    return markup.sections("## 主要数字", '<ul class="sg-figures">\n' + "\n".join(items) + "\n</ul>", told)
+
+
+def _needs_unit(shown: str, unit: str) -> bool:
+    return bool(unit) and unit not in shown and shown != text.NOTHING
+
+
+def _trust() -> Iterator[tuple[str, str]]:
+    yield markup.link("index.md", "verify.html", "怎样核验"), "自己动手核对，以及哪些核对不了"
+    yield markup.link("index.md", "data.html", "数据与冲突"), "日志有多大，采纳了多少，有没有冲突"
+    yield markup.link("index.md", "withheld.html", "不予公开的内容"), "有多少、为什么"
+    yield markup.link("index.md", "complain.html", "怎样投诉"), "不满意时找谁"

@@ -1,0 +1,242 @@
+"""Reading public.db, read-only. All SQL of the portal is here."""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from portal.errors import PortalError
+from portal.model import COMMUNITY, Column, Figure, Head, Layout, Register, Row, parse_layout
+
+PROTOCOL_VERSION = "1"  # of the public.db that these pages understand
+
+
+def quote(name: str) -> str:
+    """Return *name* as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+@contextmanager
+def open_source(path: Path) -> Iterator["Source"]:
+    """Open public.db read-only.
+
+    Raises:
+        PortalError: not a file, not such a database, or one of another version.
+    """
+    if not path.is_file():
+        raise PortalError(
+            f"找不到 {path}；请先运行 syncgov publish", f"no such file: {path}; run syncgov publish first"
+        )
+    conn = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+    conn.row_factory = sqlite3.Row
+    try:
+        yield Source(conn)
+    except sqlite3.DatabaseError as error:
+        raise PortalError(f"{path} 不是可用的公开库：{error}", f"{path} is not a usable public.db: {error}") from error
+    finally:
+        conn.close()
+
+
+class Source:
+    """The published database, as the pages ask it."""
+
+    def __init__(self, conn: sqlite3.Connection) -> None:
+        self._conn = conn
+        self._counts: dict[str, Mapping[str, int]] = {}
+        self.meta: Mapping[str, str] = {row["key"]: row["value"] or "" for row in conn.execute("SELECT * FROM meta")}
+        version = self.meta.get("protocol_version")
+        if version != PROTOCOL_VERSION:
+            raise PortalError(
+                f"公开库的协议版本是 {version}，本程序只认 {PROTOCOL_VERSION}；请用同一版本重新发布",
+                f"public.db has protocol version {version}, expected {PROTOCOL_VERSION}; publish again",
+            )
+        self.registers: Mapping[str, Register] = {item.name: item for item in self._registers()}
+        self.places: Mapping[str, str] = self._places()
+
+    # registers ------------------------------------------------------------------------------------------------------
+
+    def _registers(self) -> Iterator[Register]:
+        """Yield the registers that have a public table."""
+        for row in self._conn.execute("SELECT * FROM register ORDER BY name").fetchall():
+            present = self._present(row["name"])
+            if not present:
+                continue
+            block = json.loads(row["portal"] or "null") or {}
+            layout = parse_layout(row["name"], row["label"], block)
+            declared = _declared(row["name"], row["text"] or "")
+            fields = {name: spec for name, spec in declared.get("fields", {}).items() if isinstance(spec, dict)}
+            yield Register(
+                name=row["name"],
+                label=row["label"],
+                help=row["help"] or "",
+                columns=self._columns(row["name"], fields),
+                codes=self._codes(row["name"]),
+                groups={name: tuple(spec.get("group") or (name,)) for name, spec in fields.items()},
+                key_label=str(declared.get("key_label") or "编号") if declared.get("key") == "natural" else "",
+                layout=layout,
+                paged=bool(block),
+                present=present,
+                count=self._count(row["name"], layout),
+            )
+
+    def _count(self, table: str, layout: Layout) -> int:
+        where, codes = _where(layout)
+        count: int = self._conn.execute(f"SELECT count(*) FROM {quote(table)} WHERE {where}", codes).fetchone()[0]
+        return count
+
+    def _present(self, table: str) -> frozenset[str]:
+        return frozenset(row[0] for row in self._conn.execute("SELECT name FROM pragma_table_info(?)", [table]))
+
+    def _columns(self, register: str, fields: Mapping[str, Any]) -> Mapping[str, Column]:
+        refs = _refs(fields)
+        sql = 'SELECT name, label, type, unit, help FROM "column" WHERE register = ? ORDER BY position'
+        return {
+            row["name"]: Column(
+                row["name"],
+                row["label"],
+                row["type"],
+                row["unit"] or "",
+                row["help"] or "",
+                refs.get(row["name"]),
+            )
+            for row in self._conn.execute(sql, [register])
+        }
+
+    def _codes(self, register: str) -> Mapping[str, Mapping[str, str]]:
+        codes: dict[str, dict[str, str]] = {}
+        sql = 'SELECT "column", code, label FROM label WHERE register = ? ORDER BY position'
+        for column, code, text in self._conn.execute(sql, [register]):
+            codes.setdefault(column, {})[code] = text
+        return codes
+
+    # rows -----------------------------------------------------------------------------------------------------------
+
+    def rows(self, register: Register, community: str | None = None, limit: int = -1, first: str = "") -> list[Row]:
+        """Return the listed rows: by key where each has a page, else the newest first.
+
+        Args:
+            community: only those of this community ('': of none).
+            limit: how many at most; -1: all.
+            first: a column to sort by before.
+        """
+        where, codes = _where(register.layout)
+        if community is not None:
+            where, codes = f"{where} AND coalesce({self._column(register, COMMUNITY)}, '') = ?", [*codes, community]
+        order = ['"key"'] if register.layout.page == "row" else [f"{self._column(register, '_created')} DESC", '"key"']
+        if first in register.present:
+            order = [f"{quote(first)} IS NULL", quote(first), *order]
+        sql = f"SELECT * FROM {quote(register.name)} WHERE {where} ORDER BY {', '.join(order)} LIMIT ?"
+        return [Row(register, dict(row)) for row in self._conn.execute(sql, [*codes, limit])]
+
+    def _column(self, register: Register, name: str) -> str:
+        return quote(name) if name in register.present else "NULL"
+
+    def find(self, register: Register, key: str) -> Row | None:
+        """Return the row with *key*, if it lives."""
+        found = self._conn.execute(f'SELECT * FROM {quote(register.name)} WHERE "key" = ?', [key]).fetchone()
+        return Row(register, dict(found)) if found else None
+
+    def counts(self, register: Register) -> Mapping[str, int]:
+        """Return the number of listed rows by community code; '' for rows without one."""
+        if register.name not in self._counts:
+            where, codes = _where(register.layout)
+            column = f"coalesce({self._column(register, COMMUNITY)}, '')"
+            sql = f"SELECT {column}, count(*) FROM {quote(register.name)} WHERE {where} GROUP BY 1 ORDER BY 1"
+            self._counts[register.name] = dict(self._conn.execute(sql, codes).fetchall())
+        return self._counts[register.name]
+
+    def names(self, register: Register) -> Mapping[str, str]:
+        """Return the title of each row by its key, for columns that refer to it."""
+        columns = [name for name in register.layout.title if name in register.present]
+        wanted = ", ".join(['"key"', *map(quote, columns)])
+        found = self._conn.execute(f"SELECT {wanted} FROM {quote(register.name)}")
+        return {row[0]: " ".join(str(part) for part in row[1:] if part is not None) or row[0] for row in found}
+
+    def _places(self) -> Mapping[str, str]:
+        """Return the name of every area that a listed row belongs to, by code."""
+        codes = {code for register in self.registers.values() for code in self.counts(register)} - {""}
+        names: dict[str, str] = {}
+        for register in self.registers.values():
+            if register.layout.place:
+                names |= self.names(register)
+        return {code: names.get(code) or code for code in sorted(codes)}
+
+    # the record about the record ------------------------------------------------------------------------------------
+
+    def figures(self) -> list[Figure]:
+        """Return the published figures in order."""
+        sql = """
+            SELECT id, label, n, d, text,
+                coalesce(unit, ''), coalesce(note, ''), coalesce(sql_n, ''), coalesce(sql_d, '')
+            FROM figure ORDER BY position, id"""
+        return [Figure(*row) for row in self._conn.execute(sql)]
+
+    def verdicts(self) -> list[tuple[str, int]]:
+        """Return each verdict of the log with its number, the most frequent first."""
+        return self._pairs("SELECT verdict, count(*) FROM leaf GROUP BY 1 ORDER BY 2 DESC, 1")
+
+    def withheld(self) -> list[tuple[str, str, str, int]]:
+        """Return (register, field, reason, number) of what is withheld."""
+        sql = "SELECT register, field, reason, count(*) FROM withheld GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3"
+        return [tuple(row) for row in self._conn.execute(sql)]
+
+    def declared(self) -> list[tuple[str, int]]:
+        """Return (label, value) of the figures that only the centre can know."""
+        return self._pairs("SELECT label, value FROM declared ORDER BY rowid")
+
+    def conflicts(self) -> tuple[int, int]:
+        """Return the numbers of fields in conflict and of their rows."""
+        sql = (
+            "SELECT count(*), count(DISTINCT register || char(0) || key) FROM "
+            "(SELECT DISTINCT register, key, field FROM conflict)"
+        )
+        fields, rows = self._conn.execute(sql).fetchone()
+        return fields, rows
+
+    def conflict_heads(self, limit: int) -> list[Head]:
+        """Return the competing values of the newest *limit* fields in conflict, each field's together."""
+        sql = """
+            SELECT c.register, c.key, c.field, c.value, c.shown, c.received FROM conflict AS c
+            JOIN (SELECT register, key, field, max(idx) AS newest FROM conflict GROUP BY 1, 2, 3
+                  ORDER BY newest DESC LIMIT ?) AS n USING (register, key, field)
+            ORDER BY n.newest DESC, c.register, c.key, c.field, c.idx"""
+        return [
+            Head(row[0], row[1], row[2], _json(row[3]), bool(row[4]), str(row[5]))
+            for row in self._conn.execute(sql, [limit])
+        ]
+
+    def _pairs(self, sql: str) -> list[tuple[str, int]]:
+        return [(row[0], row[1]) for row in self._conn.execute(sql)]
+
+
+def _where(layout: Layout) -> tuple[str, list[str]]:
+    """Return the condition that a row is listed, and its arguments."""
+    parts = [f"{quote(column)} IN ({', '.join('?' * len(codes))})" for column, codes in layout.where.items()]
+    return " AND ".join(parts) or "true", [code for codes in layout.where.values() for code in codes]
+
+
+def _json(text: str | None) -> Any:
+    return None if text is None else json.loads(text)
+
+
+def _declared(name: str, text: str) -> Mapping[str, Any]:
+    """Return what a register's text says: the columns of a group, what a column refers to, the key's name."""
+    try:
+        parsed = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise PortalError(
+            f"公开库里登记册 {name} 的文本读不出来：{error}", f"text of register {name} in public.db: {error}"
+        ) from error
+    return parsed if isinstance(parsed, dict) else {}
+
+
+def _refs(fields: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return, by column, the register that it refers to."""
+    parts = {
+        column: part for name, spec in fields.items() for column, part in (spec.get("group") or {name: spec}).items()
+    }
+    return {column: part["ref"] for column, part in parts.items() if isinstance(part, dict) and "ref" in part}

@@ -1,0 +1,38 @@
+"""Chinese words for the codes of the protocol. Source: protocol page, sections 6 and 9."""
+
+REFUSALS = {
+    "area": "不在这部终端负责的区域内",
+    "erased": "所涉内容已依法删除",
+    "expired": "终端证书不在有效期内",
+    "fork": "终端的记录链出现分叉",
+    "guard": "没有满足办理条件（如缺少理由、期限或责任单位）",
+    "immutable": "改动了不允许改动的记录",
+    "over": "所依据的在先记录不成立",
+    "register": "使用的登记册版本已经失效",
+    "review": "改动了待裁定的内容，须由有权人员裁定",
+    "revoked": "终端已停用",
+    "role": "没有写这一项的权限",
+    "skeleton": "公开部分与内容对不上",
+    "person": "使用人不在这部终端的名单内",
+    "transition": "不是办理流程允许的下一步",
+    "value": "填写的值不符合登记册的规定",
+}
+
+WITHHOLDINGS = {
+    "law": "法律规定不公开",
+    "privacy": "涉及个人隐私",
+    "review": "文字待脱敏审核，通过后公开",
+}
+
+
+def verdict(code: str) -> str:
+    """Return the words for a verdict as it stands in the log."""
+    kind, _, reason = code.partition(":")
+    if kind == "accepted":
+        return "已采纳"
+    return "未采纳：" + REFUSALS.get(reason, reason or kind)
+
+
+def withholding(code: str) -> str:
+    """Return the words for the reason of a withholding or erasure."""
+    return WITHHOLDINGS.get(code, code)

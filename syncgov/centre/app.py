@@ -1,0 +1,265 @@
+"""The HTTP face of a centre: routes, and the one table from errors to problem documents. Source: protocol page, section 10."""
+
+import gzip
+import hashlib
+import hmac
+import json
+import logging
+import secrets
+import zlib
+from collections.abc import Callable
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from syncgov import errors
+from syncgov.centre.centre import Centre
+from syncgov.centre.enrolment import join
+from syncgov.centre.intake import Incoming, authenticate
+from syncgov.centre.serving import certificate_message, pull
+from syncgov.core import wire
+from syncgov.core.canonical import b64u, unb64u
+from syncgov.core.keys import device_id, verify_typed
+from syncgov.core.statement import parse_changeset
+from syncgov.core.trust import Certificate
+
+logger = logging.getLogger(__name__)
+
+NONCE_LIFE_MS = 300_000  # five minutes: one slow upload; a repeated request changes nothing anyway
+MAX_AUTHORIZATION_BYTES = 512
+GZIP_FROM_BYTES = 512  # smaller answers do not get smaller
+
+# error -> HTTP status; the first class that fits counts
+STATUS: tuple[tuple[type[errors.SyncgovError], int], ...] = (
+    (errors.LimitError, 413),
+    (errors.FormatError, 400),
+    (errors.InputError, 400),
+    (errors.NonceError, 401),
+    (errors.SignatureError, 403),
+    (errors.NotAllowedError, 403),
+    (errors.LogError, 409),
+    (errors.StorageError, 503),
+    (errors.SyncgovError, 500),
+)
+
+
+def problem(error: errors.SyncgovError) -> Response:
+    """Return the RFC 9457 problem document of an error."""
+    status = next(status for kind, status in STATUS if isinstance(error, kind))
+    content = {
+        "type": f"urn:syncgov:problem:{error.code}",
+        "title": error.code,
+        "status": status,
+        "detail": error.en,
+        "detail_zh": error.zh,
+    }
+    headers = {"Retry-After": "5"} if status == 503 else {}
+    return Response(json.dumps(content, ensure_ascii=False), status, headers, "application/problem+json")
+
+
+class Nonces:
+    """Nonces without memory: a time and its MAC, so that several processes can share one key."""
+
+    def __init__(self, clock: Callable[[], int]) -> None:
+        self._key = secrets.token_bytes(32)
+        self._clock = clock
+
+    def issue(self) -> str:
+        """Return a fresh nonce."""
+        stamp = f"{self._clock():x}"
+        return f"{stamp}-{self._mac(stamp)}"
+
+    def check(self, nonce: str) -> str:
+        """Return *nonce* if it was issued here and is recent, else raise NonceError."""
+        stamp, _, mac = nonce.partition("-")
+        if not hmac.compare_digest(mac.encode(), self._mac(stamp).encode()) or self._clock() - int(stamp, 16) > NONCE_LIFE_MS:
+            raise errors.NonceError
+        return nonce
+
+    def _mac(self, stamp: str) -> str:
+        return b64u(hmac.digest(self._key, stamp.encode(), hashlib.sha256)[:16])
+
+
+class App:
+    """Handlers over one centre. They run in worker threads: SQLite blocks."""
+
+    def __init__(self, centre: Centre, nonce_clock: Callable[[], int]) -> None:
+        self.centre = centre
+        self.nonces = Nonces(nonce_clock)
+        self.requests = 0
+
+    def charter(self, _request: Request, _body: bytes) -> Response:
+        """GET /v1/charter"""
+        return Response((self.centre.path / "charter.json").read_bytes(), media_type="application/json")
+
+    def checkpoint(self, _request: Request, _body: bytes) -> Response:
+        """GET /v1/checkpoint"""
+        return Response(self._checkpoint(), media_type="text/plain; charset=utf-8")
+
+    def nonce(self, _request: Request, _body: bytes) -> Response:
+        """GET /v1/nonce"""
+        return Response(status_code=204)
+
+    def stats(self, _request: Request, _body: bytes) -> Response:
+        """GET /v1/stats: process-local counters, for operators."""
+        return Response(json.dumps({"requests": self.requests}), media_type="application/json")
+
+    def join(self, _request: Request, body: bytes) -> Response:
+        """POST /v1/join"""
+        message = wire.parse_message(body, wire.Join, "join request")
+        index = join(self.centre, message)
+        ledger = self.centre.reader()
+        checkpoint = self.centre.checkpoint(ledger)
+        entry = certificate_message(ledger, index, checkpoint.size, device_id(unb64u(message.public, 32)))
+        return self._answer(wire.JoinAnswer(self._checkpoint(), entry))
+
+    def push(self, request: Request, body: bytes) -> Response:
+        """POST /v1/push"""
+        certificate = self._authenticated(request)
+        message = wire.parse_message(body, wire.Push, "push request")
+        results: list[wire.PushResult | Incoming] = []
+        for entry in message.entries:
+            results.append(self._incoming(entry, certificate.dev))
+        outcomes = iter(self.centre.push([r for r in results if isinstance(r, Incoming)]))
+        final = []
+        for result in results:
+            if isinstance(result, Incoming):
+                outcome, seq = next(outcomes), result.changeset.statement.seq
+                state = "waiting" if outcome.index is None else "logged"
+                final.append(wire.PushResult(seq, state, outcome.index, outcome.verdict))  # type: ignore[arg-type]
+            else:
+                final.append(result)
+        return self._answer(wire.PushAnswer(self._checkpoint(), final))
+
+    def _incoming(self, entry: wire.PushEntry, dev: str) -> wire.PushResult | Incoming:
+        seq = 0
+        try:
+            st = parse_changeset(bytes(entry.envelope)).statement
+            seq = st.seq
+            if st.dev != dev:
+                raise errors.NotAllowedError("只能上传本终端的记录", "a device pushes its own changesets only")
+            return authenticate(self.centre.reader(), bytes(entry.envelope), bytes(entry.body))
+        except (errors.FormatError, errors.SignatureError, errors.NotAllowedError) as error:
+            return wire.PushResult(seq, "rejected", code=error.code, detail=error.en)
+
+    def pull(self, request: Request, body: bytes) -> Response:
+        """POST /v1/pull"""
+        certificate = self._authenticated(request)
+        message = wire.parse_message(body, wire.Pull, "pull request")
+        ledger = self.centre.reader()
+        text = self._checkpoint()
+        return self._answer(pull(ledger, certificate, message, text, self.centre.checkpoint(ledger).size))
+
+    def _checkpoint(self) -> str:
+        return self.centre.reader().meta.get("checkpoint")
+
+    def _answer(self, message: msgspec.Struct) -> Response:
+        return Response(wire.format_message(message), media_type="application/json")
+
+    def _authenticated(self, request: Request) -> Certificate:
+        """Return the certificate of the device that signed this request. Source: protocol page, section 10."""
+        header = request.headers.get("authorization", "")
+        scheme, _, rest = header.partition(" ")
+        parts = rest.split(".")
+        if scheme != wire.AUTHORIZATION or len(parts) != 3 or len(header) > MAX_AUTHORIZATION_BYTES:
+            raise errors.NotAllowedError("请求没有签名", "the request is not signed")
+        dev, nonce, signature = parts
+        ledger = self.centre.reader()
+        certificate = ledger.certificate(dev, ledger.size)
+        if certificate is None:
+            raise errors.UnknownDeviceError(dev)
+        self.nonces.check(nonce)
+        origin = self.centre.charter.origin
+        signed = wire.request_bytes(dev, nonce, origin, request.method, request.url.path, request.state.body)
+        verify_typed(certificate.public_key, wire.REQUEST_TYPE, signed, unb64u(signature, 64))
+        return certificate
+
+
+Handler = Callable[[Request, bytes], Response]
+
+
+def make_app(centre: Centre, nonce_clock: Callable[[], int]) -> Starlette:
+    """Return the ASGI application of *centre*; *nonce_clock* gives ms and need not be the centre's own clock."""
+    app = App(centre, nonce_clock)
+
+    def route(path: str, method: str, handler: Handler) -> Route:
+        async def endpoint(request: Request) -> Response:
+            app.requests += 1
+            response = await _respond(request, handler)
+            response.headers[wire.NONCE_HEADER] = app.nonces.issue()
+            return response
+
+        return Route(path, endpoint, methods=[method])
+
+    routes = [
+        route("/v1/charter", "GET", app.charter),
+        route("/v1/checkpoint", "GET", app.checkpoint),
+        route("/v1/nonce", "GET", app.nonce),
+        route("/v1/stats", "GET", app.stats),
+        route("/v1/join", "POST", app.join),
+        route("/v1/push", "POST", app.push),
+        route("/v1/pull", "POST", app.pull),
+    ]
+    return Starlette(routes=routes, exception_handlers={HTTPException: _http_problem})
+
+
+async def _respond(request: Request, handler: Handler) -> Response:
+    try:
+        sent = await _read(request)
+        request.state.body = sent
+        body = _unpack(sent, request.headers.get("content-encoding", ""))
+        response = await run_in_threadpool(handler, request, body)
+    except errors.SyncgovError as error:
+        return problem(error)
+    except Exception:  # the top of a request: whatever it is, the device gets a problem document, the log the trace
+        logger.exception("request failed")
+        return problem(errors.SyncgovError("中心内部出错，请稍后重试", "internal error at the centre; try again later"))
+    return _packed(request, response)
+
+
+async def _read(request: Request) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > wire.MAX_REQUEST_BYTES:
+            raise errors.LimitError("request", f"more than {wire.MAX_REQUEST_BYTES} bytes")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _unpack(data: bytes, encoding: str) -> bytes:
+    if encoding == "":
+        return data
+    if encoding != "gzip":
+        raise errors.FormatError("request", "Content-Encoding must be gzip or absent")
+    unpacker = zlib.decompressobj(wbits=31)
+    try:
+        body = unpacker.decompress(data, wire.MAX_UNPACKED_BYTES)
+    except zlib.error as error:
+        raise errors.FormatError("request", f"not gzip: {error}") from error
+    if unpacker.unconsumed_tail:
+        raise errors.LimitError("request", f"unpacks to more than {wire.MAX_UNPACKED_BYTES} bytes")
+    if not unpacker.eof:
+        raise errors.FormatError("request", "cut short")
+    return body
+
+
+def _packed(request: Request, response: Response) -> Response:
+    body = bytes(response.body)
+    if len(body) >= GZIP_FROM_BYTES and "gzip" in request.headers.get("accept-encoding", ""):
+        response.body = gzip.compress(body, compresslevel=5)
+        response.headers["content-encoding"] = "gzip"
+        response.headers["content-length"] = str(len(response.body))
+    return response
+
+
+async def _http_problem(_request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    content = {"type": "about:blank", "title": "no such resource or method", "status": status}
+    return Response(json.dumps(content), status, media_type="application/problem+json")

@@ -1,0 +1,107 @@
+"""One-time enrolment codes, and devices that join with them. Source: protocol page, section 8."""
+
+import hashlib
+import json
+import secrets
+from collections.abc import Sequence
+
+from syncgov.centre.centre import Centre
+from syncgov.core.canonical import unb64u
+from syncgov.core.commitment import Value
+from syncgov.core.keys import device_id
+from syncgov.core.register_model import REGISTRAR
+from syncgov.core.trust import DAY_MS
+from syncgov.core.wire import Join, verify_join
+from syncgov.errors import InputError, NotAllowedError
+from syncgov.storage.connection import transaction
+from syncgov.storage.ledger import Ledger
+
+CODE_DAYS = 14  # long enough for a training day, short enough for a lost note
+CERTIFICATE_DAYS = 730  # renewed at the yearly staff check; two years leave a year of slack
+MAX_AREAS = 16
+_ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"  # without look-alikes; 12 of 31 characters are 59 bits
+
+
+def enrol(
+    centre: Centre, role: str, areas: Sequence[str], staff: Sequence[str] = (), count: int = 1
+) -> list[str]:
+    """Return *count* new one-time codes for devices of *role* in *areas*, used by *staff* (empty: anybody).
+
+    Raises:
+        InputError: a role that no register knows, or areas outside the charter's.
+    """
+    ledger = centre.ledger
+    known = known_roles(ledger)
+    if role not in known:
+        raise InputError(f"没有角色 {role}，可用：{'、'.join(sorted(known))}", f"unknown role {role}; known: {', '.join(sorted(known))}")
+    if not 1 <= len(areas) <= MAX_AREAS or not all(area.startswith(centre.charter.area) for area in areas):
+        raise InputError(
+            f"区域应为 1 至 {MAX_AREAS} 个以 {centre.charter.area} 开头的代码",
+            f"areas must be 1 to {MAX_AREAS} codes that begin with {centre.charter.area}",
+        )
+    codes = ["-".join("".join(secrets.choice(_ALPHABET) for _ in range(4)) for _ in range(3)) for _ in range(count)]
+    with centre.lock, transaction(ledger.conn):
+        ledger.conn.executemany(
+            "INSERT INTO _sg_code VALUES (?, ?, ?, ?, ?, NULL)",
+            [(_hash(code), role, json.dumps(list(areas)), json.dumps(list(staff)), centre.clock()) for code in codes],
+        )
+    return codes
+
+
+def known_roles(ledger: Ledger) -> set[str]:
+    """Return every role that an active register or the protocol names."""
+    roles = {REGISTRAR}
+    for register in ledger.registers(ledger.size).values():
+        roles |= set(register.writers) | {role for group in register.read.values() for role in group}
+        if register.workflow is not None:
+            roles |= {role for step in register.workflow.transitions for role in step.roles}
+    return roles - {"*"}
+
+
+def join(centre: Centre, request: Join) -> int:
+    """Enrol the device that sent *request*; returns the index of its certificate's leaf.
+
+    Raises:
+        SignatureError: the key did not sign the request.
+        NotAllowedError: a code that is unknown, used or too old.
+    """
+    public = unb64u(request.public, 32)
+    verify_join(request, centre.charter.origin, public, unb64u(request.proof, 64))
+    dev = device_id(public)
+    ledger = centre.ledger
+    with centre.lock:
+        found = ledger.conn.execute(
+            "SELECT role, areas, staff, made, used FROM _sg_code WHERE hash = ?", (_hash(request.code),)
+        ).fetchone()
+        if found is not None and found[4] == dev:
+            return _enrolled_at(ledger, dev)  # the answer got lost; joining again with the same key changes nothing
+        if found is None or found[4] is not None or centre.clock() - found[3] > CODE_DAYS * DAY_MS:
+            raise NotAllowedError(
+                "登记码无效、已用过或已过期，请向管理员要新的", "the enrolment code is unknown, used or too old; ask for a new one"
+            )
+        if ledger.certificate(dev, ledger.size) is not None:
+            raise NotAllowedError("这台终端已经登记", "this device is enrolled already")
+        index = centre.write("device", [(dev, _certificate(request, found, centre.clock()))])[0]
+        with transaction(ledger.conn):
+            ledger.conn.execute("UPDATE _sg_code SET used = ? WHERE hash = ?", (dev, _hash(request.code)))
+    return index
+
+
+def _certificate(request: Join, code: tuple[str, str, str], now_ms: int) -> dict[str, Value]:
+    return {
+        "public_key": request.public,
+        "roles": [code[0]],
+        "areas": json.loads(code[1]),
+        "people": json.loads(code[2]),
+        "valid_from": now_ms,
+        "valid_to": now_ms + CERTIFICATE_DAYS * DAY_MS,
+    }
+
+
+def _enrolled_at(ledger: Ledger, dev: str) -> int:
+    found = ledger.conn.execute("SELECT min(idx) FROM _sg_version WHERE tbl = 'device' AND key = ?", (dev,)).fetchone()
+    return int(found[0])
+
+
+def _hash(code: str) -> str:
+    return hashlib.sha256(code.strip().upper().encode()).hexdigest()

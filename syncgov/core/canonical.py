@@ -1,0 +1,127 @@
+"""The one byte form of every signed value: restricted RFC 8785. Source: protocol page, section 1."""
+
+import base64
+import binascii
+import unicodedata
+from typing import Any, TypeVar
+
+import msgspec
+
+from syncgov.errors import FormatError, LimitError
+
+MAX_INT = 2**53 - 1
+MAX_DEPTH = 16  # deeper input only serves to exhaust a reader's stack
+
+T = TypeVar("T")
+
+
+def encode(value: Any) -> bytes:
+    """Return the canonical bytes of *value*.
+
+    Raises:
+        FormatError: floats, integers beyond ±(2^53−1), member names that are not ASCII, strings that are not NFC.
+
+    Source: RFC 8785 section 3.2; protocol page, section 1.
+    """
+    check_value(value)
+    return encode_unchecked(value)
+
+
+def encode_unchecked(value: Any) -> bytes:
+    """Return the canonical bytes of a value that is known to be within the restrictions."""
+    try:
+        return msgspec.json.encode(value, order="deterministic")
+    except UnicodeEncodeError as error:
+        raise FormatError("JSON", "lone surrogate in a string") from error
+
+
+def decode(data: bytes, *, max_bytes: int, what: str = "JSON") -> Any:
+    """Return the value of canonical bytes.
+
+    Raises:
+        LimitError: more than *max_bytes*.
+        FormatError: not JSON, or not in canonical form.
+    """
+    value = _parse(data, Any, max_bytes, what)
+    check_value(value)
+    if msgspec.json.encode(value, order="deterministic") != data:
+        raise FormatError(what, "not in canonical form")
+    return value
+
+
+def decode_as(data: bytes, kind: type[T], *, max_bytes: int, what: str) -> T:
+    """Like `decode`, into a msgspec.Struct whose members are typed narrowly enough to need no further check.
+
+    The struct must forbid unknown fields; strings in it are still checked for NFC, as one text.
+    """
+    value: T = _parse(data, kind, max_bytes, what)
+    if msgspec.json.encode(value, order="deterministic") != data:
+        raise FormatError(what, "not in canonical form")
+    if not data.isascii() and not unicodedata.is_normalized("NFC", data.decode()):
+        raise FormatError(what, "text is not in Unicode NFC")
+    return value
+
+
+def _parse(data: bytes, kind: Any, max_bytes: int, what: str) -> Any:
+    if len(data) > max_bytes:
+        raise LimitError(what, f"{len(data)} bytes, at most {max_bytes} are allowed")
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise FormatError(what, str(error)) from error
+
+
+def check_value(value: Any, depth: int = 0) -> None:
+    """Raise FormatError unless *value* is within the restrictions of protocol page section 1."""
+    if value is None or value is True or value is False:
+        return
+    if type(value) is str:
+        if not value.isascii() and not unicodedata.is_normalized("NFC", value):
+            raise FormatError("text", "not in Unicode NFC")
+    elif type(value) is int:
+        if not -MAX_INT <= value <= MAX_INT:
+            raise FormatError("number", "beyond ±(2^53−1)")
+    elif depth >= MAX_DEPTH:
+        raise FormatError("JSON", f"nested deeper than {MAX_DEPTH}")
+    elif isinstance(value, dict):
+        for name, member in value.items():
+            if not (type(name) is str and name.isascii()):
+                raise FormatError("JSON", "member names must be ASCII")
+            check_value(member, depth + 1)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            check_value(item, depth + 1)
+    else:
+        raise FormatError("JSON", f"{type(value).__name__} is not allowed")
+
+
+def b64u(data: bytes) -> str:
+    """Return base64url without padding (RFC 4648 section 5)."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def unb64u(text: str, length: int | None = None) -> bytes:
+    """Return the bytes of `b64u` text, exactly *length* if given; only the one spelling that `b64u` writes."""
+    try:
+        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except (binascii.Error, ValueError) as error:
+        raise FormatError("base64url", str(error)) from error
+    if b64u(data) != text or (length is not None and len(data) != length):
+        raise FormatError("base64url", "not the canonical spelling, or the wrong length")
+    return data
+
+
+def b64(data: bytes) -> str:
+    """Return standard base64 with padding (RFC 4648 section 4)."""
+    return base64.b64encode(data).decode()
+
+
+def unb64(text: str, length: int | None = None) -> bytes:
+    """Return the bytes of `b64` text, exactly *length* if given; only the one spelling that `b64` writes."""
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise FormatError("base64", str(error)) from error
+    if b64(data) != text or (length is not None and len(data) != length):
+        raise FormatError("base64", "not the canonical spelling, or the wrong length")
+    return data

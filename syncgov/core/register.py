@@ -1,0 +1,120 @@
+"""Registers: the declarations from which tables, checks, rights, merging and public pages come.
+
+Source: protocol page, section 7.
+"""
+
+import hashlib
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import NoReturn
+
+from syncgov.core.canonical import b64u, encode
+from syncgov.core.commitment import Value
+from syncgov.core.register_model import (
+    ABSENT,
+    EVERYBODY,
+    REGISTRAR,
+    Choice,
+    Class,
+    Column,
+    Field,
+    Figure,
+    Merge,
+    Register,
+    Skeleton,
+)
+from syncgov.core.register_parse import MAX_REGISTER_CHARS, SYSTEM_NAMES, parse_register
+from syncgov.core.register_yaml import Words, nearest, problem
+from syncgov.errors import RegisterError
+
+__all__ = [
+    "ABSENT",
+    "EVERYBODY",
+    "MAX_REGISTER_CHARS",
+    "REGISTRAR",
+    "SYSTEM_NAMES",
+    "Choice",
+    "Class",
+    "Column",
+    "Field",
+    "Figure",
+    "Merge",
+    "Register",
+    "RegisterError",
+    "RegisterSet",
+    "Skeleton",
+    "Value",
+    "check_set",
+    "parse_register",
+    "register_set_digest",
+]
+
+
+def register_set_digest(registers: Iterable[Register]) -> bytes:
+    """Return the digest of a register set: SHA-256 of `canonical([[name, b64u(SHA-256(text))], …])`.
+
+    Ascending by name; system registers are left out, they belong to the protocol version.
+    Source: protocol page, section 7.
+    """
+    pairs = sorted([each.name, b64u(each.digest)] for each in registers if not each.system)
+    return hashlib.sha256(encode(pairs)).digest()
+
+
+class RegisterSet(Mapping[str, Register]):
+    """Registers by name, in ascending order. Of two with one name the first counts: put the system's own first."""
+
+    def __init__(self, registers: Iterable[Register]) -> None:
+        self._registers: dict[str, Register] = {}
+        for each in sorted(registers, key=lambda each: each.name):
+            self._registers.setdefault(each.name, each)
+        self.digest = register_set_digest(self._registers.values())
+
+    def __getitem__(self, name: str) -> Register:
+        return self._registers[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._registers)
+
+    def __len__(self) -> int:
+        return len(self._registers)
+
+    def children(self, name: str) -> tuple[Register, ...]:
+        """Return the registers whose rows belong to rows of register *name*."""
+        return tuple(each for each in self.values() if each.parent_register == name)
+
+    def root_of(self, name: str) -> Register:
+        """Return the register whose rows are the records that rows of register *name* belong to."""
+        register = self[name]
+        return register if register.parent_register is None else self[register.parent_register]
+
+
+def check_set(registers: Iterable[Register]) -> None:
+    """Return if *registers* fit together.
+
+    Raises:
+        RegisterError: a name or figure twice, a reference to a register that is not there, a parent that is a child.
+    """
+    known: dict[str, Register] = {}
+    for register in registers:
+        if register.name in known:
+            _fail(register, "register", register.name, ("登记册重名", "two registers have this name"))
+        known[register.name] = register
+    figures: set[str] = set()
+    for register in known.values():
+        for column in register.columns:
+            if column.ref is not None and column.ref not in known:
+                _fail(register, "ref", column.ref, ("没有这个登记册", "there is no such register"), known)
+        parent = known.get(register.parent_register or "")
+        if register.parent is not None and parent is not None and parent.parent is not None:
+            _fail(register, "parent", register.parent, ("上级本身是子登记册", "the parent is a child itself"))
+        for figure in register.figures:
+            if figure.id in figures:
+                _fail(register, "id", figure.id, ("指标编号重复", "two figures have this id"))
+            figures.add(figure.id)
+
+
+def _fail(register: Register, key: str, value: str, what: Words, known: Collection[str] = ()) -> NoReturn:
+    place = re.search(rf"\b{key}:\s*['\"]?{re.escape(value)}\b", register.text)
+    line = register.text.count("\n", 0, place.start()) + 1 if place is not None else 1
+    remedy = nearest(value, known) if known else ("改正这一处。", "Change one of them.")
+    raise problem(f"{register.name}.yml", line, (f"{what[0]}：{value}", f"{what[1]}: {value}"), remedy)

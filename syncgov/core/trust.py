@@ -1,0 +1,451 @@
+"""Verdicts: whether an authentic changeset takes part in the fold. Pure. Source: protocol page, section 11, steps 7–16.
+
+The centre judges with every field open. An auditor judges again with what is disclosed; what could not be looked at is
+returned as `declared`, never guessed.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from syncgov.core.canonical import b64u
+from syncgov.core.charter import Charter
+from syncgov.core.commitment import META_TABLE, Body, Dot, Value, Write, meta_path, parse_path
+from syncgov.core.merge import FieldState, Head, is_conflict, same, shown, workflow_of
+from syncgov.core.register import RegisterSet
+from syncgov.core.register_model import REGISTRAR, Register
+from syncgov.core.statement import ACCEPTED, Statement
+from syncgov.core.workflow import DEFERRED_GUARDS, Transition, Workflow, find_transition, needs_review
+from syncgov.errors import InputError
+
+DAY_MS = 86_400_000
+RowKey = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What the log says about a device. Times are ms UTC by `received`; `since` is when this version was received."""
+
+    dev: str
+    public_key: bytes
+    roles: frozenset[str]
+    areas: tuple[str, ...]
+    valid_from: int
+    valid_to: int
+    staff: tuple[str, ...] | None  # None: not disclosed
+    revoked: bool
+    since: int
+
+
+class Area(NamedTuple):
+    """An area code; not *exact* when only the public community is known and the real code is below it."""
+
+    code: str
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """A changeset that is in the log, as far as its body is known."""
+
+    index: int
+    accepted: bool
+    effective: tuple[int, int]
+    statement: Statement
+    body: Body
+
+
+class Ledger(Protocol):
+    """What a verdict may look at. The centre answers from SQLite, the audit from memory."""
+
+    @property
+    def charter(self) -> Charter:
+        """The charter of this log."""
+        ...
+
+    def certificate(self, dev: str, size: int) -> Certificate | None:
+        """The device's certificate as the leaves below *size* say."""
+        ...
+
+    def registers(self, size: int) -> RegisterSet:
+        """The register set active at *size*, system registers included."""
+        ...
+
+    def area(self, record: RowKey, size: int) -> Area | None:
+        """The record's area below *size*; None if the record has none or is not there yet."""
+        ...
+
+    def parent(self, row: RowKey) -> str | None:
+        """The shown parent key of a child row, None if not known."""
+        ...
+
+    def logged(self, dot: Dot) -> Logged | None:
+        """The changeset first logged under *dot*."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A verdict and the checks for which undisclosed inputs were needed (empty at the centre)."""
+
+    verdict: str
+    declared: frozenset[str] = frozenset()
+
+    @property
+    def reason(self) -> str:
+        """The refusal code, empty if accepted."""
+        return "" if self.verdict == ACCEPTED else self.verdict.removeprefix("refused:")
+
+
+class _RefusedError(Exception):
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(slots=True)
+class _Case:
+    """One changeset before its judge."""
+
+    st: Statement
+    body: Body
+    received: int
+    index: int
+    ledger: Ledger
+    registers: RegisterSet
+    certificate: Certificate
+    earlier: Certificate | None
+    whole: bool  # every write is disclosed
+    rows: dict[RowKey, dict[str, tuple[int, Write]]] = field(default_factory=dict)
+    by: Value = None
+    record: RowKey | None = None
+    declared: set[str] = field(default_factory=set)
+
+
+def judge(st: Statement, body: Body, *, received: int, index: int, ledger: Ledger) -> Judgement:
+    """Return the verdict on an authentic changeset that is next in its device's chain.
+
+    Args:
+        body: as far as it is known; hidden writes make checks `declared`.
+        received: ms UTC, as in the leaf. index: the leaf's.
+
+    Source: protocol page, section 11, steps 7 to 16.
+    """
+    certificate = ledger.certificate(st.dev, index)
+    assert certificate is not None, "step 2 comes before this"
+    registers = ledger.registers(st.seen.size)
+    earlier = ledger.certificate(st.dev, st.seen.size)
+    whole = all(w is not None for w in body.writes)
+    case = _Case(st, body, received, index, ledger, registers, certificate, earlier, whole)
+    try:
+        for step in _STEPS:
+            step(case)
+    except _RefusedError as refusal:
+        return Judgement(f"refused:{refusal.reason}", frozenset(case.declared))
+    return Judgement(ACCEPTED, frozenset(case.declared))
+
+
+def record_of(registers: RegisterSet, row: RowKey, parent_key: str | None) -> RowKey | None:
+    """Return the record that *row* belongs to: itself, or its parent's row; None when the parent is not known."""
+    register = registers[row[0]]
+    if register.parent is None or register.parent_register is None:
+        return row
+    return None if parent_key is None else (register.parent_register, parent_key)
+
+
+def _refuse_unless(condition: bool, reason: str) -> None:
+    if not condition:
+        raise _RefusedError(reason)
+
+
+def _check_device(case: _Case) -> None:
+    """Step 7."""
+    certificate = case.certificate
+    _refuse_unless(not certificate.revoked, "revoked")
+    _refuse_unless(certificate.valid_from <= case.received <= certificate.valid_to, "expired")
+
+
+def _check_register_set(case: _Case) -> None:
+    """Step 8."""
+    _refuse_unless(b64u(case.registers.digest) == case.st.reg, "register")
+
+
+def _check_rows(case: _Case) -> None:
+    """Step 9: registers and fields exist, values fit, presence is written, all is one record."""
+    case.declared |= set() if case.whole else {"values"}
+    own_by = meta_path(case.st.dot, "by")
+    metas = {own_by, meta_path(case.st.dot, "note")}
+    for position, write in case.body.disclosed():
+        path = parse_path(write.path)
+        if path.table == META_TABLE:
+            _refuse_unless(write.path in metas and not write.over and _is_text(write.value), "value")
+            continue
+        _refuse_unless(path.table in case.registers, "register")
+        case.rows.setdefault((path.table, path.key), {})[path.field] = (position, write)
+    found = case.body.find(own_by)
+    _refuse_unless(found is not None or not case.whole, "value")
+    case.by = None if found is None else found.value
+    _refuse_unless(bool(case.rows) or not case.whole, "value")
+    for row, writes in case.rows.items():
+        _check_values(case, row, writes)
+    _check_one_record(case)
+
+
+def _is_text(value: Value) -> bool:
+    return value is None or isinstance(value, str)
+
+
+def _check_values(case: _Case, row: RowKey, writes: Mapping[str, tuple[int, Write]]) -> None:
+    register = case.registers[row[0]]
+    alive = writes.get("_alive")
+    _refuse_unless(alive is not None or not case.whole, "value")
+    for name, (_position, write) in writes.items():
+        if name == "_alive":
+            _refuse_unless(isinstance(write.value, bool), "value")
+        elif not name.startswith("_"):
+            declared = register.find(name)
+            _refuse_unless(declared is not None, "value")
+            assert declared is not None
+            try:
+                declared.check(write.value)
+            except InputError as error:
+                raise _RefusedError("value") from error
+    inserted = alive is not None and alive[1].value is True and not alive[1].over
+    if inserted and case.whole:
+        for declared in register.fields:
+            _refuse_unless(not declared.required or declared.name in writes, "value")
+
+
+def _check_one_record(case: _Case) -> None:
+    records = set()
+    for row, writes in case.rows.items():
+        register = case.registers[row[0]]
+        written = writes.get(register.parent) if register.parent else None
+        parent = written[1].value if written else case.ledger.parent(row) if register.parent else None
+        record = record_of(case.registers, row, parent if isinstance(parent, str) else None)
+        if record is None:
+            _refuse_unless(not case.whole, "value")
+        else:
+            records.add(record)
+    _refuse_unless(len(records) <= 1, "value")
+    case.record = next(iter(records), None)
+
+
+def _check_classes(case: _Case) -> None:
+    """Step 10: public writes stand first, and the skeleton says what the private fields say."""
+    for row, writes in case.rows.items():
+        register = case.registers[row[0]]
+        for name, (position, _write) in writes.items():
+            _refuse_unless((register.class_of(name) == "public") == (position < case.st.pub), "skeleton")
+        _check_skeleton(case, register, writes)
+    for position, write in case.body.disclosed():
+        _refuse_unless(not write.path.startswith(META_TABLE) or position >= case.st.pub, "skeleton")
+
+
+def _check_skeleton(case: _Case, register: Register, writes: Mapping[str, tuple[int, Write]]) -> None:
+    sources = register.skeleton.sources() if register.skeleton is not None else {}
+    for name in writes:
+        _refuse_unless(not name.startswith("_") or name == "_alive" or name in sources, "skeleton")
+    for name, (column, length) in sources.items():
+        declared = register.column_field(column)
+        source = writes.get(declared.name)
+        derived = writes.get(name)
+        if source is not None:
+            text = declared.columns_of(source[1].value).get(column)
+            expected = text[:length] if isinstance(text, str) else None
+            _refuse_unless(derived is not None and same(derived[1].value, expected), "skeleton")
+        elif derived is not None:
+            _refuse_unless(not case.whole, "skeleton")
+            case.declared.add("skeleton")
+
+
+def _check_roles(case: _Case) -> None:
+    """Step 11."""
+    roles = case.certificate.roles
+    for row, writes in case.rows.items():
+        register = case.registers[row[0]]
+        others = [name for name in writes if not name.startswith("_")]
+        for name in others:
+            declared = register.field(name)
+            # who may move a workflow is said by its transitions
+            _refuse_unless(workflow_of(register, name) is not None or bool(declared.write & roles), "role")
+            _refuse_unless(register.may_read(roles, declared.klass), "role")
+        alive = writes.get("_alive")
+        if alive is not None and (alive[1].value is False or (not others and case.whole)):
+            _refuse_unless(bool(register.write & roles), "role")
+    _check_staff(case)
+
+
+def _check_staff(case: _Case) -> None:
+    staff = case.certificate.staff
+    if staff is None or (case.by is None and not case.whole):
+        case.declared.add("person")
+    elif staff:
+        _refuse_unless(case.by in staff, "person")
+
+
+def _check_area(case: _Case) -> None:
+    """Step 12: the old area and the new one lie in the device's areas."""
+    if case.record is None:
+        case.declared.add("area")
+        return
+    register = case.registers[case.record[0]]
+    if register.area is None or REGISTRAR in case.certificate.roles:
+        return
+    old = case.ledger.area(case.record, case.st.seen.size)
+    new = _new_area(case, register)
+    if old is None and new is None and case.whole:
+        # a child of a record that this log position does not know
+        _refuse_unless(False, "area")
+    for area in (old, new):
+        if area is not None:
+            _require_cover(case, area)
+    if old is None and new is None:
+        case.declared.add("area")
+
+
+def _new_area(case: _Case, register: Register) -> Area | None:
+    assert case.record is not None and register.area is not None
+    writes = case.rows.get(case.record, {})
+    written = writes.get(register.column_field(register.area).name)
+    if written is not None:
+        value = register.column_field(register.area).columns_of(written[1].value).get(register.area)
+        _refuse_unless(isinstance(value, str) and value != "", "value")
+        return Area(str(value), True)
+    community = writes.get("_community")
+    if community is not None and isinstance(community[1].value, str):
+        return Area(community[1].value, False)
+    return None
+
+
+def _require_cover(case: _Case, area: Area) -> None:
+    covers = _covers(case.certificate.areas, area)
+    if covers is not True and case.earlier is not None and case.earlier.areas != case.certificate.areas:
+        grace_ms = case.ledger.charter.grace_days * DAY_MS
+        if case.received - case.certificate.since <= grace_ms:
+            earlier = _covers(case.earlier.areas, area)
+            covers = True if earlier is True else None if covers is None or earlier is None else False
+    _refuse_unless(covers is not False, "area")
+    if covers is None:
+        case.declared.add("area")
+
+
+def _covers(prefixes: Iterable[str], area: Area) -> bool | None:
+    """True: certainly inside; False: certainly outside; None: it depends on the undisclosed part."""
+    prefixes = list(prefixes)
+    if any(area.code.startswith(prefix) for prefix in prefixes):
+        return True
+    if not area.exact and any(prefix.startswith(area.code) for prefix in prefixes):
+        return None
+    return False
+
+
+def _check_over(case: _Case) -> None:
+    """Step 13."""
+    for row_writes in case.rows.values():
+        for _position, write in row_writes.values():
+            for dot in write.over:
+                if dot[0] == case.st.dev and dot[1] >= case.st.seq:
+                    raise _RefusedError("over")
+                logged = case.ledger.logged(dot)
+                earlier = logged is not None and (dot[0] == case.st.dev or logged.index < case.st.seen.size)
+                _refuse_unless(earlier, "over")
+                assert logged is not None
+                if logged.body.find(write.path) is None:
+                    _refuse_unless(any(w is None for w in logged.body.writes), "over")
+                    case.declared.add("over")
+
+
+def _check_frozen(case: _Case) -> None:
+    """Step 14: immutable rows, review fields, withdrawals."""
+    for row, writes in case.rows.items():
+        register = case.registers[row[0]]
+        alive = writes.get("_alive")
+        if register.immutable and alive is not None:
+            _refuse_unless(not alive[1].over and alive[1].value is True, "immutable")
+        for name, (_position, write) in writes.items():
+            if not name.startswith("_") and register.field(name).merge == "review":
+                heads = _heads(case, write)
+                if heads is not None and is_conflict(heads):
+                    _refuse_unless(bool(register.field(name).resolve & case.certificate.roles), "review")
+
+
+def _heads(case: _Case, write: Write) -> list[Head] | None:
+    """The accepted writes in `over` that no other accepted write there replaces; None if one is not disclosed."""
+    found: list[tuple[Logged, Write]] = []
+    for dot in write.over:
+        logged = case.ledger.logged(dot)
+        if logged is None or not logged.accepted:
+            continue
+        replaced = logged.body.find(write.path)
+        if replaced is None:
+            return None
+        found.append((logged, replaced))
+    gone = {dot for _logged, other in found for dot in other.over}
+    return [
+        Head(logged.statement.dev, logged.statement.seq, logged.index, *logged.effective, other.value)
+        for logged, other in sorted(found, key=lambda item: item[0].index)
+        if logged.statement.dot not in gone
+    ]
+
+
+def _check_workflow(case: _Case) -> None:
+    """Step 15."""
+    for row, writes in case.rows.items():
+        workflow = case.registers[row[0]].workflow
+        if workflow is not None and workflow.field in writes:
+            _check_transition(case, case.registers[row[0]], workflow, writes[workflow.field][1])
+        elif workflow is not None:
+            alive = writes.get("_alive")
+            inserted = alive is not None and alive[1].value is True and not alive[1].over
+            _refuse_unless(not (inserted and case.whole), "transition")
+
+
+def _check_transition(case: _Case, register: Register, workflow: Workflow, write: Write) -> None:
+    heads = _heads(case, write)
+    if heads is None:
+        case.declared.add("transition")
+        return
+    values = [h.value for h in heads]
+    roles = case.certificate.roles
+    if is_conflict(heads) and needs_review(workflow, values):
+        _refuse_unless(bool(workflow.resolve & roles) and any(same(write.value, v) for v in values), "review")
+        return
+    source = shown(FieldState(tuple(heads)), register.field(workflow.field), workflow)
+    transition = find_transition(workflow, workflow.state(source), str(workflow.state(write.value)), roles)
+    _refuse_unless(transition is not None, "transition")
+    assert transition is not None
+    _check_guards(case, transition, write, heads)
+
+
+def _check_guards(case: _Case, transition: Transition, write: Write, heads: list[Head]) -> None:
+    columns = write.value if isinstance(write.value, dict) else {}
+    for guard in transition.guards:
+        if guard == "other_person":
+            _refuse_unless(not _is_same_person(case, heads), "guard")
+        elif guard not in DEFERRED_GUARDS:
+            _refuse_unless(columns.get(guard) is not None, "guard")
+
+
+def _is_same_person(case: _Case, heads: list[Head]) -> bool:
+    for head in heads:
+        logged = case.ledger.logged(head.dot)
+        author = logged.body.find(meta_path(head.dot, "by")) if logged is not None else None
+        if author is None or (case.by is None and not case.whole):
+            case.declared.add("guard")
+        elif author.value is not None and author.value == case.by:
+            return True
+    return False
+
+
+_STEPS = (
+    _check_device,
+    _check_register_set,
+    _check_rows,
+    _check_classes,
+    _check_roles,
+    _check_area,
+    _check_over,
+    _check_frozen,
+    _check_workflow,
+)

@@ -1,0 +1,1 @@
+"""The demo story: a fictional year in a real street, from a seed."""

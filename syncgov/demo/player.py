@@ -1,0 +1,266 @@
+"""Plays the year: which device makes which step of which event, and what follows when it was pushed."""
+
+import datetime
+from collections import Counter
+from random import Random
+
+from syncgov.demo import texts
+from syncgov.demo.canaries import Canary
+from syncgov.demo.desks import Desk, Moment, Office, Task
+from syncgov.demo.place import DOUBLE_CATEGORY, Category, Community, Device, Grid, Org, Place, grids_of
+from syncgov.demo.plan import Cell, Day, Write
+from syncgov.demo.walks import CHECKER, CHIEF, OPERATOR, OWNER, PUBLISHER, REPORTER, Edit, Fate, Step
+from syncgov.demo.writing import Event, Pen, uuid7
+
+# Days that people let something lie, at most, before they look, and again before they write, if it is not urgent.
+_PATIENCE = {REPORTER: 4, OWNER: 3, OPERATOR: 1, CHIEF: 3, CHECKER: 2, PUBLISHER: 14}
+_LATE_PATIENCE = 12  # evaluating and archiving can wait
+_URGENT_DAYS = 4  # an event that has no more days than this for each step left is urgent
+_EDIT_PATIENCE = 3
+_EDIT_DAYS = 40  # edits begin so many days before the end, so that both are pushed by then
+_REPORTERS = (("grid_worker", 85), ("grid_helper", 10), ("grid_chief", 5))
+_SAME_OPERATOR = 0.4
+_COMMUNITY_HANDLES = 0.3  # share of events that the residents' committee handles itself
+_CANARIES = 16
+
+
+class Player:
+    """The people of the place at work, from the first day to the day before the last.
+
+    After `play`, `days` is what was done; the counters say what must come of it.
+    """
+
+    def __init__(self, place: Place, rng: Random, first_date: datetime.date, last: int) -> None:
+        self.place = place
+        self.rng = rng
+        self.pen = Pen(rng)
+        self.events: list[Event] = []
+        self.conflicts = 0
+        self.visits = 0
+        self.published = 0
+        role_of = {person.key: person.role for person in place.people}
+        self.desks = [
+            Desk(device, tuple(key for key in device.staff if role_of[key] == device.role)) for device in place.devices
+        ]
+        self.office = Office(self.desks, rng, first_date, last)
+        self._of_role = {
+            role: [desk for desk in self.desks if desk.device.role == role]
+            for role in dict.fromkeys(device.role for device in place.devices)
+        }
+        self._handlers = self._desks_by_org()
+        self._home_grids: dict[str, set[str]] = {}
+        for each in place.assignments:
+            self._home_grids.setdefault(each.staff, set()).add(each.area)
+
+    @property
+    def canaries(self) -> tuple[Canary, ...]:
+        """The planted strings."""
+        return tuple(self.pen.canaries)
+
+    @property
+    def days(self) -> tuple[Day, ...]:
+        """What was done, day by day."""
+        return self.office.days()
+
+    def start_event(self, fate: Fate, day: int, key_date: datetime.date) -> Event:
+        """Somebody in the field will report an event with this fate on or after *day*."""
+        canary = len(self.events) < _CANARIES
+        device, staff, grid = self._reporter(fate, canary)
+        wanted = fate.category or self.rng.choice(self.place.categories).key
+        category = next(each for each in self.place.categories if each.key == wanted)
+        issue = texts.make_issue(self.rng, category.key, self._compound(grid))
+        key = uuid7(self.rng, key_date, self.rng.randrange(1440))
+        event = Event(key, fate, grid, category, issue, device, staff, canary)
+        self.events.append(event)
+        self._hand_out(event, day - 1)
+        return event
+
+    def visit(self, day: int, how_many: int) -> None:
+        """Somebody in the field makes visits on *day*, all in his grids."""
+        desk = self.rng.choice(self._of_role["grid_helper"] * 1 + self._of_role["grid_worker"])
+        for _ in range(how_many):
+            grid = self._grid(self.rng.choice(desk.device.areas))
+            self.office.plan(self._visit_task(desk, grid), day)
+
+    def stray(self, day: int, register_visit: bool) -> None:
+        """A worker writes an event, or a visit, in a grid of another community, where he may not write."""
+        desk = self.rng.choice(self._of_role["grid_worker"])
+        foreign = [g for g in self.place.grids if not desk.device.areas[0].startswith(g.community.code)]
+        grid = self.rng.choice(foreign)
+        if register_visit:
+            self.office.plan(self._visit_task(desk, grid, "area"), day)
+            return
+        category = self.rng.choice(self.place.categories)
+        issue = texts.make_issue(self.rng, category.key, self._compound(grid))
+        step = Step("reported", REPORTER, "顺路看到，代为上报", refused="area")
+
+        def write(moment: Moment) -> tuple[Write, ...]:
+            key = uuid7(self.rng, moment.date, moment.minute)
+            event = Event(key, Fate((step,)), grid, category, issue, desk.device, moment.staff)
+            return self.pen.report(event, step, moment)[:1]
+
+        self.office.plan(Task(desk, write, _nothing, patience=_PATIENCE[REPORTER]), day)
+
+    def disclose(self, community: Community, day: int) -> None:
+        """The publisher discloses something for a community on or after *day*."""
+        desk = self._of_role[PUBLISHER][0]
+        task = Task(desk, lambda moment: self.pen.disclosure(community, moment), _nothing, patience=_PATIENCE[PUBLISHER])
+        self.office.plan(task, day)
+
+    def _visit_task(self, desk: Desk, grid: Grid, refused: str = "") -> Task:
+        def write(moment: Moment) -> tuple[Write, ...]:
+            self.visits += not refused
+            return self.pen.visit(grid, self._compound(grid), moment, refused)
+
+        return Task(desk, write, _nothing, patience=_PATIENCE[REPORTER])
+
+    def _desks_by_org(self) -> dict[str, Desk]:
+        org_of = {person.key: person.org for person in self.place.people}
+        return {org_of[desk.people[0]]: desk for desk in self.desks if desk.device.role == "handler"}
+
+    def _grid(self, area: str) -> Grid:
+        """A grid in *area*, which is a grid's or a community's code."""
+        return self.rng.choice([grid for grid in self.place.grids if grid.code.startswith(area)])
+
+    def _compound(self, grid: Grid) -> str:
+        near = [each.name for each in self.place.compounds if each.grid.community is grid.community]
+        return self.rng.choice(near)
+
+    def _reporter(self, fate: Fate, canary: bool) -> tuple[Device, str, Grid]:
+        """Who reports: on a device of the field, a grid that is his."""
+        only_workers = fate.name in ("self_handled", "site_check") or fate.edit is not None or canary
+        roles = [role for role, _weight in _REPORTERS]
+        role = "grid_worker" if only_workers else self.rng.choices(roles, [w for _role, w in _REPORTERS])[0]
+        device = self.rng.choice(self._of_role[role]).device
+        staff = self.rng.choice(device.staff)
+        return device, staff, self._grid(self.rng.choice(sorted(self._home_grids[staff])))
+
+    def _hand_out(self, event: Event, pushed: int) -> None:
+        """Lay the next step of the event on the desk of whoever makes it; the row was pushed on that day."""
+        step = event.next_step
+        if step is None:
+            return
+        desk = self._desk_for(event, step)
+        task = self._step_task(event, step, desk, pushed)
+        if step.twin is not None:
+            other = self.rng.choice([each for each in self._of_role[step.role] if each is not desk])
+            twin = self._step_task(event, step.twin, other, pushed)
+            twin.done = _nothing
+            self.office.pair([], [task, twin], pushed)
+        elif not event.state or event.holder == desk.device.index:
+            self.office.plan(task, pushed + 1)
+        else:
+            self.office.hand_over(task, pushed)
+
+    def _step_task(self, event: Event, step: Step, desk: Desk, pushed: int) -> Task:
+        def write(moment: Moment) -> tuple[Write, ...]:
+            if event.state:
+                return (self.pen.step(event, step, moment),)
+            return self.pen.report(event, step, moment)
+
+        staff = event.staff if step.role == REPORTER else step.staff
+        patience = self._patience(event, step, pushed)
+        return Task(desk, write, lambda day: self._stepped(event, desk, day), event.key, staff, patience)
+
+    def _patience(self, event: Event, step: Step, pushed: int) -> int:
+        """How long this step may lie, so that the event reaches its end in time."""
+        spare = (self.office.last - pushed) / event.steps_left - _URGENT_DAYS
+        usual = _LATE_PATIENCE if step.target in ("evaluated", "archived") else _PATIENCE[step.role]
+        return max(0, min(usual, int(spare)))
+
+    def _stepped(self, event: Event, desk: Desk, day: int) -> None:
+        """The next step was pushed on *day*: what follows from it."""
+        step = event.next_step
+        assert step is not None
+        event.at += 1
+        event.holder = desk.device.index if step.twin is None else None
+        edit = event.fate.edit
+        if edit is not None and edit.state == step.target and not step.refused:
+            self._edit(event, edit, day)
+        if step.target == "closed" and event.fate.published and not event.closes_again and not step.refused:
+            self._publish(event, day)
+        self._hand_out(event, day)
+
+    def _desk_for(self, event: Event, step: Step) -> Desk:
+        if step.target == "dispatched":
+            event.owner = self._unit_for(event, step)
+        if step.role == REPORTER:
+            return self.desks[event.reporter.index]
+        if step.role == OWNER:
+            assert event.owner is not None
+            return self._handlers[event.owner.key]
+        desks = self._of_role[step.role]
+        if step.role == CHIEF:
+            desks = [desk for desk in desks if desk.device.areas == (event.grid.community.code,)]
+        if step.staff is not None:
+            desks = [desk for desk in desks if step.staff in desk.device.staff]
+        same = [desk for desk in desks if desk.device.index == event.holder]
+        return same[0] if same and self.rng.random() < _SAME_OPERATOR else self.rng.choice(desks)
+
+    def _unit_for(self, event: Event, step: Step) -> Org:
+        """The unit that the category names, the residents' committee, or after a mistake another unit."""
+        names = [event.category.unit, event.grid.community.committee]
+        if event.fate.category == DOUBLE_CATEGORY:
+            names = names[:1]
+        if step.other_unit and event.owner is not None:
+            names = [name for name in self._handlers if name.startswith(f"{self.place.area}-") and name != event.owner.key]
+        chosen = names[1] if len(names) == 2 and self.rng.random() < _COMMUNITY_HANDLES else self.rng.choice(names[:1] if len(names) == 2 else names)
+        return next(org for org in self.place.orgs if org.key == chosen)
+
+    def _edit(self, event: Event, edit: Edit, day: int) -> None:
+        """Two people change the same field on one day; somebody may decide later."""
+        seen: list[Desk] = []
+        unseen = self.rng.sample(self._of_role[OPERATOR], 2)
+        if edit.field == "title":
+            chiefs = [d for d in self._of_role[CHIEF] if d.device.areas == (event.grid.community.code,)]
+            seen, unseen = [self.desks[event.reporter.index]], [self.rng.choice(chiefs)]
+        values = self._rival_values(event, edit.field)
+
+        def follow(pushed: int) -> None:
+            self.conflicts += 1
+            if edit.resolved:
+                self._resolve(event, edit.field, values[0], pushed)
+
+        tasks = [self._edit_task(event, edit.field, value, desk) for desk, value in zip(seen + unseen, values, strict=True)]
+        tasks[0].done = follow
+        self.office.pair(tasks[: len(seen)], tasks[len(seen) :], day)
+
+    def _edit_task(self, event: Event, column: str, value: Cell, desk: Desk) -> Task:
+        note = "更正标题" if column == "title" else "更正类别"
+        return Task(
+            desk,
+            lambda _moment: self.pen.edit(event, {column: value}, note),
+            _nothing,
+            event.key,
+            patience=_EDIT_PATIENCE,
+        )
+
+    def _resolve(self, event: Event, column: str, value: Cell, pushed: int) -> None:
+        def settled(_day: int) -> None:
+            self.conflicts -= 1
+
+        desk = self.rng.choice(self._of_role[OPERATOR])
+        task = self._edit_task(event, column, value, desk)
+        task.done = settled
+        self.office.hand_over(task, pushed)
+
+    def _rival_values(self, event: Event, column: str) -> tuple[str, str]:
+        if column == "title":
+            return f"{event.issue.title}（已拍照）", f"{event.issue.title}，请优先处理"
+        others = [each.key for each in self.place.categories if each.key != event.category.key]
+        one, two = self.rng.sample(others, 2)
+        return one, two
+
+    def _publish(self, event: Event, day: int) -> None:
+        def write(_moment: Moment) -> tuple[Write, ...]:
+            self.published += 1
+            return self.pen.publish(event)
+
+        spare = self.office.last - day - _URGENT_DAYS
+        patience = max(0, min(_PATIENCE[PUBLISHER], spare // 2))
+        task = Task(self._of_role[PUBLISHER][0], write, _nothing, event.key, None, patience)
+        self.office.hand_over(task, day)
+
+
+def _nothing(_day: int) -> None:
+    """Nothing follows."""

@@ -1,0 +1,92 @@
+"""Opening SQLite files and running one transaction at a time."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from syncgov.errors import StorageError
+
+BUSY_TIMEOUT_MS = 10_000  # a field app may hold the file for a moment; longer means that something hangs
+
+
+def connect(path: str | Path, *, create: bool = False, synchronous: str = "FULL") -> sqlite3.Connection:
+    """Return a connection in autocommit mode, WAL, with secure delete.
+
+    Raises:
+        StorageError: the file is not there (unless *create*), or is not a SQLite database.
+    """
+    path = Path(path)
+    if not create and not path.is_file():
+        raise StorageError(f"找不到文件 {path}", f"no such file: {path}")
+    try:
+        conn = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        conn.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+        conn.execute("PRAGMA journal_mode=WAL")
+        conn.execute(f"PRAGMA synchronous={synchronous}")
+        conn.execute("PRAGMA secure_delete=ON")
+    except sqlite3.Error as error:
+        raise translate(error) from error
+    return conn
+
+
+@contextmanager
+def transaction(conn: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """Run a block in `BEGIN IMMEDIATE … COMMIT`; roll back on any exception.
+
+    Raises:
+        StorageError: SQLite's own errors, translated.
+    """
+    try:
+        conn.execute("BEGIN IMMEDIATE")
+    except sqlite3.Error as error:
+        raise translate(error) from error
+    try:
+        yield conn
+        conn.execute("COMMIT")
+    except BaseException as error:
+        if conn.in_transaction:
+            conn.execute("ROLLBACK")
+        if isinstance(error, sqlite3.Error):
+            raise translate(error) from error
+        raise
+
+
+def translate(error: sqlite3.Error) -> StorageError:
+    """Return our error for one of SQLite's, saying what to do."""
+    text = str(error)
+    if "locked" in text or "busy" in text:
+        return StorageError("文件正被其他程序占用，请关闭后重试", f"the file is in use by another program: {text}")
+    if "full" in text:
+        return StorageError("存储空间已满，请清理后重试，已签名的内容没有丢失", f"the disk is full: {text}")
+    if "not a database" in text or "malformed" in text:
+        return StorageError("文件已损坏，请运行 syncgov fsck", f"the file is damaged; run syncgov fsck: {text}")
+    return StorageError(f"数据库出错：{text}", f"database error: {text}")
+
+
+def quote(identifier: str) -> str:
+    """Return *identifier* as a quoted SQL identifier."""
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+class Meta:
+    """Small settings of one file: a table of text values."""
+
+    def __init__(self, conn: sqlite3.Connection) -> None:
+        self._conn = conn
+
+    def get(self, key: str, default: str = "") -> str:
+        """Return the value of *key*."""
+        row = self._conn.execute("SELECT value FROM _sg_meta WHERE key = ?", (key,)).fetchone()
+        return default if row is None else str(row[0])
+
+    def get_int(self, key: str, default: int = 0) -> int:
+        """Return the value of *key* as an integer."""
+        return int(self.get(key, str(default)))
+
+    def set(self, **values: str | int) -> None:
+        """Store values; call inside a transaction when they belong together."""
+        self._conn.executemany(
+            "INSERT INTO _sg_meta(key, value) VALUES (?, ?) ON CONFLICT(key) DO UPDATE SET value = excluded.value",
+            [(key, str(value)) for key, value in values.items()],
+        )

@@ -1,0 +1,326 @@
+"""The centre's log in SQLite: leaves, tree hashes, and what verdicts look at. Source: protocol page, sections 6, 8 and 11."""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from syncgov.core import tree
+from syncgov.core.canonical import unb64u
+from syncgov.core.charter import Charter, open_charter
+from syncgov.core.commitment import META_TABLE, Body, Dot, meta_path, open_body, parse_path
+from syncgov.core.register import RegisterSet
+from syncgov.core.register_model import REGISTRAR, Column
+from syncgov.core.statement import Leaf, Statement, parse_leaf
+from syncgov.core.trust import Area, Certificate, Logged, RowKey
+from syncgov.storage.connection import Meta
+from syncgov.storage.files import parse_cached, system_registers
+from syncgov.storage.schema import PROTOCOL_TABLES, SCHEMA_VERSION, columns_for, ensure_table, refill, show_rows
+from syncgov.storage.state import FoldItem, StoredRow, fold, load_row
+
+CENTRE_TABLES = """
+CREATE TABLE IF NOT EXISTS _sg_hash (
+    level INTEGER NOT NULL, n INTEGER NOT NULL, hash BLOB NOT NULL, PRIMARY KEY (level, n)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS _sg_envelope (hash TEXT PRIMARY KEY, idx INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS _sg_area (
+    tbl TEXT NOT NULL, key TEXT NOT NULL, idx INTEGER NOT NULL, area TEXT, PRIMARY KEY (tbl, key, idx)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS _sg_version (
+    tbl TEXT NOT NULL, key TEXT NOT NULL, idx INTEGER NOT NULL, fields TEXT, received INTEGER NOT NULL,
+    PRIMARY KEY (tbl, key, idx)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS _sg_waiting (
+    dev TEXT NOT NULL, seq INTEGER NOT NULL, envelope BLOB NOT NULL, body BLOB NOT NULL, arrived INTEGER NOT NULL,
+    PRIMARY KEY (dev, seq)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS _sg_chain (
+    dev TEXT PRIMARY KEY, seq INTEGER NOT NULL, hash TEXT NOT NULL, seen INTEGER NOT NULL, stopped INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS _sg_code (
+    hash TEXT PRIMARY KEY, role TEXT NOT NULL, areas TEXT NOT NULL, staff TEXT NOT NULL, made INTEGER NOT NULL, used TEXT
+) STRICT, WITHOUT ROWID;
+"""
+
+# Rows whose every version is kept by log index: verdicts ask how they stood at `seen`.
+_VERSIONED = frozenset({"register", "device"})
+_CACHED_BODIES = 4096  # about 20 MB; `over` usually names something recent
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """The end of a device's chain: last logged seq, b64u hash of that envelope, its `seen`, and whether stopped."""
+
+    seq: int
+    hash: str
+    seen: int
+    stopped: bool
+
+
+class Ledger:
+    """The log of a centre, on one connection. Implements `core.trust.Ledger`. Call writers inside a transaction."""
+
+    def __init__(self, conn: sqlite3.Connection) -> None:
+        self.conn = conn
+        self.meta = Meta(conn)
+        self._logged: dict[Dot, Logged] = {}
+        self._sets: dict[int, RegisterSet] = {}
+
+    @classmethod
+    def create(cls, conn: sqlite3.Connection, charter: bytes) -> "Ledger":
+        """Make the tables of a new centre."""
+        for statement in (PROTOCOL_TABLES + CENTRE_TABLES).split(";\n"):
+            conn.execute(statement)
+        ledger = cls(conn)
+        ledger.meta.set(schema=SCHEMA_VERSION, charter=charter.decode(), size=0, received=0)
+        return ledger
+
+    @cached_property
+    def charter(self) -> Charter:
+        """The charter of this log."""
+        return open_charter(self.meta.get("charter").encode())
+
+    def forget(self) -> None:
+        """Drop what is remembered in memory; call after a transaction was rolled back."""
+        self._logged.clear()
+        self._sets.clear()
+
+    # -- the tree ---------------------------------------------------------------------------------------------------
+
+    @property
+    def size(self) -> int:
+        """The number of leaves."""
+        return self.meta.get_int("size")
+
+    def hash_at(self, level: int, n: int) -> bytes:
+        """Return the hash of perfect subtree *n* of 2**level leaves."""
+        found = self.conn.execute("SELECT hash FROM _sg_hash WHERE level = ? AND n = ?", (level, n)).fetchone()
+        return bytes(found[0])
+
+    def root(self, size: int) -> bytes:
+        """Return the root of the first *size* leaves."""
+        return tree.root_from(size, self.hash_at)
+
+    def leaf(self, index: int) -> Leaf:
+        """Return the leaf at *index*."""
+        return parse_leaf(self.conn.execute("SELECT leaf FROM _sg_leaf WHERE idx = ?", (index,)).fetchone()[0])
+
+    def entries(self, start: int, end: int) -> Iterator[tuple[int, bytes, bytes]]:
+        """Yield (index, leaf, body) of the leaves from *start* up to *end*."""
+        yield from self.conn.execute(
+            "SELECT idx, leaf, body FROM _sg_leaf WHERE idx >= ? AND idx < ? ORDER BY idx", (start, end)
+        )
+
+    def received(self, index: int) -> int:
+        """Return `received` of the leaf at *index*."""
+        return self.leaf(index).received
+
+    def index_of(self, envelope_hash: str) -> int | None:
+        """Return the index of the leaf with this envelope, None if it is not in the log."""
+        found = self.conn.execute("SELECT idx FROM _sg_envelope WHERE hash = ?", (envelope_hash,)).fetchone()
+        return None if found is None else int(found[0])
+
+    # -- what verdicts look at ----------------------------------------------------------------------------------------
+
+    def chain(self, dev: str) -> Chain | None:
+        """Return the end of a device's chain, None before its first changeset."""
+        found = self.conn.execute("SELECT seq, hash, seen, stopped FROM _sg_chain WHERE dev = ?", (dev,)).fetchone()
+        return None if found is None else Chain(found[0], found[1], found[2], bool(found[3]))
+
+    def certificate(self, dev: str, size: int) -> Certificate | None:
+        """The device's certificate as the leaves below *size* say."""
+        public = self.charter.registrar_key(dev)
+        if public is not None:
+            return Certificate(dev, public, frozenset({REGISTRAR}), ("",), 0, 2**53, (), False, 0)
+        found = self._version("device", dev, size)
+        return None if found is None else certificate_from(dev, *found)
+
+    def enrolment(self, dev: str) -> str | None:
+        """Return b64u of the hash that the device's first `prev` must name."""
+        if self.charter.registrar_key(dev) is not None:
+            return self.meta.get("charter_hash")
+        first = self.conn.execute(
+            "SELECT idx FROM _sg_version WHERE tbl = 'device' AND key = ? ORDER BY idx LIMIT 1", (dev,)
+        ).fetchone()
+        return None if first is None else self.leaf(first[0]).changeset.envelope.hash
+
+    def registers(self, size: int) -> RegisterSet:
+        """The register set active at *size*, system registers included."""
+        last = self.conn.execute(
+            "SELECT coalesce(max(idx), -1) FROM _sg_version WHERE tbl = 'register' AND idx < ?", (size,)
+        ).fetchone()[0]
+        if last not in self._sets:
+            names = self.conn.execute(
+                "SELECT DISTINCT key FROM _sg_version WHERE tbl = 'register' AND idx <= ?", (last,)
+            ).fetchall()
+            versions = ((name, self._version("register", name, last + 1)) for (name,) in names)
+            found = [
+                parse_cached(str(v[0]["text"]), f"{name}.yml") for name, v in versions if v is not None and v[0] is not None
+            ]
+            self._sets[last] = RegisterSet((*system_registers(), *found))
+        return self._sets[last]
+
+    def area(self, record: RowKey, size: int) -> Area | None:
+        """The record's area below *size*."""
+        found = self.conn.execute(
+            "SELECT area FROM _sg_area WHERE tbl = ? AND key = ? AND idx < ? ORDER BY idx DESC LIMIT 1", (*record, size)
+        ).fetchone()
+        return None if found is None or found[0] is None else Area(found[0], True)
+
+    def parent(self, row: RowKey) -> str | None:
+        """The shown parent key of a child row."""
+        register = self.registers(self.size)[row[0]]
+        value = load_row(self.conn, row).shown(register.parent, register) if register.parent else None
+        return value if isinstance(value, str) else None
+
+    def logged(self, dot: Dot) -> Logged | None:
+        """The changeset first logged under *dot*."""
+        if dot not in self._logged:
+            found = self.conn.execute(
+                "SELECT idx, leaf, body FROM _sg_leaf WHERE dev = ? AND seq = ? ORDER BY idx LIMIT 1", dot
+            ).fetchone()
+            if found is None:
+                return None
+            leaf = parse_leaf(found[1])
+            st = leaf.changeset.statement
+            if len(self._logged) >= _CACHED_BODIES:
+                self._logged.clear()
+            self._logged[dot] = Logged(found[0], leaf.accepted, leaf.effective, st, open_body(found[2], st))
+        return self._logged[dot]
+
+    def _version(self, table: str, key: str, size: int) -> tuple[dict[str, object] | None, int] | None:
+        found = self.conn.execute(
+            "SELECT fields, received FROM _sg_version WHERE tbl = ? AND key = ? AND idx < ? ORDER BY idx DESC LIMIT 1",
+            (table, key, size),
+        ).fetchone()
+        return None if found is None else (json.loads(found[0]), found[1])
+
+    # -- appending ------------------------------------------------------------------------------------------------------
+
+    def append(self, leaf: Leaf, raw_body: bytes, body: Body) -> int:
+        """Log a judged changeset and fold it if it was accepted; returns its index."""
+        index = self.size
+        st = leaf.changeset.statement
+        for level, n, digest in tree.append(index, tree.leaf_hash(leaf.raw), self.hash_at):
+            self.conn.execute("INSERT INTO _sg_hash VALUES (?, ?, ?)", (level, n, digest))
+        record = self._record(st, body) if leaf.verdict != "refused:register" else None
+        by = body.find(meta_path(st.dot, "by"))
+        self.conn.execute(
+            "INSERT INTO _sg_leaf(idx, leaf, body, dev, seq, accepted, tbl, key, by) VALUES (?,?,?,?,?,?,?,?,?)",
+            (index, leaf.raw, raw_body, *st.dot, leaf.accepted, *(record or (None, None)), by.value if by else None),
+        )
+        self.conn.execute("INSERT INTO _sg_envelope VALUES (?, ?)", (leaf.changeset.envelope.hash, index))
+        self.meta.set(size=index + 1, received=leaf.received)
+        self._extend_chain(leaf)
+        if leaf.accepted:
+            self._fold(leaf, body, index, record)
+        return index
+
+    def _record(self, st: Statement, body: Body) -> RowKey | None:
+        registers = self.registers(st.seen.size)
+        for _position, write in body.disclosed():
+            path = parse_path(write.path)
+            register = registers.get(path.table)
+            if path.table == META_TABLE or register is None:
+                continue
+            if register.parent is None or register.parent_register is None:
+                return (path.table, path.key)
+            written = body.find(f"{path.table}/{write.path.split('/')[1]}/{register.parent}")
+            parent = written.value if written is not None else self.parent((path.table, path.key))
+            return (register.parent_register, parent) if isinstance(parent, str) else None
+        return None
+
+    def _extend_chain(self, leaf: Leaf) -> None:
+        st = leaf.changeset.statement
+        if leaf.verdict == "refused:fork":
+            self.conn.execute("UPDATE _sg_chain SET stopped = 1 WHERE dev = ?", (st.dev,))
+            return
+        self.conn.execute(
+            "INSERT INTO _sg_chain VALUES (?, ?, ?, ?, 0) ON CONFLICT(dev) DO UPDATE "
+            "SET seq = excluded.seq, hash = excluded.hash, seen = max(seen, excluded.seen)",
+            (st.dev, st.seq, leaf.changeset.envelope.hash, st.seen.size),
+        )
+
+    def _fold(self, leaf: Leaf, body: Body, index: int, record: RowKey | None) -> None:
+        st = leaf.changeset.statement
+        registers = self.registers(index)
+        writes = [write for _position, write in body.disclosed()]
+        changed = fold(self.conn, [FoldItem(index, st.dot, *leaf.effective, writes)], registers)
+        for (table, key), row in changed.items():
+            if table in _VERSIONED:
+                self._keep_version(table, key, row, index, leaf.received)
+        if any(table == "register" for table, _key in changed):
+            self.repair_tables()
+        if record is not None:
+            self._keep_area(record, index, registers)
+        self.show(changed)
+
+    def _keep_version(self, table: str, key: str, row: StoredRow, index: int, received: int) -> None:
+        register = self.registers(index)[table]
+        shown = {f.name: row.shown(f.name, register) for f in register.fields} if row.alive else None
+        self.conn.execute(
+            "INSERT INTO _sg_version VALUES (?, ?, ?, ?, ?)", (table, key, index, json.dumps(shown, ensure_ascii=False), received)
+        )
+
+    def _keep_area(self, record: RowKey, index: int, registers: RegisterSet) -> None:
+        register = registers.get(record[0])
+        area: str | None = None
+        if register is not None and register.area is not None:
+            declared = register.column_field(register.area)
+            value = declared.columns_of(load_row(self.conn, record).shown(declared.name, register)).get(register.area)
+            area = value if isinstance(value, str) else None
+        self.conn.execute("UPDATE _sg_leaf SET area = ? WHERE idx = ?", (area, index))
+        before = self.area(record, index)
+        if area is not None and (before is None or before.code != area):
+            self.conn.execute("INSERT OR REPLACE INTO _sg_area VALUES (?, ?, ?, ?)", (*record, index, area))
+
+    # -- the central tables -----------------------------------------------------------------------------------------------
+
+    @property
+    def columns(self) -> dict[str, list[Column]]:
+        """Table name to all its columns."""
+        return {name: columns_for(register, None) for name, register in self.registers(self.size).items()}
+
+    def show(self, rows: dict[RowKey, StoredRow]) -> None:
+        """Bring the central tables in line."""
+        registers = self.registers(self.size)
+        wanted = {table for table, _key in rows}
+        columns = {name: columns_for(registers[name], None) for name in wanted if name in registers}
+        show_rows(self.conn, rows, registers, columns)
+
+    def repair_tables(self) -> None:
+        """Give every central table its declared form."""
+        registers, columns = self.registers(self.size), self.columns
+        for name in columns:
+            if ensure_table(self.conn, registers[name], columns[name], triggers=False):
+                keys = self.conn.execute("SELECT key FROM _sg_row WHERE tbl = ?", (name,)).fetchall()
+                refill(self.conn, name, registers, columns, (((name, k), load_row(self.conn, (name, k))) for (k,) in keys))
+
+    def rows(self, table: str) -> Iterable[tuple[str, StoredRow]]:
+        """Yield (key, stored row) of every row ever written to *table*, by key."""
+        keys = self.conn.execute("SELECT key FROM _sg_row WHERE tbl = ? ORDER BY key", (table,)).fetchall()
+        return ((key, load_row(self.conn, (table, key))) for (key,) in keys)
+
+
+def certificate_from(dev: str, fields: dict[str, object] | None, since: int) -> Certificate | None:
+    """Return the certificate that a row of the system register `device` says; None if the row is gone or damaged."""
+    if fields is None:
+        return None
+    roles, areas, staff = fields.get("roles"), fields.get("areas"), fields.get("people")
+    start, end, public = fields.get("valid_from"), fields.get("valid_to"), fields.get("public_key")
+    if not (isinstance(roles, list) and isinstance(areas, list) and isinstance(public, str)):
+        return None
+    if not (isinstance(start, int) and isinstance(end, int)):
+        return None
+    return Certificate(
+        dev,
+        unb64u(public, 32),
+        frozenset(map(str, roles)),
+        tuple(map(str, areas)),
+        start,
+        end,
+        tuple(map(str, staff)) if isinstance(staff, list) else (),
+        fields.get("revocation") is not None,
+        since,
+    )

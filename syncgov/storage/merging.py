@@ -1,0 +1,230 @@
+"""Merging a pulled page into a replica: verified entries in, tables and verdicts out. Source: protocol page, sections 10 and 12."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from syncgov.core.canonical import b64u
+from syncgov.core.commitment import Body, meta_path, open_body, parse_path
+from syncgov.core.note import Checkpoint
+from syncgov.core.statement import Leaf, parse_changeset
+from syncgov.storage.connection import quote, transaction
+from syncgov.storage.replica import Replica
+from syncgov.storage.schema import key_column, show_rows
+from syncgov.storage.state import FoldItem, RowKey, StoredRow, fold, load_row, store_rows
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A log entry as pulled and verified; the body is None for the device's own changesets."""
+
+    index: int
+    leaf: Leaf
+    body: Body | None
+    raw_body: bytes | None
+
+
+@dataclass(slots=True)
+class Page:
+    """One verified page of a pull.
+
+    Attributes:
+        after: where the next page starts; `target`: the size that is being folded up to.
+        checkpoint: of size `target`, with its text.
+        purge: records that this device may no longer hold.
+    """
+
+    entries: Sequence[Entry]
+    after: int
+    target: int
+    checkpoint: Checkpoint
+    checkpoint_text: str
+    purge: Sequence[RowKey] = ()
+
+
+@dataclass(slots=True)
+class Merged:
+    """What a merge brought: own verdicts by outcome, and how many entries of others."""
+
+    accepted: list[int] = field(default_factory=list)
+    refused: list[tuple[int, str]] = field(default_factory=list)
+    received: int = 0
+
+
+def merge_page(replica: Replica, page: Page, staff: str | None = None) -> Merged:
+    """Fold a page into the replica, in one transaction; unsigned work is signed first.
+
+    Raises:
+        NotAllowedError: somebody wrote between commit and merge, and several people use this device.
+    """
+    done = Merged()
+    with transaction(replica.conn):
+        if replica.has_unsigned():
+            replica.commit_within(staff)
+        replica.conn.execute("INSERT OR IGNORE INTO _sg_merging VALUES (1)")
+        for row in page.purge:
+            _purge(replica, row)
+        fresh = [e for e in page.entries if _store_leaf(replica, e, done)]
+        changed = _fold_entries(replica, fresh)
+        changed |= _settle_own(replica, fresh)
+        _show(replica, changed)
+        _advance(replica, page)
+        replica.conn.execute("DELETE FROM _sg_merging")
+    return done
+
+
+def _store_leaf(replica: Replica, entry: Entry, done: Merged) -> bool:
+    """Keep the entry; returns False if it is here already."""
+    st = entry.leaf.changeset.statement
+    own = st.dev == replica.dev
+    record = _record_of(replica, entry)
+    by = entry.body.find(meta_path(st.dot, "by")) if entry.body is not None else None
+    stored = replica.conn.execute(
+        "INSERT OR IGNORE INTO _sg_leaf(idx, leaf, body, dev, seq, accepted, tbl, key, by) VALUES (?,?,?,?,?,?,?,?,?)",
+        (
+            entry.index,
+            entry.leaf.raw,
+            entry.raw_body,
+            *st.dot,
+            entry.leaf.accepted,
+            *record,
+            by.value if by is not None and isinstance(by.value, str) else None,
+        ),
+    )
+    if stored.rowcount == 0:
+        return False
+    if own:
+        (done.accepted.append(st.seq) if entry.leaf.accepted else done.refused.append((st.seq, entry.leaf.verdict)))
+    else:
+        done.received += 1
+    return True
+
+
+def _record_of(replica: Replica, entry: Entry) -> tuple[str | None, str | None]:
+    body = entry.body
+    for _position, write in body.disclosed() if body is not None else ():
+        path = parse_path(write.path)
+        register = replica.registers.get(path.table)
+        if register is not None and register.parent is None:
+            return (path.table, path.key)
+    return (None, None)
+
+
+def _fold_entries(replica: Replica, entries: Sequence[Entry]) -> set[RowKey]:
+    """Fold in log order; a new register definition counts for what follows it."""
+    changed: set[RowKey] = set()
+    batch: list[FoldItem] = []
+    for entry in sorted(entries, key=lambda e: e.index):
+        item = _fold_item(replica, entry)
+        if item is None:
+            continue
+        batch.append(item)
+        if any(w.path.startswith(("register/", f"device/{replica.dev}/")) for w in item.writes):
+            changed |= _fold_batch(replica, batch)
+            batch = []
+            replica.load_registers()
+            replica.repair_tables()
+    return changed | _fold_batch(replica, batch)
+
+
+def _fold_batch(replica: Replica, batch: list[FoldItem]) -> set[RowKey]:
+    if not batch:
+        return set()
+    newest = max((item.at, item.tick) for item in batch)
+    if newest > (replica.meta.get_int("clock_at"), replica.meta.get_int("clock_tick")):
+        replica.meta.set(clock_at=newest[0], clock_tick=newest[1])
+    return set(fold(replica.conn, batch, replica.registers))
+
+
+def _fold_item(replica: Replica, entry: Entry) -> FoldItem | None:
+    st = entry.leaf.changeset.statement
+    if not entry.leaf.accepted:
+        return None
+    body = entry.body if entry.body is not None else _own_body(replica, entry.leaf)
+    if body is None:
+        return None
+    writes = [write for _position, write in body.disclosed()]
+    return FoldItem(entry.index, st.dot, *entry.leaf.effective, writes)
+
+
+def _own_body(replica: Replica, leaf: Leaf) -> Body | None:
+    st = leaf.changeset.statement
+    found = replica.conn.execute("SELECT body, envelope FROM _sg_own WHERE seq = ?", (st.seq,)).fetchone()
+    if st.dev != replica.dev or found is None or found[1] != leaf.changeset.envelope.raw:
+        return None
+    return open_body(found[0], st)
+
+
+def _settle_own(replica: Replica, entries: Sequence[Entry]) -> set[RowKey]:
+    """Take verdicts on own changesets: their overlay goes, the accepted state shows."""
+    changed: set[RowKey] = set()
+    for entry in entries:
+        st = entry.leaf.changeset.statement
+        if st.dev != replica.dev:
+            continue
+        raw = entry.leaf.changeset.envelope.raw
+        found = replica.conn.execute(
+            "SELECT body FROM _sg_own WHERE seq = ? AND envelope = ? AND idx IS NULL", (st.seq, raw)
+        ).fetchone()
+        if found is None:
+            continue
+        replica.conn.execute(
+            "UPDATE _sg_own SET idx = ?, verdict = ? WHERE seq = ?", (entry.index, entry.leaf.verdict, st.seq)
+        )
+        changed |= _drop_overlay(replica, st.seq, replica.own_writes(found[0], st.pub))
+    return changed
+
+
+def _drop_overlay(replica: Replica, seq: int, rows: Iterable[RowKey]) -> set[RowKey]:
+    touched: dict[RowKey, StoredRow] = {}
+    for row in rows:
+        if row not in touched:
+            touched[row] = stored = load_row(replica.conn, row)
+            stored.own = {name: own for name, own in stored.own.items() if own[1][1] != seq}
+    store_rows(replica.conn, touched)
+    return set(touched)
+
+
+def _show(replica: Replica, changed: set[RowKey]) -> None:
+    replica.hold([row for row in changed if row in replica.unsigned_rows()], "merged")
+    rows = {row: load_row(replica.conn, row) for row in changed}
+    show_rows(replica.conn, rows, replica.registers, replica.columns)
+
+
+def _purge(replica: Replica, record: RowKey) -> None:
+    """Take a record and its children off this device; secure_delete and a truncated WAL remove the bytes."""
+    children = [r for r in replica.registers.values() if r.parent_register == record[0]]
+    for child in children:
+        keys = replica.conn.execute("SELECT key FROM _sg_row WHERE tbl = ?", (child.name,)).fetchall()
+        for (key,) in keys:
+            stored = load_row(replica.conn, (child.name, key))
+            if child.parent is not None and stored.shown(child.parent, child) == record[1]:
+                _purge_row(replica, (child.name, key))
+    _purge_row(replica, record)
+    replica.conn.execute("DELETE FROM _sg_leaf WHERE tbl = ? AND key = ?", record)
+
+
+def _purge_row(replica: Replica, row: RowKey) -> None:
+    replica.conn.execute("DELETE FROM _sg_row WHERE tbl = ? AND key = ?", row)
+    replica.conn.execute("DELETE FROM _sg_conflict WHERE tbl = ? AND key = ?", row)
+    if row[0] in replica.columns:
+        key = quote(key_column(replica.registers[row[0]]))
+        replica.conn.execute(f"DELETE FROM {quote(row[0])} WHERE {key} = ?", (row[1],))
+
+
+def _advance(replica: Replica, page: Page) -> None:
+    replica.meta.set(checkpoint=page.checkpoint_text, after=page.after, target=page.target)
+    if page.after >= page.target:
+        replica.meta.set(size=page.target, root=b64u(page.checkpoint.root))
+
+
+def own_changesets(replica: Replica) -> list[tuple[int, bytes, bytes]]:
+    """Return (seq, envelope, body) of the own changesets that have no verdict yet, in order."""
+    rows = replica.conn.execute("SELECT seq, envelope, body FROM _sg_own WHERE idx IS NULL ORDER BY seq").fetchall()
+    return [(seq, envelope, body) for seq, envelope, body in rows]
+
+
+def own_values(replica: Replica, seq: int) -> dict[str, object]:
+    """Return path to value of what own changeset *seq* wrote, protocol fields left out."""
+    envelope, raw = replica.conn.execute("SELECT envelope, body FROM _sg_own WHERE seq = ?", (seq,)).fetchone()
+    body = open_body(raw, parse_changeset(envelope).statement)
+    return {w.path: w.value for _p, w in body.disclosed() if not parse_path(w.path).field.startswith("_")}

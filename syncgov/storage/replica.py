@@ -1,0 +1,357 @@
+"""A replica: one SQLite file on one device. Any program writes its tables; `commit` signs. Source: protocol page, section 13."""
+
+import secrets
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import sqlite_utils
+
+from syncgov.core.charter import Charter, open_charter
+from syncgov.core.clock import Stamp, next_stamp
+from syncgov.core.commitment import META_TABLE, Value, parse_body, parse_path
+from syncgov.core.register import RegisterSet
+from syncgov.core.register_model import Column
+from syncgov.core.statement import EMPTY_ROOT, Seen, envelope_hash
+from syncgov.errors import InputError, NotAllowedError, StorageError
+from syncgov.storage import capture
+from syncgov.storage.connection import Meta, connect, transaction
+from syncgov.storage.files import parse_cached, system_registers
+from syncgov.storage.keyfile import KeyFile, key_path, load_key, store_key
+from syncgov.storage.schema import PROTOCOL_TABLES, REPLICA_TABLES, SCHEMA_VERSION, columns_for, ensure_table, key_column, refill
+from syncgov.storage.state import RowKey, StoredRow, load_row, store_rows
+
+Clock = Callable[[], int]
+
+
+def wall_clock() -> int:
+    """Return the device's time, ms UTC."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(slots=True)
+class Committed:
+    """What a commit did. `problems` are rows that could not be signed; they stay in their tables."""
+
+    signed: list[tuple[int, RowKey]] = field(default_factory=list)
+    problems: list[tuple[RowKey, InputError]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Pending:
+    """Changes of one record that are about to be signed."""
+
+    writes: list[capture.FieldWrite] = field(default_factory=list)
+    rows: dict[RowKey, StoredRow] = field(default_factory=dict)
+    at: int = 0
+
+
+class Replica:
+    """An open replica. Use `Replica.open`; close with `close` or a `with` block.
+
+    Attributes:
+        conn: the connection, autocommit mode. key: the device key. charter: whose log this follows.
+        registers: the register set at the folded size. columns: table name to the columns that this device may read.
+    """
+
+    def __init__(self, path: Path, conn: sqlite3.Connection, key_file: KeyFile, clock: Clock) -> None:
+        self.path = path
+        self.conn = conn
+        self.meta = Meta(conn)
+        self.key_file = key_file
+        self.clock = clock
+        self.charter: Charter = open_charter(self.meta.get("charter").encode())
+        self.registers = RegisterSet(())
+        self.columns: dict[str, list[Column]] = {}
+        self.load_registers()
+
+    @classmethod
+    def open(cls, path: str | Path, *, clock: Clock = wall_clock) -> "Replica":
+        """Open a replica that has joined.
+
+        Raises:
+            StorageError: no such file, no key file beside it, or not a replica of this version.
+        """
+        path = Path(path)
+        conn = connect(path)
+        try:
+            version = Meta(conn).get_int("schema")
+        except sqlite3.Error as error:
+            conn.close()
+            raise StorageError(f"{path} 不是副本文件", f"{path} is not a replica") from error
+        if version != SCHEMA_VERSION:
+            conn.close()
+            raise StorageError(
+                f"{path} 的版本是 {version}，本程序需要 {SCHEMA_VERSION}", f"{path} has schema version {version}"
+            )
+        return cls(path, conn, load_key(key_path(path)), clock)
+
+    @classmethod
+    def create(cls, path: Path, key_file: KeyFile, charter: bytes, settings: dict[str, str], clock: Clock) -> "Replica":
+        """Make the file of a device that has just enrolled; *settings* are `url` and `prev`."""
+        conn = connect(path, create=True)
+        with transaction(conn):
+            for statement in (PROTOCOL_TABLES + REPLICA_TABLES).split(";\n"):
+                conn.execute(statement)
+            Meta(conn).set(
+                schema=SCHEMA_VERSION,
+                charter=charter.decode(),
+                last_seq=0,
+                last_hash=settings["prev"],
+                size=0,
+                root=EMPTY_ROOT,
+                url=settings.get("url", ""),
+            )
+        return cls(path, conn, key_file, clock)
+
+    def close(self) -> None:
+        """Close the file."""
+        self.conn.close()
+
+    def __enter__(self) -> "Replica":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- what the device is ---------------------------------------------------------------------------------------
+
+    @property
+    def dev(self) -> str:
+        """The device id."""
+        return self.key_file.key.id
+
+    def certificate(self) -> StoredRow:
+        """Return the device's own certificate row, empty before the first sync."""
+        return load_row(self.conn, ("device", self.dev))
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """The roles of this device, as last synced."""
+        value = self.certificate().shown("roles", None)
+        return frozenset(value) if isinstance(value, list) else frozenset()
+
+    @property
+    def staff(self) -> tuple[str, ...]:
+        """The staff allowed to use this device; empty: nobody in particular."""
+        value = self.certificate().shown("people", None)
+        return tuple(value) if isinstance(value, list) else ()
+
+    @property
+    def seen(self) -> Seen:
+        """Size and root of the log that this replica has completely folded."""
+        return Seen(self.meta.get("root"), self.meta.get_int("size"))
+
+    def load_registers(self) -> None:
+        """Read the register set from the folded rows."""
+        self.registers = load_register_set(self.conn)
+        roles = self.roles
+        shown = ((name, columns_for(register, roles)) for name, register in self.registers.items())
+        self.columns = {name: columns for name, columns in shown if columns}
+
+    # -- writing --------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def change(self, staff: str | None = None, note: str | None = None) -> Iterator[sqlite_utils.Database]:
+        """Give a `sqlite_utils.Database` and sign what the block wrote, in one transaction.
+
+        Raises:
+            NotAllowedError: the device does not know *staff*, or earlier writes by somebody wait to be committed.
+            InputError: a row that cannot be signed; then nothing of the block is kept.
+        """
+        with transaction(self.conn):
+            if self.has_unsigned():
+                raise NotAllowedError(
+                    "有尚未签名的修改，请先运行 syncgov commit", "unsigned changes are waiting; run `syncgov commit` first"
+                )
+            yield sqlite_utils.Database(self.conn)
+            done = self.commit_within(staff, note)
+            if done.problems:
+                raise done.problems[0][1]
+
+    def commit(self, staff: str | None = None, note: str | None = None) -> Committed:
+        """Sign everything that was written since the last commit: one changeset per person and record.
+
+        Raises:
+            NotAllowedError: something is unsigned, several people use this device, and *staff* is not said.
+            StorageError: the replica is older than its key file.
+        """
+        with transaction(self.conn):
+            return self.commit_within(staff, note)
+
+    def commit_within(self, staff: str | None, note: str | None = None) -> Committed:
+        """`commit` inside a transaction that is already open."""
+        changed = self._schema_changed()
+        hints = self._all_rows() if changed else self.unsigned_rows()
+        done = Committed()
+        records = self._collect(hints, done)
+        if records:
+            self._require_newest()
+            by = self._person(staff)
+            for record, pending in records.items():
+                self._sign(record, pending, by, note, done)
+        failed = {row for row, _error in done.problems}
+        self.conn.executemany(
+            "DELETE FROM _sg_touched WHERE tbl = ? AND key = ?", [row for row in hints if row not in failed]
+        )
+        if changed:
+            self.hold(failed, "not signed")
+            self.repair_tables()
+        return done
+
+    def has_unsigned(self) -> bool:
+        """Whether something may have been written since the last commit."""
+        return bool(self.unsigned_rows()) or self._schema_changed()
+
+    def unsigned_rows(self) -> dict[RowKey, int]:
+        """Return the rows that triggers saw written since the last commit, with the time (ms by the device's clock)."""
+        found = self.conn.execute("SELECT tbl, key, at FROM _sg_touched").fetchall()
+        return {(table, key): at for table, key, at in found}
+
+    def _schema_changed(self) -> bool:
+        cookie = self.conn.execute("PRAGMA schema_version").fetchone()[0]
+        return int(cookie) != self.meta.get_int("cookie")
+
+    def _all_rows(self) -> dict[RowKey, int]:
+        """Every row of every register table, and every stored one: another program may have dropped the triggers."""
+        hints = {row: at for row, at in self.unsigned_rows().items()}
+        now = self.clock()
+        tables = {name for (name,) in self.conn.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        for name in self.columns:
+            if name not in tables:
+                continue  # dropped as a whole: not a deletion of each row; repair_tables makes it again
+            stored = self.conn.execute("SELECT key FROM _sg_row WHERE tbl = ?", (name,)).fetchall()
+            key = key_column(self.registers[name])
+            present = self.conn.execute(f'SELECT "{key}" FROM "{name}"').fetchall()
+            for (row_key,) in (*stored, *present):
+                hints.setdefault((name, row_key), now)
+        return hints
+
+    def _collect(self, hints: dict[RowKey, int], done: Committed) -> dict[RowKey, _Pending]:
+        records: dict[RowKey, _Pending] = {}
+        now = self.clock()
+        for row, at in hints.items():
+            register = self.registers.get(row[0])
+            if register is None or row[0] not in self.columns:
+                continue
+            stored = load_row(self.conn, row)
+            try:
+                columns = capture.read_columns(self.conn, register, self.columns[row[0]], row[1])
+                change = capture.diff_row(register, row, columns, stored)
+                record = self._record(row, columns, stored)
+            except InputError as error:
+                done.problems.append((row, error))
+                continue
+            except (sqlite3.OperationalError, UnicodeDecodeError) as error:
+                done.problems.append((row, InputError(f"{row[0]} {row[1]} 不是有效文字", f"{row[0]} {row[1]}: {error}")))
+                continue
+            if change is not None:
+                pending = records.setdefault(record, _Pending())
+                pending.writes += capture.field_writes(register, change, stored)
+                pending.rows[row] = stored
+                pending.at = max(pending.at, min(at, now))
+        return records
+
+    def _record(self, row: RowKey, columns: dict[str, Value] | None, stored: StoredRow) -> RowKey:
+        register = self.registers[row[0]]
+        if register.parent is None or register.parent_register is None:
+            return row
+        parent = columns.get(register.parent) if columns is not None else stored.local(register.parent, register)
+        if not isinstance(parent, str):
+            raise InputError(f"{register.label} {row[1]}：缺少上级记录", f"{register.name} {row[1]}: no parent record")
+        return (register.parent_register, parent)
+
+    def _person(self, staff: str | None) -> str | None:
+        allowed = self.staff
+        if staff is None and len(allowed) > 1:
+            raise NotAllowedError(
+                f"这台终端由 {len(allowed)} 人共用，请用 --staff 说明是谁写的",
+                f"this device is shared by {len(allowed)} people; say who wrote with --staff",
+            )
+        if staff is not None and allowed and staff not in allowed:
+            raise NotAllowedError(f"{staff} 不能使用这台终端", f"{staff} may not use this device")
+        return staff if staff is not None else allowed[0] if allowed else None
+
+    def _require_newest(self) -> None:
+        if self.key_file.seq > self.meta.get_int("last_seq"):
+            raise StorageError(
+                "这个副本比密钥文件旧（可能是从备份恢复的），请先 sync 取回自己的记录",
+                "this replica is older than its key file (restored from a backup?); run `syncgov sync` first",
+            )
+
+    def _sign(self, record: RowKey, pending: _Pending, by: str | None, note: str | None, done: Committed) -> None:
+        seq = self.meta.get_int("last_seq") + 1
+        absorbed = Stamp(self.meta.get_int("clock_at"), self.meta.get_int("clock_tick"))
+        stamp = next_stamp(pending.at, absorbed)
+        author = capture.Author(self.key_file.key, seq, self.meta.get("last_hash"), self.seen, stamp, by, note)
+        try:
+            signed = capture.sign_writes(pending.writes, author, self.registers, secrets.token_bytes(32))
+        except InputError as error:
+            done.problems += [(row, error) for row in pending.rows]
+            return
+        self.conn.execute(
+            "INSERT INTO _sg_own(seq, envelope, body, tbl, key) VALUES (?, ?, ?, ?, ?)",
+            (seq, signed.envelope, signed.raw_body, *record),
+        )
+        for write in pending.writes:
+            pending.rows[write.row].own[write.name] = [write.value, [self.dev, seq], list(write.over)]
+        store_rows(self.conn, pending.rows)
+        self.meta.set(last_seq=seq, last_hash=envelope_hash(signed.envelope))
+        done.signed.append((seq, record))
+
+    # -- keeping the file in order ----------------------------------------------------------------------------------
+
+    def hold(self, rows: Sequence[RowKey] | set[RowKey], why: str) -> None:
+        """Keep the values of unsigned rows aside before their tables are written over."""
+        for row in rows:
+            if row[0] not in self.columns:
+                continue
+            found = self.conn.execute(
+                f'SELECT * FROM "{row[0]}" WHERE "{key_column(self.registers[row[0]])}" = ?', (row[1],)
+            )
+            names = [part[0] for part in found.description]
+            values = found.fetchone()
+            if values is not None:
+                text = repr(dict(zip(names, values, strict=True)))
+                self.conn.execute("INSERT INTO _sg_held VALUES (?, ?, ?, ?, ?)", (*row, self.clock(), text, why))
+            self.conn.execute("DELETE FROM _sg_touched WHERE tbl = ? AND key = ?", row)
+
+    def repair_tables(self) -> None:
+        """Give every register table its declared form, checks and triggers; call inside a transaction."""
+        started = self.conn.execute("INSERT OR IGNORE INTO _sg_merging VALUES (1)").rowcount
+        for name, columns in self.columns.items():
+            if ensure_table(self.conn, self.registers[name], columns, triggers=True):
+                keys = self.conn.execute("SELECT key FROM _sg_row WHERE tbl = ?", (name,)).fetchall()
+                rows = (((name, key), load_row(self.conn, (name, key))) for (key,) in keys)
+                refill(self.conn, name, self.registers, self.columns, rows)
+        if started:
+            self.conn.execute("DELETE FROM _sg_merging")
+        self.meta.set(cookie=self.conn.execute("PRAGMA schema_version").fetchone()[0])
+
+    def mark_durable(self) -> None:
+        """Let the key file remember the chain's end; call before any byte leaves the device."""
+        seq, last_hash = self.meta.get_int("last_seq"), self.meta.get("last_hash")
+        if seq > self.key_file.seq:
+            self.key_file = store_key(self.key_file.path, self.key_file.key, seq, last_hash)
+
+    def own_writes(self, raw_body: bytes, pub: int) -> Iterator[RowKey]:
+        """Yield the rows that an own changeset wrote."""
+        for _position, write in parse_body(raw_body, pub).disclosed():
+            path = parse_path(write.path)
+            if path.table != META_TABLE:
+                yield (path.table, path.key)
+
+
+def load_register_set(conn: sqlite3.Connection) -> RegisterSet:
+    """Return the register set that the folded rows of the system register say, with the system registers."""
+    from_log = []
+    system = system_registers()
+    for (key,) in conn.execute("SELECT key FROM _sg_row WHERE tbl = 'register'").fetchall():
+        row = load_row(conn, ("register", key))
+        text = row.shown("text", None)
+        if row.shown("_alive", None) is True and isinstance(text, str):
+            from_log.append(parse_cached(text, f"{key}.yml"))
+    return RegisterSet((*system, *from_log))

@@ -1,0 +1,144 @@
+"""The state of rows in SQLite, and the fast fold. It must equal the reference in `core.merge` (a property test says so).
+
+A row's heads are kept together in one JSON blob: `{field: [[head, …], before?]}` with head
+`[dev, seq, index, at, tick, value]`; `before` is there only while the heads differ.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from syncgov.core.commitment import Dot, Value, Write, parse_path
+from syncgov.core.merge import FieldState, Head, declared_field, is_conflict, same, shown, workflow_of
+from syncgov.core.register_model import Register
+
+RowKey = tuple[str, str]
+RawState = dict[str, list[Any]]
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(RawState).decode
+
+
+@dataclass(frozen=True, slots=True)
+class FoldItem:
+    """An accepted changeset, ready to be folded. `at`, `tick`: effective time."""
+
+    index: int
+    dot: Dot
+    at: int
+    tick: int
+    writes: Sequence[Write]
+
+
+@dataclass(slots=True)
+class StoredRow:
+    """A row's heads, and what this device wrote on top that has no verdict yet: field -> [value, dot, over]."""
+
+    fields: RawState = field(default_factory=dict)
+    own: dict[str, list[Any]] = field(default_factory=dict)
+
+    def shown(self, name: str, register: Register | None) -> Value:
+        """Return the value that the accepted writes show."""
+        raw = self.fields.get(name)
+        if raw is None:
+            return None
+        heads = raw[0]
+        if len(heads) == 1:
+            return heads[0][5]  # type: ignore[no-any-return]
+        if name == "_alive":
+            return any(head[5] is True for head in heads)
+        return _shown(raw, name, register)
+
+    def local(self, name: str, register: Register | None) -> Value:
+        """Return the value that this device shows: its own pending write, else the accepted one."""
+        pending = self.own.get(name)
+        return pending[0] if pending is not None else self.shown(name, register)
+
+    def over(self, name: str) -> tuple[Dot, ...]:
+        """Return what a new write of *name* replaces. Source: protocol page, section 13."""
+        pending = self.own.get(name)
+        if pending is not None:
+            return tuple(sorted({(pending[1][0], pending[1][1]), *((d[0], d[1]) for d in pending[2])}))
+        raw = self.fields.get(name)
+        return () if raw is None else tuple(sorted((h[0], h[1]) for h in raw[0]))
+
+    @property
+    def alive(self) -> bool:
+        """Whether the row shows on this device."""
+        return self.local("_alive", None) is True
+
+
+def field_state(raw: list[Any]) -> FieldState:
+    """Return the reference form of a stored field."""
+    return FieldState(tuple(Head(*head) for head in raw[0]), raw[1] if len(raw) > 1 else None)
+
+
+def load_row(conn: sqlite3.Connection, row: RowKey) -> StoredRow:
+    """Return the stored row, empty if there is none."""
+    found = conn.execute("SELECT state, own FROM _sg_row WHERE tbl = ? AND key = ?", row).fetchone()
+    if found is None:
+        return StoredRow()
+    return StoredRow(_decode(found[0]), _decode(found[1]) if found[1] else {})
+
+
+def store_rows(conn: sqlite3.Connection, rows: Mapping[RowKey, StoredRow]) -> None:
+    """Write rows back."""
+    conn.executemany(
+        "INSERT INTO _sg_row(tbl, key, state, own) VALUES (?, ?, ?, ?) "
+        "ON CONFLICT(tbl, key) DO UPDATE SET state = excluded.state, own = excluded.own",
+        [(t, k, _encode(r.fields), _encode(r.own) if r.own else None) for (t, k), r in rows.items()],
+    )
+
+
+def fold(
+    conn: sqlite3.Connection, items: Iterable[FoldItem], registers: Mapping[str, Register]
+) -> dict[RowKey, StoredRow]:
+    """Fold accepted changesets, in log order, into `_sg_row`; return the rows that changed.
+
+    Source: protocol page, section 12. Unknown registers and fields are kept for after an upgrade.
+    """
+    rows: dict[RowKey, StoredRow] = {}
+    for item in items:
+        for write in item.writes:
+            path = parse_path(write.path)
+            if path.table == "_changeset":
+                continue
+            row = rows.get((path.table, path.key))
+            if row is None:
+                row = rows[path.table, path.key] = load_row(conn, (path.table, path.key))
+            _fold_write(row, path.field, item, write, registers.get(path.table))
+    store_rows(conn, rows)
+    return rows
+
+
+def _fold_write(row: StoredRow, name: str, item: FoldItem, write: Write, register: Register | None) -> None:
+    raw = row.fields.get(name)
+    head = [*item.dot, item.index, item.at, item.tick, write.value]
+    if raw is None:
+        row.fields[name] = [[head]]
+        return
+    old = raw[0]
+    if len(old) == 1 and write.over and (old[0][0], old[0][1]) in write.over:
+        row.fields[name] = [[head]]
+        return
+    kept = [h for h in old if (h[0], h[1]) not in write.over]
+    kept.append(head)
+    if all(same(kept[0][5], h[5]) for h in kept):
+        row.fields[name] = [kept]
+    elif len(raw) > 1:
+        row.fields[name] = [kept, raw[1]]
+    else:
+        row.fields[name] = [kept, _shown(raw, name, register)]
+
+
+def _shown(raw: list[Any], name: str, register: Register | None) -> Value:
+    value = shown(field_state(raw), declared_field(register, name), workflow_of(register, name))
+    return value  # type: ignore[return-value]  # stored heads are never withheld
+
+
+def conflicts_of(row: StoredRow) -> list[str]:
+    """Return the names of the fields whose heads differ."""
+    return [name for name, raw in row.fields.items() if len(raw[0]) > 1 and is_conflict(field_state(raw).heads)]

@@ -1,0 +1,217 @@
+"""Join a centre, and sync with it: push, pull, verify, merge. Source: protocol page, sections 8 and 10."""
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from syncgov.core import wire
+from syncgov.core.canonical import b64u, unb64, unb64u
+from syncgov.core.charter import Charter, open_charter
+from syncgov.core.commitment import open_body
+from syncgov.core.keys import SigningKey, device_id
+from syncgov.core.note import Checkpoint, verify_checkpoint
+from syncgov.core.statement import parse_leaf, verify_changeset
+from syncgov.core.tree import leaf_hash, verify_consistency, verify_inclusion
+from syncgov.errors import ForkError, ProofError, RollbackError, SignatureError, StorageError
+from syncgov.storage.keyfile import key_path, load_key, store_key
+from syncgov.storage.merging import Entry, Merged, Page, merge_page, own_changesets
+from syncgov.storage.replica import Clock, Replica, wall_clock
+from syncgov.sync.transport import HttpTransport
+
+PUSH_BATCH = 200  # changesets a request; about 400 KiB packed
+PULL_LIMIT = 500  # entries a page
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(slots=True)
+class Synced:
+    """What a sync did, for people: numbers of changesets."""
+
+    signed: int = 0
+    pushed: int = 0
+    accepted: int = 0
+    refused: list[tuple[int, str]] = field(default_factory=list)
+    waiting: int = 0
+    rejected: list[tuple[int, str]] = field(default_factory=list)
+    received: int = 0
+    problems: list[str] = field(default_factory=list)
+    requests: int = 0
+    size: int = 0
+
+
+def join(path: str | Path, url: str, code: str, *, clock: Clock = wall_clock) -> Replica:
+    """Make a key, enrol it with a one-time code, and make the replica; sync afterwards.
+
+    Raises:
+        StorageError: there is a replica already.
+        NotAllowedError: the code is unknown, used or too old.
+    """
+    path = Path(path)
+    if path.exists():
+        raise StorageError(f"{path} 已经存在", f"{path} exists already")
+    key_file = key_path(path)
+    # a key whose join was cut off is used again: the centre then answers with the same certificate
+    key = load_key(key_file).key if key_file.exists() else SigningKey(secrets.token_bytes(32))
+    store_key(key_file, key, 0, "")
+    transport = HttpTransport(url)
+    try:
+        raw_charter = transport.get("/v1/charter")
+        charter = open_charter(raw_charter)
+        answer = transport.post("/v1/join", wire.sign_join(code, charter.origin, key), wire.JoinAnswer)
+    finally:
+        transport.close()
+    checkpoint = verify_checkpoint(answer.checkpoint, charter.log)
+    entry = _verified(answer.entry, checkpoint, _registrar_keys(charter), key.id)
+    certificate = entry.body.find(f"device/{key.id}/public_key") if entry.body is not None else None
+    if certificate is None or certificate.value != b64u(key.public):
+        raise ProofError("certificate")
+    settings = {"url": url, "prev": entry.leaf.changeset.envelope.hash}
+    return Replica.create(path, load_key(key_file), raw_charter, settings, clock)
+
+
+def _registrar_keys(charter: Charter) -> dict[str, bytes]:
+    publics = [unb64u(text, 32) for text in charter.registrars]
+    return {device_id(public): public for public in publics}
+
+
+def sync(
+    replica: Replica, staff: str | None = None, *, url: str | None = None, progress: Progress | None = None
+) -> Synced:
+    """Commit, push, pull and merge; returns what happened.
+
+    Raises:
+        NotAllowedError: unsigned work on a shared device without *staff*.
+        TransportError: the centre cannot be reached; everything stays and goes with the next sync.
+        LogError: the centre's log does not extend what this device has seen.
+    """
+    done = Synced()
+    committed = replica.commit(staff)
+    done.signed = len(committed.signed)
+    done.problems = [error.zh for _row, error in committed.problems]
+    transport = HttpTransport(url or replica.meta.get("url"), replica.key_file.key, replica.charter.origin)
+    try:
+        _push(replica, transport, done, progress)
+        _pull(replica, transport, staff, done, progress)
+    finally:
+        transport.close()
+        done.requests = transport.requests
+    done.size = replica.seen.size
+    return done
+
+
+def _push(replica: Replica, transport: HttpTransport, done: Synced, progress: Progress | None) -> None:
+    waiting = own_changesets(replica)
+    if not waiting:
+        return
+    replica.mark_durable()
+    for start in range(0, len(waiting), PUSH_BATCH):
+        batch = waiting[start : start + PUSH_BATCH]
+        entries = [wire.PushEntry(msgspec.Raw(body), msgspec.Raw(envelope)) for _seq, envelope, body in batch]
+        answer = transport.post("/v1/push", wire.Push(entries), wire.PushAnswer)
+        done.pushed += len(batch)
+        _note_results(replica, answer.results, done)
+        if progress is not None:
+            progress("push", start + len(batch), len(waiting))
+
+
+def _note_results(replica: Replica, results: Sequence[wire.PushResult], done: Synced) -> None:
+    """Only a leaf with its proof settles a changeset; until then this is what the centre says."""
+    for result in results:
+        replica.conn.execute("UPDATE _sg_own SET sent = ? WHERE seq = ?", (result.state, result.seq))
+        if result.state == "waiting":
+            done.waiting += 1
+        elif result.state == "rejected":
+            done.rejected.append((result.seq, f"{result.code}: {result.detail}"))
+
+
+def _pull(
+    replica: Replica, transport: HttpTransport, staff: str | None, done: Synced, progress: Progress | None
+) -> None:
+    size = replica.seen.size
+    after, target = size, 0
+    if replica.meta.get_int("target") > size:  # an interrupted pull goes on where it stopped
+        after, target = replica.meta.get_int("after"), replica.meta.get_int("target")
+    while True:
+        answer = transport.post("/v1/pull", wire.Pull(after, PULL_LIMIT, size, target), wire.PullAnswer)
+        page = verify_page(replica, answer)
+        merged = merge_page(replica, page, staff)
+        _count(done, merged)
+        after, target = page.after, page.target
+        if progress is not None:
+            progress("pull", after - size, target - size)
+        if after >= target:
+            return
+
+
+def _count(done: Synced, merged: Merged) -> None:
+    done.accepted += len(merged.accepted)
+    done.refused += merged.refused
+    done.received += merged.received
+
+
+def verify_page(replica: Replica, answer: wire.PullAnswer) -> Page:
+    """Return the page after the checks of protocol page, section 10; nothing is folded before all hold.
+
+    Raises:
+        SignatureError, RollbackError, ForkError, ProofError, CommitmentError.
+    """
+    checkpoint = verify_checkpoint(answer.checkpoint, replica.charter.log)
+    seen = replica.seen
+    if answer.target < seen.size or checkpoint.size < seen.size:
+        raise RollbackError(seen.size, checkpoint.size)
+    target = _checkpoint_for(replica, answer, checkpoint)
+    _verify_growth(replica, answer, target)
+    keys = {dev: unb64u(text, 32) for dev, text in answer.keys.items()}
+    for dev, public in keys.items():
+        if device_id(public) != dev:
+            raise SignatureError(dev)
+    entries = [_verified(message, target, {**keys, replica.dev: replica.key_file.key.public}, replica.dev) for message in answer.entries]
+    text = answer.checkpoint if target is checkpoint else replica.meta.get("checkpoint")
+    return Page(entries, answer.next, answer.target, target, text, answer.purge)
+
+
+def _checkpoint_for(replica: Replica, answer: wire.PullAnswer, newest: Checkpoint) -> Checkpoint:
+    """Return the checkpoint of the size that is being folded up to."""
+    if answer.target == newest.size:
+        return newest
+    kept = replica.meta.get("checkpoint")
+    if kept:
+        old = verify_checkpoint(kept, replica.charter.log)
+        if old.size == answer.target:
+            return old
+    raise ProofError("checkpoint")
+
+
+def _verify_growth(replica: Replica, answer: wire.PullAnswer, target: Checkpoint) -> None:
+    seen = replica.seen
+    if seen.size == 0:
+        return
+    try:
+        path = [unb64(h, 32) for h in answer.consistency]
+        verify_consistency(seen.size, unb64u(seen.root, 32), target.size, target.root, path)
+    except ProofError as error:
+        raise ForkError(
+            "中心的日志与本机见过的不一致，请保存本机文件并联系审计人员",
+            "the centre's log is not an extension of what this device has seen; keep this file and tell an auditor",
+        ) from error
+
+
+def _verified(message: wire.EntryMessage, checkpoint: Checkpoint, keys: dict[str, bytes], own: str) -> Entry:
+    raw = bytes(message.leaf)
+    leaf = parse_leaf(raw)
+    path = [unb64(h, 32) for h in message.path]
+    verify_inclusion(leaf_hash(raw), message.index, checkpoint.size, path, checkpoint.root)
+    st = leaf.changeset.statement
+    if st.dev not in keys:
+        raise SignatureError(st.dev)
+    verify_changeset(leaf.changeset, keys[st.dev])
+    raw_body = bytes(message.body)
+    if raw_body == b"null":
+        if st.dev != own:
+            raise ProofError("body")
+        return Entry(message.index, leaf, None, None)
+    return Entry(message.index, leaf, open_body(raw_body, st), raw_body)

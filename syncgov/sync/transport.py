@@ -1,0 +1,101 @@
+"""Signed HTTP requests to a centre, with `requests`. Source: protocol page, section 10."""
+
+import gzip
+from typing import TypeVar
+
+import msgspec
+import requests
+
+from syncgov.core import wire
+from syncgov.core.canonical import b64u
+from syncgov.core.keys import SigningKey
+from syncgov.errors import FormatError, NotAllowedError, RemoteError, TransportError
+
+TIMEOUT_S = (10, 120)  # connect, read: a village line is slow, a dead one must not hang for ever
+GZIP_FROM_BYTES = 512
+RETRY_DEFAULT_S = 5
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class HttpTransport:
+    """One connection to a centre. `key` and `origin` sign requests; without them only open requests work."""
+
+    def __init__(self, url: str, key: SigningKey | None = None, origin: str = "") -> None:
+        self.url = url.rstrip("/")
+        self._key = key
+        self._origin = origin
+        self._nonce = ""
+        self._session = requests.Session()
+        self._session.trust_env = False  # a proxy setting of some other program must not see this traffic
+        self.requests = 0
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._session.close()
+
+    def get(self, path: str) -> bytes:
+        """Return the body of an open resource."""
+        return self._send("GET", path, b"", {}).content
+
+    def post(self, path: str, message: msgspec.Struct, answer: type[T]) -> T:
+        """Send a message, signed if there is a key, and return the answer.
+
+        Raises:
+            TransportError: not reachable, or busy. RemoteError: a problem document. FormatError: another answer.
+        """
+        raw = wire.format_message(message)
+        headers = {"Content-Type": "application/json"}
+        if len(raw) >= GZIP_FROM_BYTES:
+            raw = gzip.compress(raw, compresslevel=6)
+            headers["Content-Encoding"] = "gzip"
+        response = self._signed(path, raw, headers)
+        return wire.parse_message(response.content, answer, "answer of the centre")
+
+    def _signed(self, path: str, raw: bytes, headers: dict[str, str]) -> requests.Response:
+        if self._key is None:
+            return self._send("POST", path, raw, headers)
+        if not self._nonce:
+            self._send("GET", "/v1/nonce", b"", {})
+        try:
+            return self._send("POST", path, raw, {**headers, **self._authorization(path, raw)})
+        except RemoteError as error:
+            if error.problem != "nonce":
+                raise
+            return self._send("POST", path, raw, {**headers, **self._authorization(path, raw)})
+
+    def _authorization(self, path: str, raw: bytes) -> dict[str, str]:
+        assert self._key is not None
+        signed = wire.request_bytes(self._key.id, self._nonce, self._origin, "POST", path, raw)
+        signature = b64u(self._key.sign_typed(wire.REQUEST_TYPE, signed))
+        return {"Authorization": f"{wire.AUTHORIZATION} {self._key.id}.{self._nonce}.{signature}"}
+
+    def _send(self, method: str, path: str, raw: bytes, headers: dict[str, str]) -> requests.Response:
+        self.requests += 1
+        try:
+            response = self._session.request(method, self.url + path, data=raw, headers=headers, timeout=TIMEOUT_S)
+        except (requests.RequestException, ValueError) as error:
+            # only what requests raises comes here: it alone knows the foreign libraries below it
+            raise TransportError(
+                f"连不上中心 {self.url}，已写的内容仍在本机，有网络时再 sync", f"cannot reach {self.url}: {error}"
+            ) from error
+        self._nonce = response.headers.get(wire.NONCE_HEADER, self._nonce)
+        if response.status_code >= 400:
+            raise _problem(response)
+        return response
+
+
+def _problem(response: requests.Response) -> Exception:
+    try:
+        content = response.json()
+        code = str(content["type"]).removeprefix("urn:syncgov:problem:")
+        detail = str(content.get("detail", content.get("title", "")))
+    except (ValueError, KeyError, TypeError):
+        return FormatError("answer of the centre", f"status {response.status_code} without a problem document")
+    if response.status_code in (429, 503):
+        wait = response.headers.get("Retry-After", "")
+        seconds = int(wait) if wait.isdigit() else RETRY_DEFAULT_S
+        return TransportError(f"中心正忙，请 {seconds} 秒后再试", f"the centre is busy: {detail}", seconds)
+    if response.status_code == 403 and code == "not-allowed":
+        return NotAllowedError(f"中心不允许：{content.get('detail_zh', detail)}", f"the centre refused: {detail}")
+    return RemoteError(code, detail, response.status_code)

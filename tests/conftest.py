@@ -1,0 +1,26 @@
+"""Fixtures and settings that every test folder shares."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# A slow machine is not a wrong result, so there is no deadline anywhere; CI runs more examples, always the same ones.
+settings.register_profile("local", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", settings.get_profile("local"), max_examples=500, derandomize=True, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of public vectors and data: $SYNCGOV_SHARED, or `shared` beside the repository."""
+    folder = Path(os.environ.get("SYNCGOV_SHARED") or ROOT.parent / "shared")
+    if folder.is_dir():
+        return folder
+    message = f"{folder} does not exist; set SYNCGOV_SHARED to the folder that holds vectors/ and data/"
+    if os.environ.get("CI"):
+        pytest.fail(message)
+    pytest.skip(message)
