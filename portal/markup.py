@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import quote as percent
 
 from portal.model import Figure
-from portal.text import esc, plain_title
+from portal.text import attribute, esc, plain_title
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def link(page: str, target: str, text: str, css: str = "") -> str:
 def anchor(address: str, text: str, css: str = "") -> str:
     """Return a link to an address that is already a URL."""
     style = f' class="{css}"' if css else ""
-    return f'<a href="{esc(address)}"{style}>{esc(text)}</a>'
+    return f'<a href="{attribute(address)}"{style}>{esc(text)}</a>'
 
 
 def badge(text: str, kind: str) -> str:
@@ -65,7 +65,7 @@ def badge(text: str, kind: str) -> str:
 
 def figure(item: Figure) -> str:
     """Return a figure marked so that an auditor can compare it with public.db."""
-    return f'<span data-figure="{esc(item.id)}">{esc(item.text)}</span>'
+    return f'<span data-figure="{attribute(item.id)}">{esc(item.text)}</span>'
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]], css: str = "sg-table") -> str:

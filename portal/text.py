@@ -51,6 +51,11 @@ def esc(text: str, line: bool = True) -> str:
     return "<br>".join(safe).strip()
 
 
+def attribute(text: str) -> str:
+    """Return `esc(text)` for a quoted attribute, where names and addresses keep their `_` and `=` readable."""
+    return esc(text).replace("&#95;", "_").replace("&#61;", "=")
+
+
 def _numeric(match: re.Match[str]) -> str:
     return "".join(f"&#{ord(sign)};" for sign in match.group())
 

@@ -1,4 +1,4 @@
-"""The HTTP face of a centre: routes, and the one table from errors to problem documents. Source: protocol page, section 10."""
+"""The HTTP face of a centre: routes, and the table from errors to problems. Source: protocol page, section 10."""
 
 import gzip
 import hashlib
@@ -8,6 +8,7 @@ import logging
 import secrets
 import zlib
 from collections.abc import Callable
+from typing import Literal
 
 import msgspec
 from starlette.applications import Starlette
@@ -20,7 +21,7 @@ from starlette.routing import Route
 from syncgov import errors
 from syncgov.centre.centre import Centre
 from syncgov.centre.enrolment import join
-from syncgov.centre.intake import Incoming, authenticate
+from syncgov.centre.intake import Incoming, Outcome, authenticate
 from syncgov.centre.serving import certificate_message, pull
 from syncgov.core import wire
 from syncgov.core.canonical import b64u, unb64u
@@ -77,7 +78,10 @@ class Nonces:
     def check(self, nonce: str) -> str:
         """Return *nonce* if it was issued here and is recent, else raise NonceError."""
         stamp, _, mac = nonce.partition("-")
-        if not hmac.compare_digest(mac.encode(), self._mac(stamp).encode()) or self._clock() - int(stamp, 16) > NONCE_LIFE_MS:
+        if (
+            not hmac.compare_digest(mac.encode(), self._mac(stamp).encode())
+            or self._clock() - int(stamp, 16) > NONCE_LIFE_MS
+        ):
             raise errors.NonceError
         return nonce
 
@@ -129,9 +133,7 @@ class App:
         final = []
         for result in results:
             if isinstance(result, Incoming):
-                outcome, seq = next(outcomes), result.changeset.statement.seq
-                state = "waiting" if outcome.index is None else "logged"
-                final.append(wire.PushResult(seq, state, outcome.index, outcome.verdict))  # type: ignore[arg-type]
+                final.append(_result(result.changeset.statement.seq, next(outcomes)))
             else:
                 final.append(result)
         return self._answer(wire.PushAnswer(self._checkpoint(), final))
@@ -145,7 +147,7 @@ class App:
                 raise errors.NotAllowedError("只能上传本终端的记录", "a device pushes its own changesets only")
             return authenticate(self.centre.reader(), bytes(entry.envelope), bytes(entry.body))
         except (errors.FormatError, errors.SignatureError, errors.NotAllowedError) as error:
-            return wire.PushResult(seq, "rejected", code=error.code, detail=error.en)
+            return wire.PushResult(seq=seq, state="rejected", code=error.code, detail=error.en)
 
     def pull(self, request: Request, body: bytes) -> Response:
         """POST /v1/pull"""
@@ -178,6 +180,11 @@ class App:
         signed = wire.request_bytes(dev, nonce, origin, request.method, request.url.path, request.state.body)
         verify_typed(certificate.public_key, wire.REQUEST_TYPE, signed, unb64u(signature, 64))
         return certificate
+
+
+def _result(seq: int, outcome: Outcome) -> wire.PushResult:
+    state: Literal["waiting", "logged"] = "waiting" if outcome.index is None else "logged"
+    return wire.PushResult(seq=seq, state=state, index=outcome.index, verdict=outcome.verdict)
 
 
 Handler = Callable[[Request, bytes], Response]

@@ -1,6 +1,6 @@
 """A centre: one folder with keys, charter, central database and second copy.
 
-    CENTRE/charter.json  central.db  copy.log  keys/{log,registrar}.key  roots/*.key
+CENTRE/charter.json  central.db  copy.log  keys/{log,registrar}.key  roots/*.key
 """
 
 import secrets
@@ -105,7 +105,7 @@ class Centre:
         ledger: Ledger = self._local.ledger
         return ledger
 
-    # -- intake -----------------------------------------------------------------------------------------------------
+    # -- intake --------------------
 
     def push(self, incoming: Sequence[Incoming]) -> list[Outcome]:
         """Log authentic changesets, in order; returns when database and second copy hold them."""
@@ -128,7 +128,8 @@ class Centre:
         size = self.ledger.size
         if self._copy.count > size:
             raise StorageError(
-                "数据库比第二份副本旧，请用 restore 恢复", "the database is older than its second copy; run `syncgov restore`"
+                "数据库比第二份副本旧，请用 restore 恢复",
+                "the database is older than its second copy; run `syncgov restore`",
             )
         if self._copy.count < size:
             self._copy.append((leaf, body) for _i, leaf, body in self.ledger.entries(self._copy.count, size))
@@ -141,7 +142,7 @@ class Centre:
         """Return the newest signed checkpoint; only what is below it may be served."""
         return parse_checkpoint(parse_note(ledger.meta.get("checkpoint")).text)
 
-    # -- the registrar's own writing ------------------------------------------------------------------------------------
+    # -- the registrar's own writing --------------------
 
     def write(self, table: str, rows: Sequence[tuple[str, Mapping[str, Value] | None]]) -> list[int]:
         """Write rows as the registrar: (key, columns), None to delete; all or nothing.
@@ -173,7 +174,8 @@ class Centre:
         outcome, _new = take(ledger, authenticate(ledger, signed.envelope, signed.raw_body), self.clock())
         if outcome.verdict != ACCEPTED or outcome.index is None:
             raise InputError(
-                f"{register.label} {row[1]} 未被接受：{outcome.verdict}", f"{row[0]} {row[1]} was not accepted: {outcome.verdict}"
+                f"{register.label} {row[1]} 未被接受：{outcome.verdict}",
+                f"{row[0]} {row[1]} was not accepted: {outcome.verdict}",
             )
         return outcome.index
 
@@ -185,7 +187,10 @@ class Centre:
         seen = Seen(b64u(ledger.root(size)), size) if size else Seen(EMPTY_ROOT, 0)
         return capture.Author(self.registrar, seq + 1, prev, seen, Stamp(self.clock(), 0), None)
 
-def _charter(draft: Draft, roots: Sequence[SigningKey], log_key: SigningKey, registrar: SigningKey, now: int) -> Charter:
+
+def _charter(
+    draft: Draft, roots: Sequence[SigningKey], log_key: SigningKey, registrar: SigningKey, now: int
+) -> Charter:
     return Charter(
         area=draft.area,
         backup_days=draft.backup_days,

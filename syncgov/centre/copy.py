@@ -1,6 +1,6 @@
 """The second durable copy of every leaf and body: an append-only file. Source: protocol page, section 6.
 
-Record: u32be length, leaf, u32be length, body. A record cut short by a power loss is cut off; the database has it still.
+Record: u32be length, leaf, u32be length, body. A record that a power loss cut short is cut off: the database has it.
 """
 
 import os

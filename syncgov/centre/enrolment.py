@@ -22,9 +22,7 @@ MAX_AREAS = 16
 _ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"  # without look-alikes; 12 of 31 characters are 59 bits
 
 
-def enrol(
-    centre: Centre, role: str, areas: Sequence[str], staff: Sequence[str] = (), count: int = 1
-) -> list[str]:
+def enrol(centre: Centre, role: str, areas: Sequence[str], staff: Sequence[str] = (), count: int = 1) -> list[str]:
     """Return *count* new one-time codes for devices of *role* in *areas*, used by *staff* (empty: anybody).
 
     Raises:
@@ -33,7 +31,10 @@ def enrol(
     ledger = centre.ledger
     known = known_roles(ledger)
     if role not in known:
-        raise InputError(f"没有角色 {role}，可用：{'、'.join(sorted(known))}", f"unknown role {role}; known: {', '.join(sorted(known))}")
+        raise InputError(
+            f"没有角色 {role}，可用：{'、'.join(sorted(known))}",
+            f"unknown role {role}; known: {', '.join(sorted(known))}",
+        )
     if not 1 <= len(areas) <= MAX_AREAS or not all(area.startswith(centre.charter.area) for area in areas):
         raise InputError(
             f"区域应为 1 至 {MAX_AREAS} 个以 {centre.charter.area} 开头的代码",
@@ -77,7 +78,8 @@ def join(centre: Centre, request: Join) -> int:
             return _enrolled_at(ledger, dev)  # the answer got lost; joining again with the same key changes nothing
         if found is None or found[4] is not None or centre.clock() - found[3] > CODE_DAYS * DAY_MS:
             raise NotAllowedError(
-                "登记码无效、已用过或已过期，请向管理员要新的", "the enrolment code is unknown, used or too old; ask for a new one"
+                "登记码无效、已用过或已过期，请向管理员要新的",
+                "the enrolment code is unknown, used or too old; ask for a new one",
             )
         if ledger.certificate(dev, ledger.size) is not None:
             raise NotAllowedError("这台终端已经登记", "this device is enrolled already")

@@ -15,7 +15,9 @@ HOST = "127.0.0.1"  # a proxy with TLS stands in front of a centre that others r
 DEFAULT_PORT = 8600
 
 
-def serve(path: Path, port: int = DEFAULT_PORT, *, clock: Clock = wall_clock, ready: Callable[[int], None] | None = None) -> None:
+def serve(
+    path: Path, port: int = DEFAULT_PORT, *, clock: Clock = wall_clock, ready: Callable[[int], None] | None = None
+) -> None:
     """Serve the centre at *path* until the process is told to stop.
 
     Args:

@@ -104,9 +104,7 @@ def pull(ledger: Ledger, certificate: Certificate, request: Pull, checkpoint_tex
 _Row = tuple[int, bytes, bytes, str | None, str | None, str]  # idx, leaf, body, tbl, key, dev
 
 
-def _visible(
-    ledger: Ledger, audience: Audience, certificate: Certificate, request: Pull, target: int
-) -> list[_Row]:
+def _visible(ledger: Ledger, audience: Audience, certificate: Certificate, request: Pull, target: int) -> list[_Row]:
     tables = [t for t in audience.tables(ledger.registers(target)) if t != "device"]
     areas = " OR ".join(["area IS NULL", *("area GLOB ? || '*'" for _ in certificate.areas)])
     # a record that moved is judged by where it is now, so leaves written before or after elsewhere are included

@@ -1,4 +1,7 @@
-"""One salted commitment per field; `redact` is partial replication, publication and erasure. Source: protocol page 3 and 5."""
+"""One salted commitment per field; `redact` is partial replication, publication and erasure.
+
+Source: protocol page, sections 3 and 5.
+"""
 
 import base64
 import hashlib
@@ -18,7 +21,7 @@ MAX_BODY_BYTES = 1 << 20  # one record with its children; photos travel elsewher
 SALT_BYTES = 16  # RFC 9901 section 9.3 asks for 128 bits
 
 Dot: TypeAlias = tuple[str, int]
-Value: TypeAlias = None | bool | int | str | list[Any] | dict[str, Any]
+Value: TypeAlias = bool | int | str | list[Any] | dict[str, Any] | None
 
 META_TABLE = "_changeset"
 _PATH = re.compile(r"([a-z][a-z0-9_]{0,62}|_changeset)/((?:[^/~\x00-\x1f]|~[01]){1,256})/([a-z_][a-z0-9_]{0,62})")

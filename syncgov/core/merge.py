@@ -1,4 +1,4 @@
-"""The fold: heads, the four rules, conflicts. Pure reference; storage has a fast one. Source: protocol page, section 12."""
+"""The fold: heads, rules, conflicts. Pure reference; storage has a fast one. Source: protocol page, section 12."""
 
 import enum
 from collections.abc import Iterable, Sequence

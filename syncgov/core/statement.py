@@ -58,7 +58,7 @@ class _Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class _Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     payload: str
-    payloadType: str
+    payloadType: str  # noqa: N815 - the name that DSSE gives
     signatures: list[_Signature]
 
 
@@ -121,8 +121,8 @@ class Leaf:
 
 ACCEPTED = "accepted"
 REFUSALS = frozenset(
-    "area erased expired fork guard immutable over person register review revoked role skeleton transition value".split()
-)
+    "area erased expired fork guard immutable over person register review revoked role skeleton transition".split()
+) | {"value"}
 
 
 def is_hash(text: str) -> bool:

@@ -34,15 +34,15 @@ class Push(msgspec.Struct, forbid_unknown_fields=True):
     v: Literal[1] = 1
 
 
-class PushResult(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+class PushResult(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """What became of one entry: `logged` (index, verdict), `waiting`, or `rejected` (code, detail)."""
 
-    seq: int
-    state: Literal["logged", "waiting", "rejected"]
-    index: int | None = None
-    verdict: str | None = None
     code: str | None = None
     detail: str | None = None
+    index: int | None = None
+    seq: int
+    state: Literal["logged", "waiting", "rejected"]
+    verdict: str | None = None
 
 
 class PushAnswer(msgspec.Struct, forbid_unknown_fields=True):
@@ -124,7 +124,14 @@ def parse_message(data: bytes, kind: type[T], what: str) -> T:
 def request_bytes(dev: str, nonce: str, origin: str, method: str, path: str, body: bytes) -> bytes:
     """Return what a signed request signs; *body* as sent."""
     digest = b64u(hashlib.sha256(body).digest())
-    members: dict[str, Any] = {"body": digest, "dev": dev, "method": method, "nonce": nonce, "origin": origin, "path": path}
+    members: dict[str, Any] = {
+        "body": digest,
+        "dev": dev,
+        "method": method,
+        "nonce": nonce,
+        "origin": origin,
+        "path": path,
+    }
     return encode(members)
 
 

@@ -13,17 +13,28 @@ The last day is not in `Story.days`: six people act through the command line (`S
 """
 
 import datetime
+from collections import Counter
+from dataclasses import replace
 from random import Random
 
+from syncgov.demo.lastday import LastDay, plan_last_day
 from syncgov.demo.place import Place
 from syncgov.demo.plan import Day, Expect, LastDayAction, Session, Story, Write, count_changesets
 from syncgov.demo.player import Player
+from syncgov.demo.walks import CLOSED_STATES, DAYS_PER_STEP, Fate, hold, plan_fates, portion, strays
 
 __all__ = ["Day", "Expect", "LastDayAction", "Session", "Story", "Write", "count_changesets", "plan_story"]
 
 MIN_EVENTS = 20
-MIN_DAYS = 120  # shorter, the walks of the events do not fit
+MIN_DAYS = 180  # shorter, the detours do not fit
 LAST_DATE = datetime.date(2026, 11, 21)
+_SYNCS = 2500 / 563  # per event
+_VISITS = 430 / 563
+_VISITS_AT_ONCE = (1, 1, 2, 2, 3)
+_DISCLOSURES_EACH = 3  # per community
+_OPEN_DAYS = 75  # events that stay open were mostly reported in the last so many days
+_EDIT_DAYS = 110  # an event with a concurrent edit begins at least so long before the end
+_QUIET_DAYS = 12  # visits and strays end so long before the end: then only what must be pushed is
 
 
 def plan_story(
@@ -42,7 +53,21 @@ def plan_story(
     Raises:
         ValueError: fewer than 20 events, more closed than events, or too few days.
     """
-    if not (MIN_EVENTS <= events and 0 <= closed <= events and days >= MIN_DAYS):
+    if not (events >= MIN_EVENTS and 0 <= closed <= events and days >= MIN_DAYS):
         raise ValueError(f"need events >= {MIN_EVENTS}, 0 <= closed <= events, days >= {MIN_DAYS}")
     rng = Random(f"story {seed} {events} {closed} {days}")
-    return Player(place, rng, seed, days, last_date).play(events, closed)
+    first_date = last_date - datetime.timedelta(days=days - 1)
+    player = Player(place, rng, first_date, last=days - 2)
+    fates, voids = plan_fates(rng, events, closed)
+    known = _start(player, fates, voids, has_open=closed < events)
+    _start_field_work(player, events)
+    player.office.play()
+    last = plan_last_day(player, known, last_date, reported_open=closed < events, close=closed > 0)
+    player.office.idle_syncs(round(_SYNCS * events))
+    expect = _expect(player, last)
+    assert (expect.events, expect.closed) == (events, closed), "the walks did not end in time"
+    return Story(place, seed, first_date, last_date, player.days, last.actions, player.canaries, expect)
+
+
+def _start(player, fates, voids, *, has_open):
+    ...

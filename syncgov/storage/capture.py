@@ -82,7 +82,9 @@ def read_columns(
     return {c.name: from_sql(c, values[c.name]) for c in columns if c.name in values}
 
 
-def diff_row(register: Register, row: RowKey, columns: Mapping[str, Value] | None, stored: StoredRow) -> RowChange | None:
+def diff_row(
+    register: Register, row: RowKey, columns: Mapping[str, Value] | None, stored: StoredRow
+) -> RowChange | None:
     """Return what *columns* (the row in the table, None if deleted) changes in *stored*, None if nothing.
 
     Raises:
@@ -113,7 +115,8 @@ def diff_row(register: Register, row: RowKey, columns: Mapping[str, Value] | Non
     if missing:
         names = "、".join(missing)
         raise InputError(
-            f"{register.label} {row[1]}：缺少必填项 {names}", f"{register.name} {row[1]}: required fields are empty: {names}"
+            f"{register.label} {row[1]}：缺少必填项 {names}",
+            f"{register.name} {row[1]}: required fields are empty: {names}",
         )
     return change
 

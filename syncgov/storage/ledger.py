@@ -1,4 +1,4 @@
-"""The centre's log in SQLite: leaves, tree hashes, and what verdicts look at. Source: protocol page, sections 6, 8 and 11."""
+"""The centre's log in SQLite: leaves, hashes, what verdicts look at. Source: protocol page, sections 6, 8, 11."""
 
 import json
 import sqlite3
@@ -39,7 +39,8 @@ CREATE TABLE IF NOT EXISTS _sg_chain (
     dev TEXT PRIMARY KEY, seq INTEGER NOT NULL, hash TEXT NOT NULL, seen INTEGER NOT NULL, stopped INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS _sg_code (
-    hash TEXT PRIMARY KEY, role TEXT NOT NULL, areas TEXT NOT NULL, staff TEXT NOT NULL, made INTEGER NOT NULL, used TEXT
+    hash TEXT PRIMARY KEY, role TEXT NOT NULL, areas TEXT NOT NULL, staff TEXT NOT NULL, made INTEGER NOT NULL,
+    used TEXT
 ) STRICT, WITHOUT ROWID;
 """
 
@@ -86,7 +87,7 @@ class Ledger:
         self._logged.clear()
         self._sets.clear()
 
-    # -- the tree ---------------------------------------------------------------------------------------------------
+    # -- the tree --------------------
 
     @property
     def size(self) -> int:
@@ -121,7 +122,7 @@ class Ledger:
         found = self.conn.execute("SELECT idx FROM _sg_envelope WHERE hash = ?", (envelope_hash,)).fetchone()
         return None if found is None else int(found[0])
 
-    # -- what verdicts look at ----------------------------------------------------------------------------------------
+    # -- what verdicts look at --------------------
 
     def chain(self, dev: str) -> Chain | None:
         """Return the end of a device's chain, None before its first changeset."""
@@ -156,7 +157,9 @@ class Ledger:
             ).fetchall()
             versions = ((name, self._version("register", name, last + 1)) for (name,) in names)
             found = [
-                parse_cached(str(v[0]["text"]), f"{name}.yml") for name, v in versions if v is not None and v[0] is not None
+                parse_cached(str(v[0]["text"]), f"{name}.yml")
+                for name, v in versions
+                if v is not None and v[0] is not None
             ]
             self._sets[last] = RegisterSet((*system_registers(), *found))
         return self._sets[last]
@@ -196,7 +199,7 @@ class Ledger:
         ).fetchone()
         return None if found is None else (json.loads(found[0]), found[1])
 
-    # -- appending ------------------------------------------------------------------------------------------------------
+    # -- appending --------------------
 
     def append(self, leaf: Leaf, raw_body: bytes, body: Body) -> int:
         """Log a judged changeset and fold it if it was accepted; returns its index."""
@@ -260,7 +263,8 @@ class Ledger:
         register = self.registers(index)[table]
         shown = {f.name: row.shown(f.name, register) for f in register.fields} if row.alive else None
         self.conn.execute(
-            "INSERT INTO _sg_version VALUES (?, ?, ?, ?, ?)", (table, key, index, json.dumps(shown, ensure_ascii=False), received)
+            "INSERT INTO _sg_version VALUES (?, ?, ?, ?, ?)",
+            (table, key, index, json.dumps(shown, ensure_ascii=False), received),
         )
 
     def _keep_area(self, record: RowKey, index: int, registers: RegisterSet) -> None:
@@ -275,7 +279,7 @@ class Ledger:
         if area is not None and (before is None or before.code != area):
             self.conn.execute("INSERT OR REPLACE INTO _sg_area VALUES (?, ?, ?, ?)", (*record, index, area))
 
-    # -- the central tables -----------------------------------------------------------------------------------------------
+    # -- the central tables --------------------
 
     @property
     def columns(self) -> dict[str, list[Column]]:
@@ -295,7 +299,9 @@ class Ledger:
         for name in columns:
             if ensure_table(self.conn, registers[name], columns[name], triggers=False):
                 keys = self.conn.execute("SELECT key FROM _sg_row WHERE tbl = ?", (name,)).fetchall()
-                refill(self.conn, name, registers, columns, (((name, k), load_row(self.conn, (name, k))) for (k,) in keys))
+                refill(
+                    self.conn, name, registers, columns, (((name, k), load_row(self.conn, (name, k))) for (k,) in keys)
+                )
 
     def rows(self, table: str) -> Iterable[tuple[str, StoredRow]]:
         """Yield (key, stored row) of every row ever written to *table*, by key."""

@@ -1,4 +1,7 @@
-"""Merging a pulled page into a replica: verified entries in, tables and verdicts out. Source: protocol page, sections 10 and 12."""
+"""Merging a pulled page into a replica: verified entries in, tables and verdicts out.
+
+Source: protocol page, sections 10 and 12.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,7 @@
-"""A replica: one SQLite file on one device. Any program writes its tables; `commit` signs. Source: protocol page, section 13."""
+"""A replica: one SQLite file on one device. Any program writes its tables; `commit` signs.
+
+Source: protocol page, section 13.
+"""
 
 import secrets
 import sqlite3
@@ -21,7 +24,15 @@ from syncgov.storage import capture
 from syncgov.storage.connection import Meta, connect, transaction
 from syncgov.storage.files import parse_cached, system_registers
 from syncgov.storage.keyfile import KeyFile, key_path, load_key, store_key
-from syncgov.storage.schema import PROTOCOL_TABLES, REPLICA_TABLES, SCHEMA_VERSION, columns_for, ensure_table, key_column, refill
+from syncgov.storage.schema import (
+    PROTOCOL_TABLES,
+    REPLICA_TABLES,
+    SCHEMA_VERSION,
+    columns_for,
+    ensure_table,
+    key_column,
+    refill,
+)
 from syncgov.storage.state import RowKey, StoredRow, load_row, store_rows
 
 Clock = Callable[[], int]
@@ -117,7 +128,7 @@ class Replica:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # -- what the device is ---------------------------------------------------------------------------------------
+    # -- what the device is --------------------
 
     @property
     def dev(self) -> str:
@@ -152,7 +163,7 @@ class Replica:
         shown = ((name, columns_for(register, roles)) for name, register in self.registers.items())
         self.columns = {name: columns for name, columns in shown if columns}
 
-    # -- writing --------------------------------------------------------------------------------------------------
+    # -- writing --------------------
 
     @contextmanager
     def change(self, staff: str | None = None, note: str | None = None) -> Iterator[sqlite_utils.Database]:
@@ -165,7 +176,8 @@ class Replica:
         with transaction(self.conn):
             if self.has_unsigned():
                 raise NotAllowedError(
-                    "有尚未签名的修改，请先运行 syncgov commit", "unsigned changes are waiting; run `syncgov commit` first"
+                    "有尚未签名的修改，请先运行 syncgov commit",
+                    "unsigned changes are waiting; run `syncgov commit` first",
                 )
             yield sqlite_utils.Database(self.conn)
             done = self.commit_within(staff, note)
@@ -217,7 +229,7 @@ class Replica:
 
     def _all_rows(self) -> dict[RowKey, int]:
         """Every row of every register table, and every stored one: another program may have dropped the triggers."""
-        hints = {row: at for row, at in self.unsigned_rows().items()}
+        hints = self.unsigned_rows()
         now = self.clock()
         tables = {name for (name,) in self.conn.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         for name in self.columns:
@@ -246,7 +258,9 @@ class Replica:
                 done.problems.append((row, error))
                 continue
             except (sqlite3.OperationalError, UnicodeDecodeError) as error:
-                done.problems.append((row, InputError(f"{row[0]} {row[1]} 不是有效文字", f"{row[0]} {row[1]}: {error}")))
+                done.problems.append(
+                    (row, InputError(f"{row[0]} {row[1]} 不是有效文字", f"{row[0]} {row[1]}: {error}"))
+                )
                 continue
             if change is not None:
                 pending = records.setdefault(record, _Pending())
@@ -302,7 +316,7 @@ class Replica:
         self.meta.set(last_seq=seq, last_hash=envelope_hash(signed.envelope))
         done.signed.append((seq, record))
 
-    # -- keeping the file in order ----------------------------------------------------------------------------------
+    # -- keeping the file in order --------------------
 
     def hold(self, rows: Sequence[RowKey] | set[RowKey], why: str) -> None:
         """Keep the values of unsigned rows aside before their tables are written over."""

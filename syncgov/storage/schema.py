@@ -109,8 +109,9 @@ def trigger_sql(register: Register) -> dict[str, str]:
 
     events = {"insert": hint("NEW"), "update": hint("OLD") + " " + hint("NEW"), "delete": hint("OLD")}
     return {
-        f"_sg_{table}_{event}": f"CREATE TRIGGER {quote(f'_sg_{table}_{event}')} AFTER {event.upper()} ON {quote(table)} "
-        f"{quiet} BEGIN {body} END"
+        (
+            name := f"_sg_{table}_{event}"
+        ): f"CREATE TRIGGER {quote(name)} AFTER {event.upper()} ON {quote(table)} {quiet} BEGIN {body} END"
         for event, body in events.items()
     }
 
@@ -153,7 +154,7 @@ def _ensure_triggers(conn: sqlite3.Connection, register: Register) -> bool:
     return changed
 
 
-def to_sql(column: Column, value: Value) -> None | int | str:
+def to_sql(column: Column, value: Value) -> int | str | None:
     """Return a column value as SQLite stores it."""
     if isinstance(value, bool):
         return int(value)
@@ -203,7 +204,7 @@ def _show_table(
     conn.executemany(sql, [[k, *_row_values(register, columns, row)] for k, row in rows if row.alive])
 
 
-def _row_values(register: Register, columns: Sequence[Column], row: StoredRow) -> list[None | int | str]:
+def _row_values(register: Register, columns: Sequence[Column], row: StoredRow) -> list[int | str | None]:
     values: dict[str, Value] = {}
     for declared in register.fields:
         if declared.name in row.fields or declared.name in row.own:

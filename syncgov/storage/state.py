@@ -1,4 +1,4 @@
-"""The state of rows in SQLite, and the fast fold. It must equal the reference in `core.merge` (a property test says so).
+"""The state of rows in SQLite, and the fast fold. A property test keeps it equal to the reference in `core.merge`.
 
 A row's heads are kept together in one JSON blob: `{field: [[head, …], before?]}` with head
 `[dev, seq, index, at, tick, value]`; `before` is there only while the heads differ.

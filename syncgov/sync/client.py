@@ -169,7 +169,10 @@ def verify_page(replica: Replica, answer: wire.PullAnswer) -> Page:
     for dev, public in keys.items():
         if device_id(public) != dev:
             raise SignatureError(dev)
-    entries = [_verified(message, target, {**keys, replica.dev: replica.key_file.key.public}, replica.dev) for message in answer.entries]
+    entries = [
+        _verified(message, target, {**keys, replica.dev: replica.key_file.key.public}, replica.dev)
+        for message in answer.entries
+    ]
     text = answer.checkpoint if target is checkpoint else replica.meta.get("checkpoint")
     return Page(entries, answer.next, answer.target, target, text, answer.purge)
 

@@ -215,7 +215,7 @@ def _rows(conn: sqlite3.Connection, hostile: Sequence[str]) -> None:
 def _ledger(conn: sqlite3.Connection) -> None:
     figures = [
         ("lamp_all", "lamp", "上报", "count", 563, None, "563", "件", "全部", 1, "select count(*)\n\nfrom lamp", None),
-        ("lamp_rate", "lamp", "办结率", "rate", 544, 563, "96.6% (544/563)", "", "办结/上报", 2, "select 1", "select 2"),
+        ("lamp_rate", "lamp", "办结率", "rate", 544, 563, "96.6% (544/563)", "", "率", 2, "select 1", "select 2"),
         ("lamp_none", "lamp", "满意率", "rate", 0, 0, "—", "", "", 3, "select 1 where 1<2 and '|'", None),
     ]  # fmt: skip
     conn.executemany(f"INSERT INTO figure VALUES ({', '.join('?' * 12)})", figures)

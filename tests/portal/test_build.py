@@ -1,0 +1,153 @@
+"""One real strict build of hostile data, looked at file by file."""
+
+import html
+import re
+import sqlite3
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urldefrag, urlsplit
+
+import pytest
+
+from portal import build as building
+from portal.build import build, loads_from_elsewhere, main
+from portal.errors import PortalError
+from tests.portal.public_db import HOSTILE, make_public_db
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A published folder with public.db and the built portal."""
+    folder = tmp_path_factory.mktemp("published")
+    build(make_public_db(folder / "public.db"), folder / "portal")
+    return folder
+
+
+class _Links(HTMLParser):
+    """Collects the addresses that a page links or loads, and the ids that it has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.ids: set[str] = set()
+        self.scripts = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.links += [value for name, value in attrs if name in ("href", "src") and value]
+        self.ids |= {value for name, value in attrs if name in ("id", "name") and value}
+        self.scripts += tag == "script"
+        assert not [name for name, _ in attrs if name.startswith("on")], "no event handlers"
+
+
+def read(path: Path) -> _Links:
+    """Return what the page at *path* links."""
+    parser = _Links()
+    parser.feed(path.read_text(encoding="utf-8"))
+    return parser
+
+
+def test_no_page_loads_from_another_host(published: Path) -> None:
+    """Neither pages nor style sheets nor the theme's script name another host to load from."""
+    site = published / "portal"
+    assert loads_from_elsewhere(site) == []
+    assert len(list(site.rglob("*.html"))) > len(HOSTILE)
+    assert not [path for path in site.rglob("*.js") if "unpkg.com" in path.read_text(encoding="utf-8")]
+
+
+def test_planted_load_is_found(tmp_path: Path) -> None:
+    """The check sees scripts, images, styles and protocol-relative addresses, and ignores links."""
+    (tmp_path / "a.html").write_text(
+        '<a href="https://ok.example/">x</a><script async src="https://x.example/s.js"></script>'
+        "<img alt='' src=//x.example/i.png><link rel=stylesheet href='http://x.example/c.css'>"
+    )
+    (tmp_path / "a.css").write_text("@import 'https://x.example/'; a{background:url( \"//x.example/i\")}")
+    assert len(loads_from_elsewhere(tmp_path)) == 5
+    with pytest.raises(PortalError, match=r"a\.html"):
+        building.finish(tmp_path)
+
+
+def test_figures_are_marked_with_their_exact_text(published: Path) -> None:
+    """Each data-figure in the HTML reads exactly as the table says, and every figure appears."""
+    with sqlite3.connect(published / "public.db") as conn:
+        expected = dict(conn.execute("SELECT id, text FROM figure"))
+    conn.close()
+    found = [
+        (name, html.unescape(text))
+        for page in (published / "portal").rglob("*.html")
+        for name, text in re.findall(r'<span data-figure="([^"]+)">([^<]*)</span>', page.read_text(encoding="utf-8"))
+    ]
+    assert dict(found) == expected
+    assert len(found) == 2 * len(expected)
+    assert all(expected[name] == text for name, text in found)
+
+
+def test_every_page_says_demonstration_and_as_of(published: Path) -> None:
+    """The banner and the as-of time are on every page, hand-written ones too."""
+    for page in (published / "portal").rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        assert 'class="sg-notice"' in text, page
+        assert "截至2026年11月21日 18:30" in text, page
+        assert '<html lang="zh-CN"' in text, page
+
+
+def test_no_link_inside_the_portal_is_dead(published: Path) -> None:
+    """Each relative link leads to a file; those that leave the portal lead to evidence, the log or Datasette."""
+    site, outside = (published / "portal").resolve(), set()
+    for page in site.rglob("*.html"):
+        for link in read(page).links:
+            address, fragment = urldefrag(link)
+            if urlsplit(link).scheme:
+                assert urlsplit(link).scheme in ("tel", "https"), link
+                continue
+            target = (page.parent / unquote(urlsplit(address).path)).resolve() if address else page
+            if not target.is_relative_to(site):
+                outside.add(target.relative_to(published.resolve()).parts[0])
+                continue
+            target = target / "index.html" if target.is_dir() else target
+            assert target.is_file(), f"{page}: {link}"
+            if fragment and target.suffix == ".html" and not fragment.startswith("__"):
+                assert unquote(fragment) in read(target).ids, f"{page}: {link}"
+    assert outside == {"log", "public"}
+
+
+def test_hostile_rows_add_no_script(published: Path) -> None:
+    """A page of hostile rows has exactly the scripts that a harmless page has, and hostile titles are text."""
+    site = published / "portal"
+    harmless = read(site / "r" / "errand" / "k-BS-01.html").scripts
+    pages = list((site / "r" / "errand").glob("k-_*.html"))
+    assert len(pages) == len(HOSTILE)
+    assert {read(page).scripts for page in pages} == {harmless}
+    assert "<script>window" not in "".join(page.read_text(encoding="utf-8") for page in site.rglob("*.html"))
+
+
+def test_search_finds_chinese_words_and_skips_lists(published: Path) -> None:
+    """The index holds row pages, segmented for Chinese, and no list of matters, which would grow without end."""
+    index = (published / "portal" / "search" / "search_index.json").read_text(encoding="utf-8")
+    assert "\\u200b" in index or "\u200b" in index
+    assert "k-BS-01.html" in index
+    assert "r/lamp/c-" not in index
+
+
+def test_build_is_repeatable_and_replaces(tmp_path: Path) -> None:
+    """Two builds of one database are equal byte for byte; the second replaces the first and leaves no scraps."""
+    database = make_public_db(tmp_path / "public.db", hostile=[], simulated=False)
+    out = tmp_path / "out" / "portal"
+    build(database, out)
+    before = {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    (out / "stale.html").write_text("old")
+    build(database, out)
+    after = {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    assert before == after
+    assert [path.name for path in out.parent.iterdir()] == ["portal"]
+    assert b'class="sg-notice"' not in after[Path("index.html")]
+
+
+def test_failed_build_leaves_the_old_site(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A public.db that is no database is refused on the command line; what was there stays."""
+    (tmp_path / "portal").mkdir()
+    (tmp_path / "portal" / "index.html").write_text("old")
+    (tmp_path / "public.db").write_text("not a database at all, but long enough to be read as one" * 20)
+    assert main([str(tmp_path / "public.db"), str(tmp_path / "portal")]) == 65
+    assert "public.db" in capsys.readouterr().err
+    assert (tmp_path / "portal" / "index.html").read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["portal", "public.db"]
