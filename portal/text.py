@@ -20,7 +20,7 @@ _BREAKS = re.compile("\r\n|[\r\n\u0085\u2028\u2029]")
 # Wherever it stands, such a character could open Markdown or HTML.
 _ACTIVE = {ord(sign): f"&#{ord(sign)};" for sign in "&<>\"'*_`[]{}|\\#~^=!$"}
 # These do so only at the start of a block.
-_AT_START = re.compile(r"^([-+:]|\d+(?=[.)]))")
+_AT_START = re.compile(r"^([-+:]|\d+(?=[.)](?:\s|$)))")
 _IN_TITLES = str.maketrans('<>&"', "＜＞＆＂")
 
 

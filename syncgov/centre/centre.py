@@ -125,17 +125,18 @@ class Centre:
 
     def _catch_up(self) -> None:
         """Bring second copy and checkpoint up to the database; at start, after a power loss between the two."""
-        size = self.ledger.size
-        if self._copy.count > size:
-            raise StorageError(
-                "数据库比第二份副本旧，请用 restore 恢复",
-                "the database is older than its second copy; run `syncgov restore`",
-            )
-        if self._copy.count < size:
-            self._copy.append((leaf, body) for _i, leaf, body in self.ledger.entries(self._copy.count, size))
-        if not self.ledger.meta.get("checkpoint") or self.checkpoint(self.ledger).size != size:
-            checkpoint = Checkpoint(self.charter.origin, size, self.ledger.root(size))
-            self.ledger.meta.set(checkpoint=sign_checkpoint(checkpoint, self._log_key))
+        with self._copy.locked() as copied:
+            size = self.ledger.size
+            if copied > size:
+                raise StorageError(
+                    "数据库比第二份副本旧：数据库可能是从备份恢复的，请保留两个文件并停止服务",
+                    "the database is older than its second copy (restored from a backup?); keep both and stop serving",
+                )
+            if copied < size:
+                self._copy.append((leaf, body) for _i, leaf, body in self.ledger.entries(copied, size))
+            if not self.ledger.meta.get("checkpoint") or self.checkpoint(self.ledger).size != size:
+                checkpoint = Checkpoint(self.charter.origin, size, self.ledger.root(size))
+                self.ledger.meta.set(checkpoint=sign_checkpoint(checkpoint, self._log_key))
 
     @staticmethod
     def checkpoint(ledger: Ledger) -> Checkpoint:

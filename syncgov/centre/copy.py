@@ -3,9 +3,11 @@
 Record: u32be length, leaf, u32be length, body. A record that a power loss cut short is cut off: the database has it.
 """
 
+import fcntl
 import os
 import struct
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from syncgov.errors import StorageError
@@ -14,23 +16,32 @@ _LENGTH = struct.Struct(">I")
 
 
 class SecondCopy:
-    """An append-only file of (leaf, body), in log order."""
+    """An append-only file of (leaf, body), in log order. Several processes may append, one at a time."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = open(path, "ab+")  # noqa: SIM115 - kept open for the life of the centre
-        self.count = self._repair()
+        self._end = 0
+        self._count = 0
 
-    def _repair(self) -> int:
-        """Count the records, and cut off an incomplete last one."""
+    @contextmanager
+    def locked(self) -> Iterator[int]:
+        """Hold the file alone; gives the number of its records, those of other processes included."""
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        try:
+            self._read_on()
+            yield self._count
+        finally:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def _read_on(self) -> None:
+        """Count what was appended since, and cut off an incomplete last record."""
         size = os.fstat(self._file.fileno()).st_size
-        offset = count = 0
-        while (end := self._record_end(offset, size)) is not None:
-            offset, count = end, count + 1
-        if offset != size:
-            self._file.truncate(offset)
+        while (end := self._record_end(self._end, size)) is not None:
+            self._end, self._count = end, self._count + 1
+        if self._end != size:
+            self._file.truncate(self._end)
             os.fsync(self._file.fileno())
-        return count
 
     def _record_end(self, offset: int, size: int) -> int | None:
         for _part in range(2):
@@ -41,12 +52,10 @@ class SecondCopy:
         return offset if offset <= size else None
 
     def append(self, records: Iterable[tuple[bytes, bytes]]) -> None:
-        """Write (leaf, body) records and wait until they are on disk."""
+        """Write (leaf, body) records and wait until they are on disk; call while holding `locked`."""
         parts = []
-        added = 0
         for leaf, body in records:
             parts += [_LENGTH.pack(len(leaf)), leaf, _LENGTH.pack(len(body)), body]
-            added += 1
         try:
             self._file.seek(0, os.SEEK_END)
             self._file.write(b"".join(parts))
@@ -54,7 +63,7 @@ class SecondCopy:
             os.fsync(self._file.fileno())
         except OSError as error:
             raise StorageError(f"第二份副本写不进去：{error}", f"cannot write the second copy: {error}") from error
-        self.count += added
+        self._read_on()
 
     def read(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield (leaf, body) from the first record on."""

@@ -22,18 +22,22 @@ MAX_AREAS = 16
 _ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"  # without look-alikes; 12 of 31 characters are 59 bits
 
 
-def enrol(centre: Centre, role: str, areas: Sequence[str], staff: Sequence[str] = (), count: int = 1) -> list[str]:
-    """Return *count* new one-time codes for devices of *role* in *areas*, used by *staff* (empty: anybody).
+def enrol(
+    centre: Centre, roles: str | Sequence[str], areas: Sequence[str], staff: Sequence[str] = (), count: int = 1
+) -> list[str]:
+    """Return *count* new one-time codes for devices of *roles* (one, or several) in *areas*, used by *staff* (empty: anybody).
 
     Raises:
         InputError: a role that no register knows, or areas outside the charter's.
     """
     ledger = centre.ledger
     known = known_roles(ledger)
-    if role not in known:
+    wanted = [roles] if isinstance(roles, str) else list(roles)
+    unknown = sorted(set(wanted) - known)
+    if unknown or not wanted:
         raise InputError(
-            f"没有角色 {role}，可用：{'、'.join(sorted(known))}",
-            f"unknown role {role}; known: {', '.join(sorted(known))}",
+            f"没有角色 {'、'.join(unknown)}，可用：{'、'.join(sorted(known))}",
+            f"unknown roles {', '.join(unknown)}; known: {', '.join(sorted(known))}",
         )
     if not 1 <= len(areas) <= MAX_AREAS or not all(area.startswith(centre.charter.area) for area in areas):
         raise InputError(
@@ -44,7 +48,10 @@ def enrol(centre: Centre, role: str, areas: Sequence[str], staff: Sequence[str] 
     with centre.lock, transaction(ledger.conn):
         ledger.conn.executemany(
             "INSERT INTO _sg_code VALUES (?, ?, ?, ?, ?, NULL)",
-            [(_hash(code), role, json.dumps(list(areas)), json.dumps(list(staff)), centre.clock()) for code in codes],
+            [
+                (_hash(code), json.dumps(wanted), json.dumps(list(areas)), json.dumps(list(staff)), centre.clock())
+                for code in codes
+            ],
         )
     return codes
 
@@ -72,7 +79,7 @@ def join(centre: Centre, request: Join) -> int:
     ledger = centre.ledger
     with centre.lock:
         found = ledger.conn.execute(
-            "SELECT role, areas, staff, made, used FROM _sg_code WHERE hash = ?", (_hash(request.code),)
+            "SELECT roles, areas, staff, made, used FROM _sg_code WHERE hash = ?", (_hash(request.code),)
         ).fetchone()
         if found is not None and found[4] == dev:
             return _enrolled_at(ledger, dev)  # the answer got lost; joining again with the same key changes nothing
@@ -92,7 +99,7 @@ def join(centre: Centre, request: Join) -> int:
 def _certificate(request: Join, code: tuple[str, str, str], now_ms: int) -> dict[str, Value]:
     return {
         "public_key": request.public,
-        "roles": [code[0]],
+        "roles": json.loads(code[0]),
         "areas": json.loads(code[1]),
         "people": json.loads(code[2]),
         "valid_from": now_ms,

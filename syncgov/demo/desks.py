@@ -67,7 +67,7 @@ class Task:
 
 @dataclass(slots=True)
 class Desk:
-    """A device and what lies on it; `people` are those who normally use it, `wakes` the days on which it will be used."""
+    """A device and what lies on it; `people` are those who normally use it, `wakes` the days of use."""
 
     device: Device
     people: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""The last day: six people at the command line. Each syncs, writes plain SQL, commits, syncs and looks at the status."""
+"""The last day: six people at the command line. Each syncs, writes plain SQL, commits, and syncs again."""
 
 import datetime
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from syncgov.demo import texts
 from syncgov.demo.desks import Desk, Moment
 from syncgov.demo.plan import Cell, LastDayAction, Write
 from syncgov.demo.player import Player
-from syncgov.demo.walks import ACCEPT, CHECKER, CHIEF, CLOSE, FEED_BACK, OPERATOR, PUBLISHER, REPORT, REWORK, Fate, Step
-from syncgov.demo.writing import EVENT, Event, uuid7
+from syncgov.demo.walks import ACCEPT, CHECKER, CLOSE, FEED_BACK, OPERATOR, PUBLISHER, REPORT, REWORK, Fate, Step
+from syncgov.demo.writing import Event, uuid7
 
 # What is written is dated the evening before, so that it lies in the past at whatever hour the demo runs.
 _EVENING = 19 * 60 + 30
@@ -78,7 +78,9 @@ class _Plan:
         checked = pen.step(self.known, CLOSE if close else REWORK, moment)
         if reported_open:
             mistake = Step("closed", CHECKER, "误点办结", refused="transition")
-            self._act(moment, [checked, pen.step(self.fresh, mistake, moment)], "核查员核查一件，另一件误点办结（会被退回）")
+            self._act(
+                moment, [checked, pen.step(self.fresh, mistake, moment)], "核查员核查一件，另一件误点办结（会被退回）"
+            )
         else:
             self._act(moment, [checked, pen.step(self.fresh, CLOSE, moment)], "核查员核查两件事件")
 

@@ -18,7 +18,9 @@ _HELPER_COUNTS = (4, 4, 3, 3, 3, 3, 3, 3, 3)  # 29
 _CHIEFS_EACH = 2
 _SHARED_EACH = 3  # tablets that the workers of a community use in turn
 _SECOND_WORKER = 0.18  # share of grids that two workers look after
-_SURNAMES = "王李张刘陈杨赵黄周吴徐孙马胡朱郭何罗高林郑梁谢唐许冯宋韩邓彭曹曾田萧潘袁蔡蒋余于杜叶程魏苏吕丁沈任姚卢傅钟崔"
+_SURNAMES = (
+    "王李张刘陈杨赵黄周吴徐孙马胡朱郭何罗高林郑梁谢唐许冯宋韩邓彭曹曾田萧潘袁蔡蒋余于杜叶程魏苏吕丁沈任姚卢傅钟崔"
+)
 DOUBLE_DUTY = "zzzx02"  # handles for the street's centre and also checks, so he may happen to check himself
 DOUBLE_CATEGORY = "zongzhi"  # what that centre handles
 MAX_AREAS = 16  # of a certificate: protocol page, section 8
@@ -213,9 +215,7 @@ def _make_grids(rng: Random, communities: Sequence[Community]) -> tuple[Grid, ..
 
 
 def _make_orgs(communities: Sequence[Community]) -> tuple[Org, ...]:
-    listed = [
-        Org(r["code"], r["name"], r["kind"], r["phone"], r["area"], r["unit"] == "1") for r in read_table("orgs")
-    ]
+    listed = [Org(r["code"], r["name"], r["kind"], r["phone"], r["area"], r["unit"] == "1") for r in read_table("orgs")]
     committees = [
         Org(c.committee, c.name, "committee", f"0938-00004{c.number:02d}", c.code, unit=True) for c in communities
     ]

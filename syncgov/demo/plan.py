@@ -2,7 +2,7 @@
 
 import datetime
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from syncgov.demo.canaries import Canary
@@ -96,6 +96,7 @@ class Expect:
     changesets: int
     online: int
     visits: int
+    disclosures: int
     published: int
     careless: int
     states: Mapping[str, int] = field(default_factory=dict)
@@ -121,7 +122,7 @@ class Story:
                 yield day, session
 
 
-def count_changesets(sessions: Iterator[Session]) -> Counter[str]:
+def count_changesets(sessions: Iterable[Session]) -> Counter[str]:
     """Return the number of changesets by expected verdict: accepted, or the reason."""
     counts: Counter[str] = Counter()
     for session in sessions:

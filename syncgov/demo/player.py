@@ -1,23 +1,32 @@
 """Plays the year: which device makes which step of which event, and what follows when it was pushed."""
 
 import datetime
-from collections import Counter
 from random import Random
 
 from syncgov.demo import texts
 from syncgov.demo.canaries import Canary
 from syncgov.demo.desks import Desk, Moment, Office, Task
-from syncgov.demo.place import DOUBLE_CATEGORY, Category, Community, Device, Grid, Org, Place, grids_of
+from syncgov.demo.place import Community, Device, Grid, Org, Place
 from syncgov.demo.plan import Cell, Day, Write
-from syncgov.demo.walks import CHECKER, CHIEF, OPERATOR, OWNER, PUBLISHER, REPORTER, Edit, Fate, Step
+from syncgov.demo.walks import (
+    CHECKER,
+    CHIEF,
+    DAYS_PER_STEP,
+    OPERATOR,
+    OWNER,
+    PUBLISHER,
+    REPORTER,
+    Edit,
+    Fate,
+    Step,
+)
 from syncgov.demo.writing import Event, Pen, uuid7
 
 # Days that people let something lie, at most, before they look, and again before they write, if it is not urgent.
-_PATIENCE = {REPORTER: 4, OWNER: 3, OPERATOR: 1, CHIEF: 3, CHECKER: 2, PUBLISHER: 14}
+PUBLISHER_DAYS = 14
+_PATIENCE = {REPORTER: 4, OWNER: 3, OPERATOR: 1, CHIEF: 3, CHECKER: 2, PUBLISHER: PUBLISHER_DAYS}
 _LATE_PATIENCE = 12  # evaluating and archiving can wait
-_URGENT_DAYS = 4  # an event that has no more days than this for each step left is urgent
 _EDIT_PATIENCE = 3
-_EDIT_DAYS = 40  # edits begin so many days before the end, so that both are pushed by then
 _REPORTERS = (("grid_worker", 85), ("grid_helper", 10), ("grid_chief", 5))
 _SAME_OPERATOR = 0.4
 _COMMUNITY_HANDLES = 0.3  # share of events that the residents' committee handles itself
@@ -27,7 +36,7 @@ _CANARIES = 16
 class Player:
     """The people of the place at work, from the first day to the day before the last.
 
-    After `play`, `days` is what was done; the counters say what must come of it.
+    After `office.play()`, `days` is what was done, and `conflicts` the fields that still have two values.
     """
 
     def __init__(self, place: Place, rng: Random, first_date: datetime.date, last: int) -> None:
@@ -35,9 +44,8 @@ class Player:
         self.rng = rng
         self.pen = Pen(rng)
         self.events: list[Event] = []
+        self.first_date = first_date
         self.conflicts = 0
-        self.visits = 0
-        self.published = 0
         role_of = {person.key: person.role for person in place.people}
         self.desks = [
             Desk(device, tuple(key for key in device.staff if role_of[key] == device.role)) for device in place.devices
@@ -62,14 +70,18 @@ class Player:
         """What was done, day by day."""
         return self.office.days()
 
-    def start_event(self, fate: Fate, day: int, key_date: datetime.date) -> Event:
+    def start_event(self, fate: Fate, day: int) -> Event:
         """Somebody in the field will report an event with this fate on or after *day*."""
         canary = len(self.events) < _CANARIES
-        device, staff, grid = self._reporter(fate, canary)
+        only_workers = canary or fate.edit is not None or fate.name in ("self_handled", "site_check")
+        roles = [role for role, _weight in _REPORTERS]
+        weights = [weight for _role, weight in _REPORTERS]
+        role = "grid_worker" if only_workers else self.rng.choices(roles, weights)[0]
+        device, staff, grid = self.reporter(role)
         wanted = fate.category or self.rng.choice(self.place.categories).key
         category = next(each for each in self.place.categories if each.key == wanted)
-        issue = texts.make_issue(self.rng, category.key, self._compound(grid))
-        key = uuid7(self.rng, key_date, self.rng.randrange(1440))
+        issue = texts.make_issue(self.rng, category.key, self.compound(grid))
+        key = uuid7(self.rng, self.first_date + datetime.timedelta(days=day), self.rng.randrange(1440))
         event = Event(key, fate, grid, category, issue, device, staff, canary)
         self.events.append(event)
         self._hand_out(event, day - 1)
@@ -77,10 +89,14 @@ class Player:
 
     def visit(self, day: int, how_many: int) -> None:
         """Somebody in the field makes visits on *day*, all in his grids."""
-        desk = self.rng.choice(self._of_role["grid_helper"] * 1 + self._of_role["grid_worker"])
+        desk = self.rng.choice(self._of_role["grid_helper"] + self._of_role["grid_worker"])
         for _ in range(how_many):
             grid = self._grid(self.rng.choice(desk.device.areas))
             self.office.plan(self._visit_task(desk, grid), day)
+
+    def visit_now(self, grid: Grid, moment: Moment) -> tuple[Write, ...]:
+        """A visit at that moment."""
+        return self.pen.visit(grid, self.compound(grid), moment)
 
     def stray(self, day: int, register_visit: bool) -> None:
         """A worker writes an event, or a visit, in a grid of another community, where he may not write."""
@@ -91,7 +107,7 @@ class Player:
             self.office.plan(self._visit_task(desk, grid, "area"), day)
             return
         category = self.rng.choice(self.place.categories)
-        issue = texts.make_issue(self.rng, category.key, self._compound(grid))
+        issue = texts.make_issue(self.rng, category.key, self.compound(grid))
         step = Step("reported", REPORTER, "顺路看到，代为上报", refused="area")
 
         def write(moment: Moment) -> tuple[Write, ...]:
@@ -104,13 +120,14 @@ class Player:
     def disclose(self, community: Community, day: int) -> None:
         """The publisher discloses something for a community on or after *day*."""
         desk = self._of_role[PUBLISHER][0]
-        task = Task(desk, lambda moment: self.pen.disclosure(community, moment), _nothing, patience=_PATIENCE[PUBLISHER])
+        task = Task(
+            desk, lambda moment: self.pen.disclosure(community, moment), _nothing, patience=_PATIENCE[PUBLISHER]
+        )
         self.office.plan(task, day)
 
     def _visit_task(self, desk: Desk, grid: Grid, refused: str = "") -> Task:
         def write(moment: Moment) -> tuple[Write, ...]:
-            self.visits += not refused
-            return self.pen.visit(grid, self._compound(grid), moment, refused)
+            return self.pen.visit(grid, self.compound(grid), moment, refused)
 
         return Task(desk, write, _nothing, patience=_PATIENCE[REPORTER])
 
@@ -122,18 +139,29 @@ class Player:
         """A grid in *area*, which is a grid's or a community's code."""
         return self.rng.choice([grid for grid in self.place.grids if grid.code.startswith(area)])
 
-    def _compound(self, grid: Grid) -> str:
+    def compound(self, grid: Grid) -> str:
+        """The name of a compound near the grid."""
         near = [each.name for each in self.place.compounds if each.grid.community is grid.community]
         return self.rng.choice(near)
 
-    def _reporter(self, fate: Fate, canary: bool) -> tuple[Device, str, Grid]:
-        """Who reports: on a device of the field, a grid that is his."""
-        only_workers = fate.name in ("self_handled", "site_check") or fate.edit is not None or canary
-        roles = [role for role, _weight in _REPORTERS]
-        role = "grid_worker" if only_workers else self.rng.choices(roles, [w for _role, w in _REPORTERS])[0]
+    def reporter(self, role: str) -> tuple[Device, str, Grid]:
+        """Somebody with *role* in the field, his device, and a grid that is his."""
         device = self.rng.choice(self._of_role[role]).device
         staff = self.rng.choice(device.staff)
         return device, staff, self._grid(self.rng.choice(sorted(self._home_grids[staff])))
+
+    def desks_of(self, role: str) -> list[Desk]:
+        """The desks mostly used as *role*."""
+        return self._of_role[role]
+
+    def chiefs_of(self, community: Community) -> list[Desk]:
+        """The desks of a community's chiefs."""
+        return [desk for desk in self._of_role[CHIEF] if desk.device.areas == (community.code,)]
+
+    def handler_of(self, event: Event) -> Desk:
+        """The desk of the unit that the event was dispatched to."""
+        assert event.owner is not None
+        return self._handlers[event.owner.key]
 
     def _hand_out(self, event: Event, pushed: int) -> None:
         """Lay the next step of the event on the desk of whoever makes it; the row was pushed on that day."""
@@ -164,7 +192,7 @@ class Player:
 
     def _patience(self, event: Event, step: Step, pushed: int) -> int:
         """How long this step may lie, so that the event reaches its end in time."""
-        spare = (self.office.last - pushed) / event.steps_left - _URGENT_DAYS
+        spare = (self.office.last - pushed) / event.steps_left - DAYS_PER_STEP
         usual = _LATE_PATIENCE if step.target in ("evaluated", "archived") else _PATIENCE[step.role]
         return max(0, min(usual, int(spare)))
 
@@ -187,11 +215,10 @@ class Player:
         if step.role == REPORTER:
             return self.desks[event.reporter.index]
         if step.role == OWNER:
-            assert event.owner is not None
-            return self._handlers[event.owner.key]
+            return self.handler_of(event)
         desks = self._of_role[step.role]
         if step.role == CHIEF:
-            desks = [desk for desk in desks if desk.device.areas == (event.grid.community.code,)]
+            desks = self.chiefs_of(event.grid.community)
         if step.staff is not None:
             desks = [desk for desk in desks if step.staff in desk.device.staff]
         same = [desk for desk in desks if desk.device.index == event.holder]
@@ -199,12 +226,12 @@ class Player:
 
     def _unit_for(self, event: Event, step: Step) -> Org:
         """The unit that the category names, the residents' committee, or after a mistake another unit."""
-        names = [event.category.unit, event.grid.community.committee]
-        if event.fate.category == DOUBLE_CATEGORY:
-            names = names[:1]
+        chosen = event.category.unit
         if step.other_unit and event.owner is not None:
-            names = [name for name in self._handlers if name.startswith(f"{self.place.area}-") and name != event.owner.key]
-        chosen = names[1] if len(names) == 2 and self.rng.random() < _COMMUNITY_HANDLES else self.rng.choice(names[:1] if len(names) == 2 else names)
+            others = [name for name in self._handlers if name.startswith(f"{self.place.area}-")]
+            chosen = self.rng.choice([name for name in others if name != event.owner.key])
+        elif event.fate.category is None and self.rng.random() < _COMMUNITY_HANDLES:
+            chosen = event.grid.community.committee
         return next(org for org in self.place.orgs if org.key == chosen)
 
     def _edit(self, event: Event, edit: Edit, day: int) -> None:
@@ -212,8 +239,8 @@ class Player:
         seen: list[Desk] = []
         unseen = self.rng.sample(self._of_role[OPERATOR], 2)
         if edit.field == "title":
-            chiefs = [d for d in self._of_role[CHIEF] if d.device.areas == (event.grid.community.code,)]
-            seen, unseen = [self.desks[event.reporter.index]], [self.rng.choice(chiefs)]
+            seen = [self.desks[event.reporter.index]]
+            unseen = [self.rng.choice(self.chiefs_of(event.grid.community))]
         values = self._rival_values(event, edit.field)
 
         def follow(pushed: int) -> None:
@@ -221,7 +248,9 @@ class Player:
             if edit.resolved:
                 self._resolve(event, edit.field, values[0], pushed)
 
-        tasks = [self._edit_task(event, edit.field, value, desk) for desk, value in zip(seen + unseen, values, strict=True)]
+        tasks = [
+            self._edit_task(event, edit.field, value, desk) for desk, value in zip(seen + unseen, values, strict=True)
+        ]
         tasks[0].done = follow
         self.office.pair(tasks[: len(seen)], tasks[len(seen) :], day)
 
@@ -252,13 +281,11 @@ class Player:
         return one, two
 
     def _publish(self, event: Event, day: int) -> None:
-        def write(_moment: Moment) -> tuple[Write, ...]:
-            self.published += 1
-            return self.pen.publish(event)
-
-        spare = self.office.last - day - _URGENT_DAYS
+        spare = self.office.last - day - DAYS_PER_STEP
         patience = max(0, min(_PATIENCE[PUBLISHER], spare // 2))
-        task = Task(self._of_role[PUBLISHER][0], write, _nothing, event.key, None, patience)
+        task = Task(
+            self._of_role[PUBLISHER][0], lambda _moment: self.pen.publish(event), _nothing, event.key, None, patience
+        )
         self.office.hand_over(task, day)
 
 

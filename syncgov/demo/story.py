@@ -14,14 +14,14 @@ The last day is not in `Story.days`: six people act through the command line (`S
 
 import datetime
 from collections import Counter
-from dataclasses import replace
 from random import Random
 
 from syncgov.demo.lastday import LastDay, plan_last_day
 from syncgov.demo.place import Place
 from syncgov.demo.plan import Day, Expect, LastDayAction, Session, Story, Write, count_changesets
-from syncgov.demo.player import Player
-from syncgov.demo.walks import CLOSED_STATES, DAYS_PER_STEP, Fate, hold, plan_fates, portion, strays
+from syncgov.demo.player import PUBLISHER_DAYS, Player
+from syncgov.demo.walks import CLOSED_STATES, DAYS_PER_STEP, HELD, Fate, hold, plan_fates, strays
+from syncgov.demo.writing import DISCLOSURE, VISIT, Event
 
 __all__ = ["Day", "Expect", "LastDayAction", "Session", "Story", "Write", "count_changesets", "plan_story"]
 
@@ -69,5 +69,64 @@ def plan_story(
     return Story(place, seed, first_date, last_date, player.days, last.actions, player.canaries, expect)
 
 
-def _start(player, fates, voids, *, has_open):
-    ...
+def _start(player: Player, fates: list[Fate], voids: list[Fate], *, has_open: bool) -> Event:
+    """Hand out all events but those of the last day; return the one that is left to it half-way."""
+    fates = list(fates)
+    # today's report takes the place of one of these
+    fates.pop(max(i for i, fate in enumerate(fates) if fate.is_closed != has_open and fate.edit is None))
+    ordinary = [i for i, fate in enumerate(fates) if fate.name == "ordinary" and fate.edit is None]
+    chosen = ordinary[0] if ordinary else 0
+    fates[chosen] = hold(fates[chosen])
+    starts = sorted(((_start_day(player, fate), i) for i, fate in enumerate([*fates, *voids])))
+    all_fates = [*fates, *voids]
+    begun = {i: player.start_event(all_fates[i], day) for day, i in starts}
+    return begun[chosen]
+
+
+def _start_day(player: Player, fate: Fate) -> int:
+    last = player.office.last
+    latest = last - DAYS_PER_STEP * len(fate.steps) - 2
+    if fate.edit is not None:
+        return player.rng.randrange(last - _EDIT_DAYS)
+    if fate.name in ("open", HELD):
+        return player.rng.randrange(min(last - _OPEN_DAYS, latest - 1), latest)
+    return player.rng.randrange(latest)
+
+
+def _start_field_work(player: Player, events: int) -> None:
+    rng = player.rng
+    busy = player.office.last - _QUIET_DAYS
+    missing = round(_VISITS * events) - 1  # one is made on the last day
+    while missing > 0:
+        count = min(missing, rng.choice(_VISITS_AT_ONCE))
+        player.visit(rng.randrange(busy), count)
+        missing -= count
+    for number in range(strays(events)):
+        player.stray(rng.randrange(busy), register_visit=number % 4 == 1)
+    for community in player.place.communities:
+        for _ in range(_DISCLOSURES_EACH):
+            player.disclose(community, rng.randrange(busy - 2 * PUBLISHER_DAYS))
+
+
+def _expect(player: Player, last: LastDay) -> Expect:
+    final = {event.key: event.state for event in player.events} | last.states
+    states = Counter(final.values())
+    sessions = [session for day in player.days for session in day.sessions]
+    today = [Session(a.device_index, a.staff_id, 0, a.writes, online=True) for a in last.actions]
+    verdicts = count_changesets([*sessions, *today])
+    writes = [write for session in [*sessions, *today] for write in session.writes]
+    kinds = Counter(write.register for write in writes if write.kind == "insert" and not write.refused)
+    return Expect(
+        events=sum(states.values()) - states["void"],
+        closed=sum(states[state] for state in CLOSED_STATES),
+        void=states["void"],
+        conflicts=player.conflicts,
+        refused={reason: count for reason, count in sorted(verdicts.items()) if reason != "accepted"},
+        changesets=sum(verdicts.values()),
+        online=sum(session.online for session in sessions),
+        visits=kinds[VISIT],
+        disclosures=kinds[DISCLOSURE],
+        published=sum("title_public" in write.columns for write in writes),
+        careless=sum(event.fate.careless for event in player.events if event.fate.published),
+        states=dict(sorted(states.items())),
+    )

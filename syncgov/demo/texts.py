@@ -136,6 +136,7 @@ def careless_phone(rng: Random) -> str:
 
 def careless_id(rng: Random) -> str:
     """Return 18 characters in the shape of an identity number: right check digit, region 000000, which is no place."""
-    body = f"000000{rng.randrange(1950, 2000)}{rng.randrange(1, 13):02d}{rng.randrange(1, 29):02d}{rng.randrange(1000):03d}"
+    born = f"{rng.randrange(1950, 2000)}{rng.randrange(1, 13):02d}{rng.randrange(1, 29):02d}"
+    body = f"000000{born}{rng.randrange(1000):03d}"
     total = sum(weight * int(digit) for weight, digit in zip(_ID_WEIGHTS, body, strict=True))
     return body + _ID_CHECKS[total % 11]

@@ -54,6 +54,10 @@ OPEN_ENDS = (
 )
 
 
+HELD = "held"
+DAYS_PER_STEP = 4  # what a step takes if nobody lets it lie: one day to see the row, one to write, and a reserve
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One move of an event.
@@ -171,13 +175,18 @@ def plan_fates(rng: Random, events: int, closed: int) -> tuple[list[Fate], list[
     return fates, [Fate(VOID_WALK, "void") for _ in range(portion(_VOID, events))]
 
 
+def hold(fate: Fate) -> Fate:
+    """Return the fate of an event that is left at `handling`, for the last day."""
+    return Fate(_ORDINARY[:4], HELD, category=fate.category)
+
+
 def portion(share: float, of: int) -> int:
     """Return a share of *of*, at least one."""
     return max(1, round(share * of))
 
 
 def strays(events: int) -> int:
-    """Return how many reports are written in a grid where the writer may not write."""
+    """Return how many reports and visits are written in a grid where the writer may not write."""
     return portion(_STRAYS, events)
 
 

@@ -185,6 +185,7 @@ ROOT_LINE = b64encode(CHECKPOINT.root).decode()
         f"{ORIGIN}\n812\n",
         f"{ORIGIN}\n812\n{ROOT_LINE}",
         f"{ORIGIN}\n812\n{ROOT_LINE}\nextension\n",
+        f"{ORIGIN}\n812\n{ROOT_LINE}\nextension",
         f"{ORIGIN}\n0812\n{ROOT_LINE}\n",
         f"{ORIGIN}\n+812\n{ROOT_LINE}\n",
         f"{ORIGIN}\n-1\n{ROOT_LINE}\n",
@@ -311,7 +312,10 @@ def test_base64_of_a_vkey_may_contain_a_plus_sign() -> None:
 
 
 def test_limits() -> None:
-    """Longer input is refused by its size alone."""
+    """Longer input is refused by its size alone, counted in bytes; the longest is accepted."""
+    note.check_text("字" * 5, "text", 15)
+    with pytest.raises(LimitError):
+        note.check_text("字" * 5, "text", 14)
     refused(LimitError, "x" * (note.MAX_NOTE_BYTES + 1))
     refused(LimitError, SIGNED, "x" * (note.MAX_VKEY_BYTES + 1))
     with pytest.raises(LimitError):

@@ -115,6 +115,7 @@ HEADER, INDEX, *PATH = HEAD.split("\n")
         receipt(6).replace("index 6", "index ６"),
         receipt(6).replace("index 6", f"index {2**53}"),
         receipt(6).replace("index 6", "INDEX 6"),
+        receipt(6).replace("index 6", "6"),
         receipt(6).replace("\nindex", "\nextra YWJj\nindex"),
         receipt(6).replace(PATH[0], PATH[0][:-1]),
         receipt(6).replace(PATH[0], PATH[0] + " "),

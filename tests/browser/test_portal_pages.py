@@ -1,0 +1,179 @@
+"""The built portal in a headless Chromium: nothing scrolls sideways, nothing leaves the host, nothing hostile runs."""
+
+import functools
+import gzip
+import http.server
+import re
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, Request, sync_playwright
+
+from portal.build import build
+from tests.portal.public_db import make_public_db
+
+pytestmark = pytest.mark.browser
+
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+PHONE, DESK = 390, 1280  # pixels wide
+SMALLEST = 16  # pixels: body text; marks beside it may be smaller
+FIRST_PAGE = 200_000  # bytes over the wire, compressed, without the search index
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serves files and says nothing."""
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@dataclass
+class Opened:
+    """A browser page and what it asked for."""
+
+    page: Page
+    base: str
+    asked: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def elsewhere(self) -> list[str]:
+        """Return requests that left the host."""
+        return [url for url in self.asked if not url.startswith((self.base, "data:", "blob:"))]
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A published folder with public.db of hostile rows and the portal."""
+    folder = tmp_path_factory.mktemp("published")
+    build(make_public_db(folder / "public.db"), folder / "portal")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(published: Path) -> Iterator[str]:
+    """The folder on a local web server, at a prefix as on a shared host."""
+    handler = functools.partial(_Quiet, directory=str(published))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/portal/"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium."""
+    if not CHROMIUM.exists():
+        pytest.skip(f"{CHROMIUM} is not installed")
+    with sync_playwright() as play:
+        found = play.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        yield found
+        found.close()
+
+
+def opened(browser: Browser, base: str, width: int) -> Opened:
+    """Return a new page that records requests and errors."""
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    result = Opened(page, base)
+
+    def record(request: Request) -> None:
+        result.asked.append(request.url)
+
+    page.on("request", record)
+    page.on("pageerror", lambda error: result.errors.append(str(error)))
+    page.on("dialog", lambda dialog: result.errors.append(dialog.message))
+    return result
+
+
+def names(published: Path) -> list[str]:
+    """Return the paths of all pages."""
+    site = published / "portal"
+    return sorted(str(path.relative_to(site)) for path in site.rglob("*.html"))
+
+
+@pytest.mark.parametrize("width", [PHONE, DESK])
+def test_no_page_scrolls_sideways_or_leaves_the_host(
+    browser: Browser, address: str, published: Path, width: int
+) -> None:
+    """Each page fits a phone and a desk, asks only its own host, and runs nothing of a hostile row."""
+    seen = opened(browser, address, width)
+    for name in names(published):
+        seen.page.goto(address + name)
+        assert seen.page.evaluate("document.documentElement.scrollWidth") <= width, name
+        assert seen.page.evaluate("window.hacked") is None, name
+    assert seen.elsewhere() == []
+    assert seen.errors == []
+    assert len(seen.asked) > len(names(published))
+    seen.page.close()
+
+
+def test_text_is_large_enough(browser: Browser, address: str) -> None:
+    """Body text is at least 16 px with lines at least 1.5 high, in a Chinese font stack."""
+    seen = opened(browser, address, PHONE)
+    for name in ("index.html", "r/errand/k-BS-01.html", "verify.html"):
+        seen.page.goto(address + name)
+        styles = seen.page.evaluate(
+            """() => [...document.querySelectorAll('article p, article li, article td, article th')].map(e => {
+                const s = getComputedStyle(e);
+                return [parseFloat(s.fontSize), parseFloat(s.lineHeight) / parseFloat(s.fontSize), s.fontFamily]})"""
+        )
+        assert len(styles) > 5
+        assert min(size for size, _, _ in styles) >= SMALLEST, name
+        assert min(height for _, height, _ in styles) >= 1.5, name
+        assert all(family.startswith('"PingFang SC", "Microsoft YaHei"') for _, _, family in styles)
+    seen.page.close()
+
+
+def test_search_finds_an_item(browser: Browser, address: str) -> None:
+    """The box on the home page opens the search; plain words find the item; hostile hits run nothing."""
+    seen = opened(browser, address, PHONE)
+    seen.page.goto(address + "index.html")
+    seen.page.click(".sg-find")
+    seen.page.fill("input.md-search__input", "居住证明")
+    hit = seen.page.locator("a.md-search-result__link[href*='k-BS-01']").first
+    hit.wait_for(timeout=20_000)
+    seen.page.fill("input.md-search__input", "hacked")
+    seen.page.locator("a.md-search-result__link[href*='k-_']").first.wait_for(timeout=20_000)
+    seen.page.wait_for_timeout(300)
+    assert seen.page.evaluate("window.hacked") is None
+    assert seen.elsewhere() == []
+    assert seen.errors == []
+    seen.page.close()
+
+
+def test_pages_work_from_a_usb_stick(browser: Browser, published: Path) -> None:
+    """Opened as files, the pages ask nobody for anything either."""
+    base = (published / "portal").as_uri() + "/"
+    seen = opened(browser, base, PHONE)
+    for name in ("index.html", "r/errand/k-BS-01.html"):
+        seen.page.goto(base + name)
+        assert seen.page.locator("h1").count() == 1
+    assert seen.elsewhere() == []
+    seen.page.close()
+
+
+def test_print_keeps_the_notice_and_drops_the_menus(browser: Browser, address: str) -> None:
+    """On paper the notice on demonstration data stays, menus and the search box go."""
+    seen = opened(browser, address, DESK)
+    seen.page.emulate_media(media="print")
+    seen.page.goto(address + "index.html")
+    assert seen.page.locator(".sg-notice").is_visible()
+    assert not seen.page.locator(".md-header").is_visible()
+    assert not seen.page.locator(".sg-find").is_visible()
+    seen.page.close()
+
+
+def test_first_page_is_light(published: Path) -> None:
+    """The first page with all that it loads fits the weight that a village network bears."""
+    site = published / "portal"
+    page = (site / "index.html").read_text(encoding="utf-8")
+    loaded = set(re.findall(r'(?:src|href)="((?:assets|static)/[^"]+\.(?:css|js|png))"', page))
+    assert len(loaded) >= 4
+    weight = sum(len(gzip.compress((site / name).read_bytes())) for name in ["index.html", *loaded])
+    assert weight <= FIRST_PAGE, weight
