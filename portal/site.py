@@ -91,7 +91,10 @@ class Site:
             return self._name(spec.ref, str(value))
         if isinstance(value, dict):
             return "；".join(f"{self.label(register, key)}：{self.words(register, key, value[key])}" for key in value)
-        words = _typed(spec, value, register.codes.get(column, {}), prose)
+        codes = register.codes.get(column, {})
+        if str(value) in codes:
+            return codes[str(value)]
+        words = _typed(spec, value, prose)
         return words + spec.unit if spec.unit and isinstance(value, int) else words
 
     def items(self, row: Row, column: str) -> list[Any]:
@@ -158,10 +161,8 @@ class Site:
         return markup.anchor(address, label)
 
 
-def _typed(spec: Column, value: Any, codes: Mapping[str, str], prose: bool) -> str:
+def _typed(spec: Column, value: Any, prose: bool) -> str:
     """Return the words for a value of a column's type; a value that does not fit is shown as it is."""
-    if spec.type == "code":
-        return codes.get(str(value), str(value))
     if spec.type == "boolean":
         return "是" if value else "否"
     if isinstance(value, int):

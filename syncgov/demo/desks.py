@@ -14,7 +14,7 @@ from syncgov.demo.place import Device
 from syncgov.demo.plan import Day, Session, Write
 
 # How often the device has a network when it is used; those not named work in the office.
-_ONLINE = {"grid_worker": 0.55, "grid_helper": 0.55, "grid_chief": 0.7, "handler": 0.85}
+_ONLINE = {"grid_worker": 0.7, "grid_helper": 0.7, "grid_chief": 0.7, "handler": 0.9}
 _BACK_ONLINE_DAYS = 6  # after a session without network the next one comes within so many days
 _FIRST_MINUTE, _LAST_MINUTE = 8 * 60, 21 * 60
 
@@ -151,9 +151,9 @@ class Office:
     def _wake(self, desk: Desk, first: int, patience: int) -> None:
         """Use the desk once between *first* and *patience* days later; an already planned use will do."""
         first = min(first, self.last)
-        latest = min(first + self._rng.randint(0, patience), self.last)
+        latest = min(first + patience, self.last)
         if not any(day in desk.wakes for day in range(first, latest + 1)):
-            desk.wakes.add(latest)
+            desk.wakes.add(self._rng.randint(first, latest))
 
     def _moment(self, desk: Desk, day: int, staff: str | None) -> Moment:
         minute = self._rng.randrange(_FIRST_MINUTE, _LAST_MINUTE)
@@ -179,7 +179,7 @@ class Office:
         if online:
             self._sync(desk, day)
         else:
-            self._wake(desk, day + 1, _BACK_ONLINE_DAYS)
+            self._wake(desk, day + 1, min([_BACK_ONLINE_DAYS, *(task.patience for task in desk.unpushed)]))
 
     def _online(self, desk: Desk, day: int, tasks: list[Task]) -> bool:
         waiting = [*tasks, *desk.unpushed, *(task for task, _pushed in desk.unseen)]

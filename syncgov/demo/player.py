@@ -24,13 +24,14 @@ from syncgov.demo.writing import Event, Pen, uuid7
 
 # Days that people let something lie, at most, before they look, and again before they write, if it is not urgent.
 PUBLISHER_DAYS = 14
-_PATIENCE = {REPORTER: 4, OWNER: 3, OPERATOR: 1, CHIEF: 3, CHECKER: 2, PUBLISHER: PUBLISHER_DAYS}
-_LATE_PATIENCE = 12  # evaluating and archiving can wait
+_PATIENCE = {REPORTER: 7, OWNER: 4, OPERATOR: 3, CHIEF: 4, CHECKER: 4, PUBLISHER: PUBLISHER_DAYS}
+_LATE_PATIENCE = 20  # evaluating and archiving can wait
 _EDIT_PATIENCE = 3
 _REPORTERS = (("grid_worker", 85), ("grid_helper", 10), ("grid_chief", 5))
 _SAME_OPERATOR = 0.4
-_COMMUNITY_HANDLES = 0.3  # share of events that the residents' committee handles itself
+_COMMUNITY_HANDLES = 0.18  # share of events that the residents' committee handles itself
 _CANARIES = 16
+_SAME_REPORTER = 0.6  # how often the one who reported last reports the next event too: people go out and see several
 
 
 class Player:
@@ -77,7 +78,7 @@ class Player:
         roles = [role for role, _weight in _REPORTERS]
         weights = [weight for _role, weight in _REPORTERS]
         role = "grid_worker" if only_workers else self.rng.choices(roles, weights)[0]
-        device, staff, grid = self.reporter(role)
+        device, staff, grid = self._same_reporter(role) or self.reporter(role)
         wanted = fate.category or self.rng.choice(self.place.categories).key
         category = next(each for each in self.place.categories if each.key == wanted)
         issue = texts.make_issue(self.rng, category.key, self.compound(grid))
@@ -144,6 +145,13 @@ class Player:
         near = [each.name for each in self.place.compounds if each.grid.community is grid.community]
         return self.rng.choice(near)
 
+    def _same_reporter(self, role: str) -> tuple[Device, str, Grid] | None:
+        """Whoever reported last, if he has *role* and goes on, with a grid of his."""
+        last = self.events[-1] if self.events else None
+        if last is None or last.reporter.role != role or self.rng.random() > _SAME_REPORTER:
+            return None
+        return last.reporter, last.staff, self._grid(self.rng.choice(sorted(self._home_grids[last.staff])))
+
     def reporter(self, role: str) -> tuple[Device, str, Grid]:
         """Somebody with *role* in the field, his device, and a grid that is his."""
         device = self.rng.choice(self._of_role[role]).device
@@ -192,9 +200,10 @@ class Player:
 
     def _patience(self, event: Event, step: Step, pushed: int) -> int:
         """How long this step may lie, so that the event reaches its end in time."""
-        spare = (self.office.last - pushed) / event.steps_left - DAYS_PER_STEP
+        each = (self.office.last - pushed) / event.steps_left
         usual = _LATE_PATIENCE if step.target in ("evaluated", "archived") else _PATIENCE[step.role]
-        return max(0, min(usual, int(spare)))
+        # it may lie twice, before it is seen and before it is written, and the push may wait for a network
+        return max(0, min(usual, int((each - DAYS_PER_STEP) / 2)))
 
     def _stepped(self, event: Event, desk: Desk, day: int) -> None:
         """The next step was pushed on *day*: what follows from it."""

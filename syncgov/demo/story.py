@@ -30,8 +30,9 @@ MIN_DAYS = 180  # shorter, the detours do not fit
 LAST_DATE = datetime.date(2026, 11, 21)
 _SYNCS = 2500 / 563  # per event
 _VISITS = 430 / 563
-_VISITS_AT_ONCE = (1, 1, 2, 2, 3)
+_VISITS_AT_ONCE = (1, 2, 3, 4, 5)
 _DISCLOSURES_EACH = 3  # per community
+_AUDIT_DAYS = 21  # the auditor looks every so many days
 _OPEN_DAYS = 75  # events that stay open were mostly reported in the last so many days
 _EDIT_DAYS = 110  # an event with a concurrent edit begins at least so long before the end
 _QUIET_DAYS = 12  # visits and strays end so long before the end: then only what must be pushed is
@@ -65,6 +66,10 @@ def plan_story(
     last = plan_last_day(player, known, last_date, reported_open=closed < events, close=closed > 0)
     player.office.idle_syncs(round(_SYNCS * events))
     expect = _expect(player, last)
+    import os
+    if os.environ.get("DBG") and (expect.events, expect.closed) != (events, closed):
+        for e in player.events:
+            if e.steps_left: print(e.fate.name, e.fate.end, e.at, len(e.fate.steps), e.state, e.fate.edit)
     assert (expect.events, expect.closed) == (events, closed), "the walks did not end in time"
     return Story(place, seed, first_date, last_date, player.days, last.actions, player.canaries, expect)
 
@@ -103,6 +108,8 @@ def _start_field_work(player: Player, events: int) -> None:
         missing -= count
     for number in range(strays(events)):
         player.stray(rng.randrange(busy), register_visit=number % 4 == 1)
+    for desk in player.desks_of("auditor"):
+        desk.wakes.update(range(_AUDIT_DAYS, player.office.last, _AUDIT_DAYS))
     for community in player.place.communities:
         for _ in range(_DISCLOSURES_EACH):
             player.disclose(community, rng.randrange(busy - 2 * PUBLISHER_DAYS))

@@ -196,7 +196,7 @@ def _verify_growth(replica: Replica, answer: wire.PullAnswer, target: Checkpoint
     try:
         path = [unb64(h, 32) for h in answer.consistency]
         verify_consistency(seen.size, unb64u(seen.root, 32), target.size, target.root, path)
-    except ProofError as error:
+    except (ProofError, ForkError) as error:
         raise ForkError(
             "中心的日志与本机见过的不一致，请保存本机文件并联系审计人员",
             "the centre's log is not an extension of what this device has seen; keep this file and tell an auditor",

@@ -173,7 +173,7 @@ def _declare(conn: sqlite3.Connection, name: str, label: str, text: str, portal:
     conn.execute(f'CREATE TABLE "{name}"({", ".join(names)})')
 
 
-def insert(conn: sqlite3.Connection, table: str, key: str, **values: object) -> None:
+def insert(conn: sqlite3.Connection, table: str, key: str, /, **values: object) -> None:
     """Insert one published row; what is not given takes a plain default."""
     row = {
         "_created": AS_OF, "_updated": AS_OF, "_withheld": "", "_conflict": 0,

@@ -1,0 +1,5 @@
+"""`python -m syncgov`."""
+
+from syncgov.cli import main
+
+main()

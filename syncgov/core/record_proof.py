@@ -1,0 +1,379 @@
+"""One record's proof in one file: what the public sees of it, by whom it was written, and that the log holds it.
+
+The file discloses the writes that are heads of the record's public fields, and no other; a field of which a head is
+withheld is left out. Beside them stand the certificates of their authors and, if a field has several values, the
+register that says which one shows. Source: protocol page, section 9 (proof file).
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from syncgov.core.canonical import b64u, decode_as, encode_unchecked, unb64u
+from syncgov.core.charter import Charter, open_charter
+from syncgov.core.commitment import Body, Dot, Value, Write, open_body, parse_path, redact
+from syncgov.core.keys import device_id
+from syncgov.core.merge import (
+    WITHHELD,
+    FieldState,
+    Head,
+    declared_field,
+    fold_write,
+    is_conflict,
+    workflow_of,
+)
+from syncgov.core.merge import shown as shown_value
+from syncgov.core.note import Checkpoint
+from syncgov.core.proof import parse_receipt, verify_receipt
+from syncgov.core.record_writes import CERTIFICATE_TABLE, REGISTER_TABLE, RowKey
+from syncgov.core.register import Register, parse_register
+from syncgov.core.statement import Leaf, parse_leaf, verify_changeset
+from syncgov.errors import AuditError, FormatError
+
+MAX_PROOF_BYTES = 32 << 20  # a record with 100 child rows written by 50 devices takes about 1 MiB
+
+Sentence: TypeAlias = tuple[str, str]  # in Chinese and in English
+
+NOT_PROVEN: tuple[Sentence, ...] = (
+    ("不能证明此后没有更新的修改", "that no newer change exists"),
+    ("不能证明内容属实", "that what is written is true"),
+    ("不能证明持有终端的人诚实", "that whoever held the device was honest"),
+)
+OWN_CHARTER_MISSING: Sentence = (
+    "没有另外提供章程：只证明文件前后一致，不能证明它出自哪个中心",
+    "whose log this is: no charter of one's own was given, so only inner consistency is proven",
+)
+BEFORE_MISSING: Sentence = (
+    "有冲突待裁决：裁决之前显示哪个值，要看完整日志",
+    "which value shows while a conflict waits for a decision: that takes the whole log",
+)
+
+
+class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    body: msgspec.Raw
+    leaf: msgspec.Raw
+    receipt: str
+
+
+class _Proof(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    charter: msgspec.Raw
+    entries: list[_Entry]
+    key: str
+    keys: dict[str, str]
+    rows: list[tuple[str, str]]
+    table: str
+    v: Literal[1]
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenWrite:
+    """One value, who wrote it and when. Times are ms UTC: `at` effective, `received` by the centre's clock."""
+
+    value: Value
+    dev: str
+    seq: int
+    index: int
+    at: int
+    received: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenField:
+    """A public field with all its current values; `value` is what shows, unless it cannot be `known` from these."""
+
+    table: str
+    key: str
+    field: str
+    value: Value
+    known: bool
+    writes: tuple[ProvenWrite, ...]
+
+    @property
+    def conflict(self) -> bool:
+        """Whether the values differ."""
+        return len({encode_unchecked(each.value) for each in self.writes}) > 1
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """A device that wrote: a registrar of the charter, or one with a certificate, whose fields are given."""
+
+    dev: str
+    registrar: bool
+    certificate: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordProof:
+    """What a proof file proves, and what it does not."""
+
+    table: str
+    key: str
+    rows: tuple[RowKey, ...]
+    charter: Charter
+    checkpoint: Checkpoint
+    fields: tuple[ProvenField, ...]
+    authors: tuple[Author, ...]
+    proven: tuple[Sentence, ...]
+    not_proven: tuple[Sentence, ...]
+
+
+# -- making ---------------------------------------------------------------------------------------------------------
+
+
+def build_record_proof(
+    charter_raw: bytes,
+    rows: Sequence[RowKey],
+    wanted: Mapping[int, Collection[str]],
+    entry: Callable[[int], tuple[bytes, Body]],
+    receipt: Callable[[int], str],
+    keys: Mapping[str, bytes],
+) -> bytes:
+    """Return the proof file of *rows*, the record's own row first.
+
+    Args:
+        wanted: as `choose_writes` returns it.
+        entry: log index -> leaf bytes and its body, disclosed at least where *wanted*.
+        receipt: log index -> receipt, all under one checkpoint.
+        keys: device id -> public key, of all authors at least.
+    """
+    entries = []
+    for index in sorted(wanted):
+        leaf, body = entry(index)
+        entries.append((leaf, redact(body, partial(_is_wanted, wanted[index])), receipt(index)))
+    return make_record_proof(charter_raw, *rows[0], entries, keys, rows=rows)
+
+
+def _is_wanted(paths: Collection[str], _position: int, write: Write) -> bool:
+    return write.path in paths
+
+
+def make_record_proof(
+    charter_raw: bytes,
+    table: str,
+    key: str,
+    entries: Sequence[tuple[bytes, bytes, str]],
+    keys: Mapping[str, bytes],
+    *,
+    rows: Sequence[RowKey] = (),
+) -> bytes:
+    """Return the proof file from its parts.
+
+    Args:
+        entries: (leaf, redacted body, receipt) in log order; bodies disclose heads only, see `build_record_proof`.
+        keys: device id -> public key; those of authors are taken.
+        rows: the record's rows, its own first; only its own if not given.
+    """
+    authors = {parse_leaf(leaf).changeset.statement.dev for leaf, _body, _receipt in entries}
+    return encode_unchecked(
+        _Proof(
+            charter=msgspec.Raw(charter_raw),
+            entries=[_Entry(msgspec.Raw(body), msgspec.Raw(leaf), receipt) for leaf, body, receipt in entries],
+            key=key,
+            keys={dev: b64u(keys[dev]) for dev in authors},
+            rows=list(rows) or [(table, key)],
+            table=table,
+            v=1,
+        )
+    )
+
+
+# -- verifying ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """An entry whose receipt, signature and body are good."""
+
+    index: int
+    leaf: Leaf
+    body: Body
+
+
+def verify_record_proof(data: bytes, charter: Charter | None) -> RecordProof:
+    """Return what the proof file *data* proves.
+
+    Args:
+        charter: the charter that the reader holds from elsewhere; with None only inner consistency is proven.
+
+    Raises:
+        FormatError, LimitError: not a proof file.
+        NotAllowedError: the charter in it is not signed by its roots.
+        SignatureError, ProofError, CommitmentError: a signature, an inclusion path or a body does not hold.
+        AuditError: another charter, several checkpoints, an author without certificate, a refused or a surplus write.
+    """
+    proof = decode_as(data, _Proof, max_bytes=MAX_PROOF_BYTES, what="proof file")
+    own = _check_charter(proof, charter)
+    rows = _check_rows(proof)
+    entries, checkpoint = _check_entries(proof, own)
+    writes = _sort_writes(entries, rows)
+    authors = _check_authors(own, entries, writes, rows)
+    registers = _registers(writes)
+    fields = tuple(_prove_field(path, heads, registers) for path, heads in sorted(writes.items()) if _row(path) in rows)
+    if not fields:
+        raise AuditError("证明文件里没有这条记录的内容", "the proof file proves no field of the record")
+    missing = () if charter is not None else (OWN_CHARTER_MISSING,)
+    open_question = () if all(f.known for f in fields) else (BEFORE_MISSING,)
+    return RecordProof(
+        proof.table,
+        proof.key,
+        tuple(rows),
+        own,
+        checkpoint,
+        fields,
+        authors,
+        _proven(own, checkpoint, len(entries)),
+        (*missing, *open_question, *NOT_PROVEN),
+    )
+
+
+def _proven(charter: Charter, checkpoint: Checkpoint, count: int) -> tuple[Sentence, ...]:
+    return (
+        (
+            f"章程“{charter.name}”由根密钥签名，检查点（{checkpoint.size} 条）由章程所列日志密钥签名",
+            f"the charter {charter.origin} is signed by its roots, the checkpoint ({checkpoint.size} entries) by its log",
+        ),
+        (
+            f"{count} 个变更集都在这个检查点之下，各由其终端签名",
+            f"{count} changesets are in the log below this checkpoint, each signed by its device",
+        ),
+        ("每个终端都由章程所列登记终端登记", "each device was enrolled by a registrar that the charter names"),
+        ("所列的值就是当时签名的值", "the values shown are those that were signed"),
+    )
+
+
+def _check_charter(proof: _Proof, charter: Charter | None) -> Charter:
+    own = open_charter(bytes(proof.charter))
+    if charter is not None and own != charter:
+        raise AuditError("证明文件用的是另一份章程", "the proof file belongs to another charter")
+    return own
+
+
+def _check_rows(proof: _Proof) -> dict[RowKey, None]:
+    rows = dict.fromkeys(proof.rows)
+    if not proof.rows or proof.rows[0] != (proof.table, proof.key) or len(rows) != len(proof.rows):
+        raise FormatError("proof file", "its rows do not begin with the record, or one occurs twice")
+    return rows
+
+
+def _check_entries(proof: _Proof, charter: Charter) -> tuple[list[_Checked], Checkpoint]:
+    entries = []
+    checkpoints: dict[str, Checkpoint] = {}
+    last = -1
+    authors = set()
+    for entry in proof.entries:
+        leaf = parse_leaf(bytes(entry.leaf))
+        receipt = parse_receipt(entry.receipt)
+        checkpoints[receipt.checkpoint] = verify_receipt(entry.receipt, leaf.raw, charter.log)
+        st = leaf.changeset.statement
+        authors.add(st.dev)
+        verify_changeset(leaf.changeset, _key_of(proof, st.dev))
+        if receipt.index <= last or not leaf.accepted:
+            raise AuditError("证明文件的条目次序不对，或含有被退回的", "entries out of order, or one that was refused")
+        last = receipt.index
+        entries.append(_Checked(receipt.index, leaf, open_body(bytes(entry.body), st)))
+    if len(checkpoints) != 1 or authors != set(proof.keys):
+        raise AuditError(
+            "证明文件须用同一个检查点，密钥恰为作者的", "not one checkpoint, or not exactly the authors' keys"
+        )
+    return entries, next(iter(checkpoints.values()))
+
+
+def _key_of(proof: _Proof, dev: str) -> bytes:
+    public = unb64u(proof.keys.get(dev, ""))
+    if device_id(public) != dev:
+        raise AuditError(f"终端 {dev} 的公钥不对", f"no key, or not the key, of device {dev}")
+    return public
+
+
+_Heads: TypeAlias = list[tuple[_Checked, Write]]
+
+
+def _row(path: str) -> RowKey:
+    table, key, _field = parse_path(path)
+    return table, key
+
+
+def _sort_writes(entries: Sequence[_Checked], rows: Collection[RowKey]) -> dict[str, _Heads]:
+    """Return path -> disclosed writes; nothing but the record, certificates of authors and registers may be there."""
+    authors = {entry.leaf.changeset.statement.dev for entry in entries}
+    helpers = {(CERTIFICATE_TABLE, dev) for dev in authors} | {(REGISTER_TABLE, table) for table, _key in rows}
+    found: dict[str, _Heads] = defaultdict(list)
+    for entry in entries:
+        for position, write in entry.body.disclosed():
+            surplus = _row(write.path) not in rows and _row(write.path) not in helpers
+            if surplus or position >= entry.leaf.changeset.statement.pub:
+                raise AuditError(
+                    f"证明文件多出 {write.path}", f"the proof file discloses {write.path}, which it must not"
+                )
+            found[write.path].append((entry, write))
+    return found
+
+
+def _check_authors(
+    charter: Charter, entries: Sequence[_Checked], writes: Mapping[str, _Heads], rows: Collection[RowKey]
+) -> tuple[Author, ...]:
+    """Every author is a registrar, or a registrar wrote its certificate; registers come from registrars too."""
+    registrars = {entry.leaf.changeset.statement.dev for entry in entries}
+    registrars = {dev for dev in registrars if charter.registrar_key(dev) is not None}
+    certificates: dict[str, dict[str, Value]] = defaultdict(dict)
+    for path, heads in writes.items():
+        table, key, field = parse_path(path)
+        if table not in (CERTIFICATE_TABLE, REGISTER_TABLE) or ((table, key) in rows and table == REGISTER_TABLE):
+            continue
+        if any(entry.leaf.changeset.statement.dev not in registrars for entry, _write in heads):
+            raise AuditError(f"{path} 不是登记终端写的", f"{path} was not written by a registrar")
+        if table == CERTIFICATE_TABLE:
+            certificates[key][field] = heads[-1][1].value
+    authors = {entry.leaf.changeset.statement.dev for entry in entries}
+    for dev in authors - registrars:
+        key_text = certificates.get(dev, {}).get("public_key")
+        if not isinstance(key_text, str) or device_id(unb64u(key_text, 32)) != dev:
+            raise AuditError(f"缺少终端 {dev} 的证书", f"the certificate of device {dev} is missing")
+    return tuple(Author(dev, dev in registrars, certificates.get(dev, {})) for dev in sorted(authors))
+
+
+def _registers(writes: Mapping[str, _Heads]) -> dict[str, Register]:
+    found = {}
+    for path, heads in writes.items():
+        table, key, field = parse_path(path)
+        text: Any = heads[-1][1].value
+        if table == REGISTER_TABLE and field == "text" and isinstance(text, str):
+            found[key] = parse_register(text, f"{key}.yml")
+    return found
+
+
+def _prove_field(path: str, heads: _Heads, registers: Mapping[str, Register]) -> ProvenField:
+    table, key, name = parse_path(path)
+    register = registers.get(table)
+    declared, workflow = declared_field(register, name), workflow_of(register, name)
+    state = FieldState()
+    by_dot: dict[Dot, tuple[_Checked, Write]] = {}
+    for entry, write in heads:
+        st = entry.leaf.changeset.statement
+        head = Head(st.dev, st.seq, entry.index, *entry.leaf.effective, write.value)
+        state = fold_write(state, head, write.over, declared, workflow)
+        by_dot[st.dot] = (entry, write)
+    known = not is_conflict(state.heads) or name == "_alive" or register is not None
+    value = shown_value(state, declared, workflow)
+    if known and is_conflict(state.heads) and _needs_before(state, register, name):
+        known = False
+    proven = tuple(_proven_write(*by_dot[head.dot], head) for head in state.heads)
+    if name == "_alive":
+        value = any(head.value is True for head in state.heads)
+    return ProvenField(table, key, name, value if known else None, known, proven)  # type: ignore[arg-type]
+
+
+def _needs_before(state: FieldState, register: Register | None, name: str) -> bool:
+    """Whether the rule shows what stood before the split, which later writes may have taken out of the heads."""
+    declared, workflow = declared_field(register, name), workflow_of(register, name)
+    probe = FieldState(state.heads, before=WITHHELD)
+    return shown_value(probe, declared, workflow) is WITHHELD
+
+
+def _proven_write(entry: _Checked, write: Write, head: Head) -> ProvenWrite:
+    return ProvenWrite(write.value, head.dev, head.seq, head.index, head.at, entry.leaf.received)
