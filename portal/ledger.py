@@ -13,7 +13,7 @@ CONFLICTS_SHOWN = 50  # fields; all of them are one query away
 
 def figures_page(site: Site) -> Page:
     """Return every figure with its numerator, denominator, note and SQL."""
-    found = site.source.figures()
+    found = site.figures
     lines = [
         [text.esc(item.label), markup.figure(item), _count(item.n), _count(item.d), text.esc(item.note) or text.NOTHING]
         for item in found

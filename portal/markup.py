@@ -63,6 +63,11 @@ def badge(text: str, kind: str) -> str:
     return f'<span class="sg-badge sg-{kind}">{esc(text)}</span>'
 
 
+def unbroken(text: str) -> str:
+    """Return a short text that stays on one line where there is room."""
+    return f'<span class="sg-unbroken">{esc(text)}</span>'
+
+
 def figure(item: Figure) -> str:
     """Return a figure marked so that an auditor can compare it with public.db."""
     return f'<span data-figure="{attribute(item.id)}">{esc(item.text)}</span>'
@@ -78,7 +83,8 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]], css: str = "sg
     labels = [esc(text) for text in headings]
     head = "".join(f'<th scope="col">{label}</th>' for label in labels)
     body = "\n".join(_line(labels, cells) for cells in rows)
-    return f'<table class="{css}"><thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table>'
+    inner = f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>"
+    return f'<div class="sg-tablewrap"><table class="{css}">{inner}</table></div>'
 
 
 def _line(labels: Sequence[str], cells: Sequence[str]) -> str:

@@ -128,6 +128,7 @@ class Figure:
     """A published figure; `text` is what every page prints, unchanged."""
 
     id: str
+    register: str
     label: str
     n: int | None
     d: int | None

@@ -2,19 +2,20 @@
 
 from collections.abc import Iterator
 
-from portal import ledger, lists, markup, rows, text
+from portal import communities, ledger, lists, markup, rows, text
 from portal.markup import Page
 from portal.site import Site
 
+HEADLINES = 8  # figures on the first page, which must stay short on a phone
 SIMULATED = "演示数据：本站的记录由程序模拟生成，不是真实的政务信息，电话不能拨打。"
 
 
 def generate(site: Site) -> Iterator[Page]:
     """Yield every generated page."""
     yield home_page(site)
-    yield lists.communities_page(site)
+    yield communities.communities_page(site)
     for code in site.communities:
-        yield lists.community_page(site, code)
+        yield communities.community_page(site, code)
     for register in site.listed:
         yield from lists.register_pages(site, register)
         yield from rows.row_pages(site, register)
@@ -57,15 +58,16 @@ def home_page(site: Site) -> Page:
 
 def _figures(site: Site) -> str:
     """Return the figures as cards; the words of a figure are exactly those of public.db."""
+    found = site.figures
     items = [
         f'<li><span class="sg-label">{text.esc(item.label)}</span> <strong>{markup.figure(item)}</strong>'
         + (f' <span class="sg-unit">{text.esc(item.unit)}</span>' if _needs_unit(item.text, item.unit) else "")
         + "</li>"
-        for item in site.source.figures()
+        for item in found[:HEADLINES]
     ]
     if not items:
         return ""
-    told = f"{text.esc(site.as_of)}。" + markup.link("index.md", "figures.html", "这些数字怎么算")
+    told = f"{text.esc(site.as_of)}。" + markup.link("index.md", "figures.html", f"全部 {len(found)} 个数字和算法")
     return markup.sections("## 主要数字", '<ul class="sg-figures">\n' + "\n".join(items) + "\n</ul>", told)
 
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from portal import markup, text
 from portal.errors import PortalError
-from portal.model import COMMUNITY, Column, Register, Row
+from portal.model import COMMUNITY, Column, Figure, Register, Row
 from portal.source import Source
 
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # file names that every system and web server takes
@@ -53,6 +53,12 @@ class Site:
     def listed(self) -> list[Register]:
         """The registers that have pages, in the order of the menus."""
         return sorted((item for item in self.registers.values() if item.paged), key=lambda item: item.layout.order)
+
+    @property
+    def figures(self) -> list[Figure]:
+        """The figures in the order of the menus; those of registers without pages come last."""
+        order = {item.name: number for number, item in enumerate(self.listed)}
+        return sorted(self.source.figures(), key=lambda item: order.get(item.register, len(order)))
 
     @property
     def as_of(self) -> str:
@@ -107,9 +113,13 @@ class Site:
 
     def title(self, row: Row) -> str:
         """Return what *row* is called: its title columns, else its number, else its key."""
+        return self.own_title(row) or row.number or row.key
+
+    def own_title(self, row: Row) -> str:
+        """Return what the title columns of *row* say; '' when they are empty."""
         wanted = row.register.layout.title
         parts = [self.show(row, name) for name in wanted if row.values.get(name) is not None or row.withheld(name)]
-        return " ".join(parts) or row.number or row.key
+        return " ".join(parts)
 
     def community(self, code: str) -> str:
         """Return the name of a community."""
@@ -127,8 +137,8 @@ class Site:
 
     def list_path(self, register: Register, community: str = "", number: int = 1) -> str:
         """Return the path of a list page, without its ending: all of it, of one community, or its n-th leaf."""
-        name = f"c-{_slug(community)}" if community else "index" if number == 1 else f"index-{number}"
-        return f"r/{register.name}/{name}"
+        name = f"c-{_slug(community)}" if community else "index"
+        return f"r/{register.name}/{name}" + (f"-{number}" if number > 1 else "")
 
     def row_path(self, row: Row) -> str:
         """Return the path of a row's page, without its ending."""

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -115,20 +115,21 @@ class Source:
 
     # rows -----------------------------------------------------------------------------------------------------------
 
-    def rows(self, register: Register, community: str | None = None, limit: int = -1, first: str = "") -> list[Row]:
+    def rows(
+        self, register: Register, community: str | None = None, limit: int = -1, first: Sequence[str] = ()
+    ) -> list[Row]:
         """Return the listed rows: by key where each has a page, else the newest first.
 
         Args:
             community: only those of this community ('': of none).
             limit: how many at most; -1: all.
-            first: a column to sort by before.
+            first: columns to sort by before.
         """
         where, codes = _where(register.layout)
         if community is not None:
             where, codes = f"{where} AND coalesce({self._column(register, COMMUNITY)}, '') = ?", [*codes, community]
         order = ['"key"'] if register.layout.page == "row" else [f"{self._column(register, '_created')} DESC", '"key"']
-        if first in register.present:
-            order = [f"{quote(first)} IS NULL", quote(first), *order]
+        order = [f"{quote(name)} NULLS LAST" for name in first if name in register.present] + order
         sql = f"SELECT * FROM {quote(register.name)} WHERE {where} ORDER BY {', '.join(order)} LIMIT ?"
         return [Row(register, dict(row)) for row in self._conn.execute(sql, [*codes, limit])]
 
@@ -170,7 +171,7 @@ class Source:
     def figures(self) -> list[Figure]:
         """Return the published figures in order."""
         sql = """
-            SELECT id, label, n, d, text,
+            SELECT id, coalesce(register, ''), label, n, d, text,
                 coalesce(unit, ''), coalesce(note, ''), coalesce(sql_n, ''), coalesce(sql_d, '')
             FROM figure ORDER BY position, id"""
         return [Figure(*row) for row in self._conn.execute(sql)]

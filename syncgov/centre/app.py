@@ -22,7 +22,7 @@ from syncgov import errors
 from syncgov.centre.centre import Centre
 from syncgov.centre.enrolment import join
 from syncgov.centre.intake import Incoming, Outcome, authenticate
-from syncgov.centre.serving import certificate_message, pull
+from syncgov.centre.serving import certificate_message, own, pull
 from syncgov.core import wire
 from syncgov.core.canonical import b64u, unb64u
 from syncgov.core.keys import device_id, verify_typed
@@ -157,6 +157,14 @@ class App:
         text = self._checkpoint()
         return self._answer(pull(ledger, certificate, message, text, self.centre.checkpoint(ledger).size))
 
+    def own(self, request: Request, body: bytes) -> Response:
+        """POST /v1/own"""
+        certificate = self._authenticated(request)
+        message = wire.parse_message(body, wire.Own, "own request")
+        ledger = self.centre.reader()
+        text = self._checkpoint()
+        return self._answer(own(ledger, certificate, message.after, text, self.centre.checkpoint(ledger).size))
+
     def _checkpoint(self) -> str:
         return self.centre.reader().meta.get("checkpoint")
 
@@ -211,6 +219,7 @@ def make_app(centre: Centre, nonce_clock: Callable[[], int]) -> Starlette:
         route("/v1/join", "POST", app.join),
         route("/v1/push", "POST", app.push),
         route("/v1/pull", "POST", app.pull),
+        route("/v1/own", "POST", app.own),
     ]
     return Starlette(routes=routes, exception_handlers={HTTPException: _http_problem})
 

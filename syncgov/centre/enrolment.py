@@ -25,7 +25,7 @@ _ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"  # without look-alikes; 12 of 31 c
 def enrol(
     centre: Centre, roles: str | Sequence[str], areas: Sequence[str], staff: Sequence[str] = (), count: int = 1
 ) -> list[str]:
-    """Return *count* new one-time codes for devices of *roles* (one, or several) in *areas*, used by *staff* (empty: anybody).
+    """Return *count* new one-time codes for devices of *roles* (one or several) in *areas*, for *staff* (none: all).
 
     Raises:
         InputError: a role that no register knows, or areas outside the charter's.

@@ -156,6 +156,20 @@ def certificate_message(ledger: Ledger, index: int, target: int, dev: str) -> En
     return _message(ledger, Audience(ledger, replace(certificate, dev=dev)), replace(certificate, dev=dev), row, target)
 
 
+def own(ledger: Ledger, certificate: Certificate, after: int, checkpoint_text: str, newest: int) -> PullAnswer:
+    """Return the device's own logged entries after seq *after*, whole; `next` is the last seq sent."""
+    rows = ledger.conn.execute(
+        "SELECT idx, leaf, body, dev, seq FROM _sg_leaf WHERE dev = ? AND seq > ? AND idx < ? ORDER BY idx LIMIT ?",
+        (certificate.dev, after, newest, MAX_PULL),
+    ).fetchall()
+    entries = []
+    for index, raw, raw_body, _dev, _seq in rows:
+        path = [b64(h) for h in inclusion_path(index, newest, ledger.hash_at)]
+        entries.append(EntryMessage(msgspec.Raw(raw_body), index, msgspec.Raw(raw), path))
+    last = rows[-1][4] if rows else after
+    return PullAnswer(checkpoint_text, [], entries, {}, last, [], newest)
+
+
 def _keys(ledger: Ledger, devices: Iterable[str]) -> Iterator[tuple[str, str]]:
     for dev in sorted(devices):
         certificate = ledger.certificate(dev, ledger.size)

@@ -63,6 +63,13 @@ class Pull(msgspec.Struct, forbid_unknown_fields=True):
     v: Literal[1] = 1
 
 
+class Own(msgspec.Struct, forbid_unknown_fields=True):
+    """Ask for the device's own logged entries after `after`, whole: its replica was restored from an older copy."""
+
+    after: int
+    v: Literal[1] = 1
+
+
 class EntryMessage(msgspec.Struct, forbid_unknown_fields=True):
     """A log entry, its body redacted (`null`: the device has it), and its inclusion path (b64)."""
 

@@ -179,7 +179,8 @@ class Office:
         if online:
             self._sync(desk, day)
         else:
-            self._wake(desk, day + 1, min([_BACK_ONLINE_DAYS, *(task.patience for task in desk.unpushed)]))
+            waiting = [*desk.unpushed, *(task for task, _pushed in desk.unseen)]
+            self._wake(desk, day + 1, min([_BACK_ONLINE_DAYS, *(task.patience for task in waiting)]))
 
     def _online(self, desk: Desk, day: int, tasks: list[Task]) -> bool:
         waiting = [*tasks, *desk.unpushed, *(task for task, _pushed in desk.unseen)]

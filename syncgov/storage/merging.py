@@ -10,6 +10,7 @@ from syncgov.core.canonical import b64u
 from syncgov.core.commitment import Body, meta_path, open_body, parse_path
 from syncgov.core.note import Checkpoint
 from syncgov.core.statement import Leaf, parse_changeset
+from syncgov.errors import ForkError
 from syncgov.storage.connection import quote, transaction
 from syncgov.storage.replica import Replica
 from syncgov.storage.schema import key_column, show_rows
@@ -231,3 +232,24 @@ def own_values(replica: Replica, seq: int) -> dict[str, object]:
     envelope, raw = replica.conn.execute("SELECT envelope, body FROM _sg_own WHERE seq = ?", (seq,)).fetchone()
     body = open_body(raw, parse_changeset(envelope).statement)
     return {w.path: w.value for _p, w in body.disclosed() if not parse_path(w.path).field.startswith("_")}
+
+
+def restore_own(replica: Replica, entries: Sequence[Entry]) -> None:
+    """Take back own changesets that this copy of the replica does not have; their verdicts come with the next pull.
+
+    Raises:
+        ForkError: they do not continue this replica's chain: two copies of it have signed.
+    """
+    with transaction(replica.conn):
+        for entry in entries:
+            st = entry.leaf.changeset.statement
+            if (st.seq, st.prev) != (replica.meta.get_int("last_seq") + 1, replica.meta.get("last_hash")):
+                raise ForkError(
+                    "中心里本终端的记录与这个副本接不上，可能有两份副本在用；请停用并重新登记",
+                    "the centre's entries of this device do not continue this copy; stop using it and enrol again",
+                )
+            replica.conn.execute(
+                "INSERT INTO _sg_own(seq, envelope, body, sent, tbl, key) VALUES (?, ?, ?, 'logged', ?, ?)",
+                (st.seq, entry.leaf.changeset.envelope.raw, entry.raw_body, *_record_of(replica, entry)),
+            )
+            replica.meta.set(last_seq=st.seq, last_hash=entry.leaf.changeset.envelope.hash)

@@ -3,6 +3,7 @@
 Source: protocol page, section 13.
 """
 
+import json
 import secrets
 import sqlite3
 import time
@@ -289,8 +290,13 @@ class Replica:
             raise NotAllowedError(f"{staff} 不能使用这台终端", f"{staff} may not use this device")
         return staff if staff is not None else allowed[0] if allowed else None
 
+    @property
+    def is_older_than_key(self) -> bool:
+        """Whether the key file remembers later signatures: the replica was restored from a copy."""
+        return self.key_file.seq > self.meta.get_int("last_seq")
+
     def _require_newest(self) -> None:
-        if self.key_file.seq > self.meta.get_int("last_seq"):
+        if self.is_older_than_key:
             raise StorageError(
                 "这个副本比密钥文件旧（可能是从备份恢复的），请先 sync 取回自己的记录",
                 "this replica is older than its key file (restored from a backup?); run `syncgov sync` first",
@@ -329,7 +335,7 @@ class Replica:
             names = [part[0] for part in found.description]
             values = found.fetchone()
             if values is not None:
-                text = repr(dict(zip(names, values, strict=True)))
+                text = json.dumps(dict(zip(names, values, strict=True)), ensure_ascii=False, default=repr)
                 self.conn.execute("INSERT INTO _sg_held VALUES (?, ?, ?, ?, ?)", (*row, self.clock(), text, why))
             self.conn.execute("DELETE FROM _sg_touched WHERE tbl = ? AND key = ?", row)
 

@@ -15,9 +15,9 @@ from syncgov.core.keys import SigningKey, device_id
 from syncgov.core.note import Checkpoint, verify_checkpoint
 from syncgov.core.statement import parse_leaf, verify_changeset
 from syncgov.core.tree import leaf_hash, verify_consistency, verify_inclusion
-from syncgov.errors import ForkError, ProofError, RollbackError, SignatureError, StorageError
+from syncgov.errors import ForkError, NotAllowedError, ProofError, RollbackError, SignatureError, StorageError
 from syncgov.storage.keyfile import key_path, load_key, store_key
-from syncgov.storage.merging import Entry, Merged, Page, merge_page, own_changesets
+from syncgov.storage.merging import Entry, Merged, Page, merge_page, own_changesets, restore_own
 from syncgov.storage.replica import Clock, Replica, wall_clock
 from syncgov.sync.transport import HttpTransport
 
@@ -89,11 +89,13 @@ def sync(
         LogError: the centre's log does not extend what this device has seen.
     """
     done = Synced()
-    committed = replica.commit(staff)
-    done.signed = len(committed.signed)
-    done.problems = [error.zh for _row, error in committed.problems]
     transport = HttpTransport(url or replica.meta.get("url"), replica.key_file.key, replica.charter.origin)
     try:
+        if replica.is_older_than_key:
+            _recover(replica, transport)
+        committed = replica.commit(staff)
+        done.signed = len(committed.signed)
+        done.problems = [error.zh for _row, error in committed.problems]
         _push(replica, transport, done, progress)
         _pull(replica, transport, staff, done, progress)
     finally:
@@ -101,6 +103,26 @@ def sync(
         done.requests = transport.requests
     done.size = replica.seen.size
     return done
+
+
+def _recover(replica: Replica, transport: HttpTransport) -> None:
+    """Fetch what this device signed after its replica's copy was made; without it no dot may be used.
+
+    Raises:
+        NotAllowedError: the centre does not have all of it either; the device must enrol again.
+    """
+    while replica.is_older_than_key:
+        after = replica.meta.get_int("last_seq")
+        answer = transport.post("/v1/own", wire.Own(after), wire.PullAnswer)
+        checkpoint = verify_checkpoint(answer.checkpoint, replica.charter.log)
+        keys = {replica.dev: replica.key_file.key.public}
+        entries = [_verified(message, checkpoint, keys, "") for message in answer.entries]
+        if not entries:
+            raise NotAllowedError(
+                "这个副本比密钥文件旧，中心也没有缺少的记录；请保留本文件，用新登记码重新登记",
+                "this replica is older than its key file and the centre lacks the rest; keep it and enrol again",
+            )
+        restore_own(replica, entries)
 
 
 def _push(replica: Replica, transport: HttpTransport, done: Synced, progress: Progress | None) -> None:

@@ -1,0 +1,82 @@
+"""Values in words: choice labels, dates, money; which words name a record. Languages are `zh` and `en`."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
+from typing import Literal, TypeAlias
+
+from syncgov.core.commitment import Value
+from syncgov.core.register_model import Column, Field, Register
+
+Language: TypeAlias = Literal["zh", "en"]
+
+BEIJING = timezone(timedelta(hours=8))
+SHORT_KEY = 8  # characters of a UUID that people read to each other
+MAX_TITLE = 40
+_YES_NO = {"zh": ("是", "否"), "en": ("yes", "no")}
+_EMPTY = {"zh": "（空）", "en": "(empty)"}
+_PRESENCE = {"zh": ("保留这条记录", "删除这条记录"), "en": ("keep the record", "delete the record")}
+_BETWEEN = {"zh": "，", "en": ", "}
+
+
+def time_words(at_ms: int) -> str:
+    """Return a time, ms UTC, as `2026-11-21 14:05` in +08:00."""
+    return datetime.fromtimestamp(at_ms / 1000, BEIJING).strftime("%Y-%m-%d %H:%M")
+
+
+def value_words(declared: Field | None, value: Value, language: Language = "zh") -> str:
+    """Return the value of a field as people say it: labels for codes, each filled column of a group."""
+    if value is None:
+        return _EMPTY[language]
+    if declared is None:
+        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if not declared.group:
+        return column_words(declared.columns[0], value, language)
+    filled = ((column, part) for column in declared.columns if (part := declared.columns_of(value)[column.name]))
+    return _BETWEEN[language].join(f"{column.label} {column_words(column, part, language)}" for column, part in filled)
+
+
+def presence_words(alive: Value, language: Language) -> str:
+    """Return what a write of a record's presence says."""
+    return _PRESENCE[language][0 if alive is True else 1]
+
+
+def column_words(column: Column, value: Value, language: Language = "zh") -> str:
+    """Return one column's value as people say it."""
+    if isinstance(value, bool):
+        return _YES_NO[language][0 if value else 1]
+    labels = {choice.code: choice.label for choice in column.choices}
+    if str(value) in labels:
+        return labels[str(value)]
+    if isinstance(value, int):
+        return _number_words(column, value)
+    if column.type == "datetime" and isinstance(value, str):
+        return value[:16].replace("T", " ")
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _number_words(column: Column, value: int) -> str:
+    sign, size = "-" if value < 0 else "", abs(value)
+    if column.type == "money":
+        return f"{sign}{size // 100}.{size % 100:02d} 元"
+    if column.type == "coordinate":
+        return f"{sign}{size // 1_000_000}.{size % 1_000_000:06d}°"
+    return f"{value} {column.unit}".rstrip()
+
+
+def record_words(register: Register | None, table: str, key: str, columns: Mapping[str, Value]) -> str:
+    """Return how people call a record: its register's label and its title, or the beginning of its key."""
+    label = register.label if register is not None else table
+    title = _title(register, columns) if register is not None else None
+    if title is not None:
+        return f"{label}“{title[:MAX_TITLE]}”"
+    return f"{label} {key[:SHORT_KEY] if register is None or register.key == 'uuid' else key}"
+
+
+def _title(register: Register, columns: Mapping[str, Value]) -> str | None:
+    """The columns that the public page uses as title come first, then the first text that refers to nothing."""
+    declared = register.portal.get("title", ())
+    names = [declared] if isinstance(declared, str) else list(declared)
+    names += [column.name for column in register.columns if column.type == "text" and column.ref is None]
+    found = (columns.get(name) for name in names)
+    return next((text for text in found if isinstance(text, str) and text), None)
