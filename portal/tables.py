@@ -48,7 +48,7 @@ def row_name(site: Site, page: str, row: Row) -> str:
     if row.register.layout.page == "row":
         title = markup.link(page, site.row_path(row) + ".html", text.shorten(site.title(row)))
     else:
-        title = text.esc(text.shorten(site.own_title(row) or text.NOTHING))
+        title = text.esc(text.shorten(site.own_title(row) or "（没有公开的标题）"))
     return title + site.badges(row)
 
 

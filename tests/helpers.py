@@ -164,7 +164,9 @@ class World:
     ) -> Replica:
         """Return a device that has joined and synced once; its file is `<name>.db`."""
         with self.line():
-            joined = client.join(self.folder / f"{name}.db", URL, self.code(role, areas, staff), clock=clock or self.clock)
+            joined = client.join(
+                self.folder / f"{name}.db", URL, self.code(role, areas, staff), clock=clock or self.clock
+            )
         self.replicas[name] = joined
         self.sync(joined)
         return joined

@@ -235,7 +235,7 @@ def _proven(charter: Charter, checkpoint: Checkpoint, count: int) -> tuple[Sente
     return (
         (
             f"章程“{charter.name}”由根密钥签名，检查点（{checkpoint.size} 条）由章程所列日志密钥签名",
-            f"the charter {charter.origin} is signed by its roots, the checkpoint ({checkpoint.size} entries) by its log",
+            f"the charter {charter.origin} is signed by its roots, the checkpoint ({checkpoint.size} leaves) by it",
         ),
         (
             f"{count} 个变更集都在这个检查点之下，各由其终端签名",

@@ -292,7 +292,8 @@ def _check_area(case: _Case) -> None:
     register = case.registers[case.record[0]]
     if register.area is None or REGISTRAR in case.certificate.roles:
         return
-    old = case.ledger.area(case.record, case.st.seen.size)
+    # a record that the device itself made after `seen` has an area only now
+    old = case.ledger.area(case.record, case.st.seen.size) or case.ledger.area(case.record, case.index)
     new = _new_area(case, register)
     if old is None and new is None and case.whole:
         # a child of a record that this log position does not know

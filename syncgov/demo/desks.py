@@ -76,6 +76,7 @@ class Desk:
     todo: list[Task] = field(default_factory=list)
     unpushed: list[Task] = field(default_factory=list)
     last_sync: int = -1
+    last_use: int = -1
 
 
 class Office:
@@ -184,7 +185,9 @@ class Office:
 
     def _online(self, desk: Desk, day: int, tasks: list[Task]) -> bool:
         waiting = [*tasks, *desk.unpushed, *(task for task, _pushed in desk.unseen)]
-        urgent = any(task.patience == 0 for task in waiting)
+        again = desk.last_use > desk.last_sync  # the time before there was no network either
+        urgent = any(task.patience == 0 or (again and task.about is not None) for task in waiting)
+        desk.last_use = day
         return urgent or day == self.last or self._rng.random() < _ONLINE.get(desk.device.role, 1)
 
     def _sync(self, desk: Desk, day: int) -> None:

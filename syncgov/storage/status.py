@@ -1,6 +1,7 @@
 """What became of each change on this device, and what clashes, in words. Source: protocol page, sections 11 and 12."""
 
 import json
+import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -69,6 +70,16 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """Values that were kept aside; `columns` is what the row held, as text."""
+
+    table: str
+    key: str
+    at: int
+    columns: str
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """The state of a replica, for its user.
 
@@ -77,6 +88,8 @@ class Status:
         delivered: own changesets with verdict accepted, or received by the centre and about to get one.
         corrected: refused changesets whose fields were all written again since.
         clock: a warning if this device's clock is wrong, else empty.
+        rebuilt: another program changed the form of a table; only a commit finds out what was written since.
+        held: values kept aside because their rows could not be signed before a sync wrote over them.
     """
 
     centre: str
@@ -90,6 +103,8 @@ class Status:
     corrected: int
     conflicts: int
     clock: str
+    rebuilt: bool
+    held: tuple[Held, ...]
     changes: tuple[Change, ...]
 
     def count(self, stage: Stage) -> int:
@@ -143,6 +158,10 @@ def status(replica: Replica, language: Language = "zh") -> Status:
             "SELECT count(*) FROM (SELECT DISTINCT tbl, key, field FROM _sg_conflict)"
         ).fetchone()[0],
         clock=_clock_warning(replica, language),
+        rebuilt=replica.has_unsigned() and not replica.unsigned_rows(),
+        held=tuple(
+            Held(*row) for row in replica.conn.execute("SELECT tbl, key, at, columns FROM _sg_held ORDER BY at")
+        ),
         changes=(*_unsigned(replica, language), *_on_the_way(replica, language), *refused),
     )
 
@@ -200,26 +219,32 @@ def _refused(replica: Replica, language: Language) -> tuple[list[Change], int]:
 
 def _is_corrected(replica: Replica, seq: int, record: RowKey) -> bool:
     """Whether later changesets of this device that were not refused wrote every field again."""
-    wanted = set(own_values(replica, seq))
+    wanted = {line[:3] for line in _written(replica, seq)}
     later = replica.conn.execute(
         "SELECT seq FROM _sg_own WHERE tbl = ? AND key = ? AND seq > ? AND coalesce(verdict, '') NOT LIKE 'refused:%' "
         "AND coalesce(sent, '') <> 'rejected'",
         (*record, seq),
     ).fetchall()
     for (number,) in later:
-        wanted -= set(own_values(replica, number))
+        wanted -= {line[:3] for line in _written(replica, number)}
     return bool(later) and not wanted
 
 
 def _values(replica: Replica, seq: int, language: Language) -> tuple[tuple[str, str], ...]:
     lines = []
+    for table, _key, name, value in _written(replica, seq):
+        declared = _field(replica, table, name)
+        label = declared.label if declared is not None else name
+        lines.append((label, value_words(declared, value, language)))
+    return tuple(lines)
+
+
+def _written(replica: Replica, seq: int) -> Iterator[tuple[str, str, str, Value]]:
+    """Yield (table, key, field, value) of what own changeset *seq* wrote to records."""
     for text, value in own_values(replica, seq).items():
         path = parse_path(text)
         if path.table != META_TABLE:
-            declared = _field(replica, path.table, path.field)
-            label = declared.label if declared is not None else path.field
-            lines.append((label, value_words(declared, value, language)))  # type: ignore[arg-type]
-    return tuple(lines)
+            yield (*path, value)  # type: ignore[misc]
 
 
 def _field(replica: Replica, table: str, name: str) -> Field | None:
@@ -238,11 +263,10 @@ def _record_label(replica: Replica, record: RowKey, seq: int | None = None) -> s
         if declared.name in stored.fields or declared.name in stored.own:
             columns.update(declared.columns_of(stored.local(declared.name, register)))
     if seq is not None and not stored.fields and not stored.own:
-        for text, value in own_values(replica, seq).items():
-            path = parse_path(text)
-            found = register.find(path.field)
-            if (path.table, path.key) == record and found is not None:
-                columns.update(found.columns_of(value))  # type: ignore[arg-type]
+        for table, key, name, value in _written(replica, seq):
+            found = register.find(name)
+            if (table, key) == record and found is not None:
+                columns.update(found.columns_of(value))
     return record_words(register, *record, columns)
 
 
@@ -250,7 +274,10 @@ def _shown_columns(replica: Replica, register: Register, key: str) -> dict[str, 
     """Return the row as it stands in the table, whoever wrote it there and whether it is signed or not."""
     if register.name not in replica.columns:
         return {}
-    cursor = replica.conn.execute(f'SELECT * FROM "{register.name}" WHERE "{key_column(register)}" = ?', (key,))
+    try:
+        cursor = replica.conn.execute(f'SELECT * FROM "{register.name}" WHERE "{key_column(register)}" = ?', (key,))
+    except sqlite3.OperationalError:
+        return {}  # another program dropped the table or its key; the next commit repairs it
     found = cursor.fetchone()
     return {} if found is None else dict(zip((part[0] for part in cursor.description), found, strict=True))
 

@@ -159,11 +159,12 @@ def test_pages_work_from_a_usb_stick(browser: Browser, published: Path) -> None:
 
 
 def test_print_keeps_the_notice_and_drops_the_menus(browser: Browser, address: str) -> None:
-    """On paper the notice on demonstration data stays, menus and the search box go."""
+    """On paper the notice on demonstration data and the as-of time stay, menus and the search box go."""
     seen = opened(browser, address, DESK)
     seen.page.emulate_media(media="print")
     seen.page.goto(address + "index.html")
     assert seen.page.locator(".sg-notice").is_visible()
+    assert seen.page.locator(".md-copyright").is_visible()
     assert not seen.page.locator(".md-header").is_visible()
     assert not seen.page.locator(".sg-find").is_visible()
     seen.page.close()

@@ -90,10 +90,12 @@ def test_large_register_is_split_by_community(site: Site) -> None:
     assert "不分社区" in index
     body = page_of(site, f"r/lamp/c-{WEST}.md").body
     assert body.count("查看签名证据") == 50
-    assert "共 65 条，下面是最新的 50 条。" in body
+    assert "共 65 条。" in body
+    assert "下面是最新的 50 条。" in body
     assert f"../../../public/lamp?_community__exact={WEST}" in body
     assert "1,235.08元" in body  # money in 分
     assert '<td data-label="片区">西苑社区</td>' in body  # a reference shows the name, not the key
+    assert '<td data-label="期限"><span class="sg-unbroken">2026-11-30</span></td>' in body
     assert "## 办理中" in body
 
 
@@ -103,8 +105,8 @@ def test_row_pages_of_a_large_register_are_all_reached(site: Site, monkeypatch: 
     leaves = list(lists.register_pages(site, site.registers["errand"]))
     assert [leaf.path for leaf in leaves] == ["r/errand/index.md", "r/errand/index-2.md", "r/errand/index-3.md"]
     assert sum(leaf.body.count("查看签名证据") for leaf in leaves) == 2 + len(HOSTILE)
-    assert "上一页" in leaves[1].body
-    assert "下一页" in leaves[1].body
+    assert '<a href="../../r/errand/index.html">上一页</a>' in leaves[1].body
+    assert '<a href="../../r/errand/index-3.html">下一页</a>' in leaves[1].body
 
 
 def test_conflict_is_marked_and_explained(site: Site) -> None:

@@ -1,0 +1,127 @@
+"""The reference fold of a whole log: accepted writes, as far as they are disclosed, to rows. Pure.
+
+It is slow and plain on purpose: `storage` has a fast fold, and a property test keeps the two equal.
+Source: protocol page, sections 9 (withholding) and 12.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from syncgov.core.commitment import META_TABLE, Body, Dot, format_path, parse_path
+from syncgov.core.merge import (
+    WITHHELD,
+    FieldState,
+    Head,
+    HeadValue,
+    RowState,
+    declared_field,
+    fold_write,
+    shown,
+    workflow_of,
+)
+from syncgov.core.register import RegisterSet
+from syncgov.core.statement import Leaf, is_device_id
+from syncgov.errors import FormatError
+
+RowKey = tuple[str, str]
+Slot = tuple[Dot, int]  # a changeset and a position in it
+
+HIDING_TABLES = ("withholding", "erasure")
+
+
+@dataclass(frozen=True, slots=True)
+class FoldWrite:
+    """A write to fold: a disclosed one, or one whose value the log withholds."""
+
+    path: str
+    value: HeadValue
+    over: tuple[Dot, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """A write that an accepted row of `table` (withholding or erasure) names."""
+
+    table: str
+    key: str
+    path: str
+    over: tuple[Dot, ...]
+    reason: str
+
+
+def fold_leaf(
+    state: dict[RowKey, RowState], index: int, leaf: Leaf, writes: Iterable[FoldWrite], registers: RegisterSet
+) -> set[RowKey]:
+    """Fold one accepted changeset into *state*; return the rows it touched.
+
+    Args:
+        registers: the set active at *index*.
+    """
+    st = leaf.changeset.statement
+    touched = set()
+    for write in writes:
+        table, key, name = parse_path(write.path)
+        if table == META_TABLE:
+            continue
+        register = registers.get(table)
+        row = state.setdefault((table, key), RowState())
+        head = Head(st.dev, st.seq, index, *leaf.effective, write.value)
+        declared, workflow = declared_field(register, name), workflow_of(register, name)
+        row.fields[name] = fold_write(row.fields.get(name, FieldState()), head, write.over, declared, workflow)
+        touched.add((table, key))
+    return touched
+
+
+def public_writes(leaf: Leaf, body: Body, hidden: Mapping[Slot, Withheld]) -> Iterator[tuple[int, FoldWrite]]:
+    """Yield (position, write) of the public writes of *leaf*: the disclosed ones, and those that the log withholds."""
+    st = leaf.changeset.statement
+    for position, write in enumerate(body.writes[: st.pub]):
+        if write is not None:
+            yield position, FoldWrite(*write)
+        elif (named := hidden.get((st.dot, position))) is not None:
+            yield position, FoldWrite(named.path, WITHHELD, named.over)
+
+
+def withheld_slots(state: Mapping[RowKey, RowState]) -> dict[Slot, Withheld]:
+    """Return what the living rows of the withholding and erasure registers in *state* name.
+
+    Rows whose key or columns do not name a write are left out: they withhold nothing.
+    """
+    found = {}
+    for (table, key), row in state.items():
+        if table in HIDING_TABLES and row.alive:
+            slot, named = _slot(key), _named(table, key, row)
+            if slot is not None and named is not None:
+                found[slot] = named
+    return found
+
+
+def _slot(key: str) -> Slot | None:
+    dev, _, rest = key.partition(".")
+    seq, _, position = rest.partition(".")
+    if not is_device_id(dev) or not (_is_number(seq) and _is_number(position)):
+        return None
+    return (dev, int(seq)), int(position)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= 16 and str(int(text)) == text
+
+
+def _named(table: str, key: str, row: RowState) -> Withheld | None:
+    def value(name: str) -> HeadValue:
+        return shown(row.fields.get(name, FieldState()), None, None)
+
+    path, over, reason = value("path"), value("over"), value("reason")
+    dots = [] if over is None else over
+    if not isinstance(path, str) or not isinstance(dots, list) or not all(map(_is_dot, dots)):
+        return None
+    try:
+        parts = parse_path(path)
+    except FormatError:
+        return None
+    return Withheld(table, key, format_path(*parts), tuple((dev, seq) for dev, seq in dots), str(reason))
+
+
+def _is_dot(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and type(value[1]) is int

@@ -1,0 +1,170 @@
+"""Rows as public.db shows them: which columns, which values, which number. Source: protocol page, sections 9 and 12."""
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import TypeAlias
+
+from syncgov.core.canonical import encode_unchecked
+from syncgov.core.merge import (
+    WITHHELD,
+    FieldState,
+    HeadValue,
+    RowState,
+    declared_field,
+    is_conflict,
+    shown,
+    workflow_of,
+)
+from syncgov.core.public_log import PublicState, PublicWrite, RowKey
+from syncgov.core.register_model import Column, Field, Register
+from syncgov.core.statement import MAX_MS
+
+Cell: TypeAlias = int | str | None
+
+BEIJING = timezone(timedelta(hours=8))
+_EPOCH = datetime(1970, 1, 1, 8, tzinfo=BEIJING)
+_LAST_MS = MAX_MS - 86_400_000  # a day before the last: its Beijing time still has four digits of year
+
+MAX_PROOF_NAME = 200  # characters; file systems end at 255 bytes
+_UNUSUAL = re.compile(rb"[^A-Za-z0-9_.-]|^\.")
+_INTEGERS = frozenset({"integer", "money", "coordinate", "boolean"})
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table: (name, SQL type) of its columns, its primary key, its rows in the order in which they are inserted."""
+
+    columns: tuple[tuple[str, str], ...]
+    key: tuple[str, ...]
+    rows: list[tuple[Cell, ...]]
+
+
+def make_table(columns: str, key: str, rows: Iterable[tuple[Cell, ...]]) -> Table:
+    """Return a table whose columns are words `name` or `name:INTEGER`, and whose key is words too."""
+    pairs = (word.partition(":") for word in columns.split())
+    return Table(tuple((name, kind or "TEXT") for name, _, kind in pairs), tuple(key.split()), list(rows))
+
+
+def public_fields(register: Register) -> list[Field]:
+    """Return the fields of public class."""
+    return [each for each in register.fields if each.klass == "public"]
+
+
+def public_columns(register: Register) -> list[Column]:
+    """Return the columns of public class, in the order of the declaration."""
+    return [column for each in public_fields(register) for column in each.columns]
+
+
+def evidence_path(table: str, key: str) -> str:
+    """Return the path of a row's proof file in the published folder; it is also its relative URL.
+
+    Whatever is unusual in a URL or a file name is written `~` and two hexadecimal digits a byte (`%` would have to be
+    escaped once more in links); a name that gets too long is replaced by the key's SHA-256.
+    """
+    name = _UNUSUAL.sub(lambda match: b"~%02X" % match.group()[0], key.encode()).decode()
+    if len(name) > MAX_PROOF_NAME:
+        name = "~~" + hashlib.sha256(key.encode()).hexdigest()
+    return f"log/proofs/{table}/{name}.json"
+
+
+def format_time(ms: int) -> str:
+    """Return ms UTC as ISO 8601 in Beijing time, to the second."""
+    return (_EPOCH + timedelta(milliseconds=min(max(ms, 0), _LAST_MS))).isoformat(timespec="seconds")
+
+
+def format_json(value: HeadValue) -> str | None:
+    """Return the canonical JSON text of a value; None if it is withheld."""
+    return None if value is WITHHELD else encode_unchecked(value).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """What the history says of a row: its first leaf, when that and the last one were received, its public number."""
+
+    index: int
+    created_ms: int
+    updated_ms: int
+    number: str
+
+
+def lives(writes: Iterable[PublicWrite]) -> dict[RowKey, Life]:
+    """Return the life of each row that *writes*, in log order, ever wrote to.
+
+    A number is community and day of the first leaf, and the row's ordinal among the register's rows of that community
+    and day. Dead rows are counted, so that no number is ever given twice.
+    """
+    first: dict[RowKey, tuple[int, int, str]] = {}
+    last: dict[RowKey, int] = {}
+    for write in writes:
+        index, received, community = first.get(write.row, (write.index, write.leaf.received, ""))
+        if write.index == index and write.path.field == "_community" and isinstance(write.value, str):
+            community = write.value
+        first[write.row] = (index, received, community)
+        last[write.row] = write.leaf.received
+    counted: dict[tuple[str, str], int] = {}
+    found = {}
+    for row, (index, received, community) in first.items():
+        day = f"{community}{format_time(received)[:10].replace('-', '')}"
+        ordinal = counted[row[0], day] = counted.get((row[0], day), 0) + 1
+        found[row] = Life(index, received, last[row], f"{day}{ordinal:03d}")
+    return found
+
+
+def rows_table(register: Register, state: PublicState, known: Mapping[RowKey, Life]) -> Table:
+    """Return the table of one register: its living rows, the earliest first."""
+    columns = [f"{c.name}{':INTEGER' if c.type in _INTEGERS else ''}" for c in public_columns(register)]
+    head = ["key", "_no"] if register.number else ["key"]
+    tail = [*_skeleton(register), "_created", "_updated", "_withheld", "_conflict:INTEGER", "_evidence"]
+    living = (row for row in state if row[0] == register.name and row in known and state[row].alive)
+    ordered = sorted(living, key=lambda row: (known[row].index, row[1]))
+    rows = (_row(register, row[1], state[row], known[row]) for row in ordered)
+    return make_table(" ".join([*head, *columns, *tail]), "key", rows)
+
+
+def _skeleton(register: Register) -> list[str]:
+    return sorted(register.skeleton.sources()) if register.skeleton is not None else []
+
+
+def _row(register: Register, key: str, row: RowState, life: Life) -> tuple[Cell, ...]:
+    values = {each.name: shown_in(row, register, each.name) for each in public_fields(register)}
+    hidden = [name for name, value in values.items() if value is WITHHELD]
+    cells: list[Cell] = [key, life.number] if register.number else [key]
+    for each in public_fields(register):
+        cells += [_cell(value) for value in each.columns_of(plain(values[each.name])).values()]
+    cells += [_cell(shown_in(row, register, name)) for name in _skeleton(register)]
+    cells += [format_time(life.created_ms), format_time(life.updated_ms), ",".join(hidden)]
+    return (*cells, len(split_fields(register, row)), evidence_path(register.name, key))
+
+
+def shown_in(row: RowState, register: Register | None, name: str) -> HeadValue:
+    """Return what a field of *row* shows; presence shows true if any head is true."""
+    if name == "_alive":
+        return row.alive
+    state = row.fields.get(name, FieldState())
+    return shown(state, declared_field(register, name), workflow_of(register, name))
+
+
+def plain(value: HeadValue) -> bool | int | str | list[object] | dict[str, object] | None:
+    """Return *value*, None if it is withheld."""
+    return None if value is WITHHELD else value
+
+
+def _cell(value: HeadValue) -> Cell:
+    """Return a value as SQLite stores it: lists as JSON text, booleans as 0 and 1."""
+    found = plain(value)
+    if isinstance(found, bool):
+        return int(found)
+    return encode_unchecked(found).decode() if isinstance(found, (list, dict)) else found
+
+
+def split_fields(register: Register, row: RowState) -> list[str]:
+    """Return the public fields of a row whose heads differ, by name."""
+    names = {each.name for each in public_fields(register)}
+    return sorted(
+        name
+        for name, field in row.fields.items()
+        if (name in names or name.startswith("_")) and len(field.heads) > 1 and is_conflict(field.heads)
+    )

@@ -1,0 +1,154 @@
+"""The demo does what it says, on real processes, files and HTTP; and its audit notices every change."""
+
+import json
+import random
+import re
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from syncgov.audit.audit import audit
+from syncgov.demo.run import Ran, run_demo
+from syncgov.errors import InputError
+
+
+def test_the_figures_are_those_of_the_plan(ran: Ran, summary: dict[str, Any], summary_text: str) -> None:
+    """75.0% (45/60), from public.db."""
+    assert summary["figures"]["event_closed_rate"][1] == "75.0% (45/60)"
+    assert "75.0% (45/60)" in summary_text
+    assert summary["figures"]["event_reported"][1] == "60"
+    assert summary["figures"]["event_closed"][1] == "45"
+
+
+def test_every_logged_changeset_has_a_verdict(summary: dict[str, Any], ran: Ran) -> None:
+    """Accepted and refused add up to the log; the refusals are those that the story's people earned."""
+    assert summary["accepted"] + sum(summary["refused"].values()) == summary["log_size"]
+    assert summary["refused"] == dict(ran.story.expect.refused)
+    assert len(summary["refused"]) >= 2
+
+
+def test_conflicts_come_from_two_devices_and_stay(summary: dict[str, Any], ran: Ran) -> None:
+    """At least the conflicts that nobody resolved are there."""
+    declared = sum(n for label, n in summary["declared"].items() if "冲突" in label)
+    assert summary["conflicts"] + declared == ran.story.expect.conflicts
+
+
+def test_the_place_is_the_real_one(summary: dict[str, Any]) -> None:
+    """AC-02, AC-03 and AC-18 of the street."""
+    figures = {name: text for name, (_label, text, _unit) in summary["figures"].items()}
+    expected = {"communities": "9", "grids": "181", "devices": "184", "households": "31623", "residents": "88415"}
+    expected |= {"compounds_new": "41", "compounds_old": "17", "compounds": "58", "grids_per_worker": "2.13"}
+    assert {name: figures[name] for name in expected} == expected
+
+
+def test_two_processes_served(summary: dict[str, Any]) -> None:
+    """A simulated centre for the year and `syncgov serve` for the last day, both over HTTP."""
+    first, last = summary["centres"]
+    assert first["pid"] != last["pid"]
+    assert first["requests"] > 500
+    assert last["requests"] >= 12
+
+
+def test_the_audit_passes(ran: Ran) -> None:
+    """From the published folder and the charter alone."""
+    assert ran.audit_exit == 0, ran.audit_text
+    assert audit(ran.public, ran.centre / "charter.json").ok
+
+
+def test_any_deleted_disclosed_body_is_noticed(ran: Ran, public: Path) -> None:
+    """Each of several accepted leaves, one at a time."""
+    with closing(sqlite3.connect(public / "public.db")) as db:
+        sql = "SELECT DISTINCT h.idx FROM history AS h JOIN leaf AS l USING (idx) WHERE l.verdict = 'accepted'"
+        indexes = [index for (index,) in db.execute(sql)]
+    for index in random.Random(7).sample(indexes, 3):
+        file = next(f for f in _disclosed(public) if f'"index":{index}}}' in f.read_text())
+        whole = file.read_text()
+        kept = [line for line in whole.splitlines(keepends=True) if not line.rstrip().endswith(f'"index":{index}}}')]
+        file.write_text("".join(kept))
+        report = audit(public, ran.centre / "charter.json")
+        file.write_text(whole)
+        assert not report.ok
+    assert audit(public, ran.centre / "charter.json").ok
+
+
+def _disclosed(public: Path) -> list[Path]:
+    return sorted(p for p in (public / "log" / "disclosed").rglob("*") if p.is_file())
+
+
+def test_any_changed_cell_is_noticed(ran: Ran, public: Path) -> None:
+    """One cell in every table outside the search index."""
+    path = public / "public.db"
+    with closing(sqlite3.connect(path)) as db:
+        tables = [n for (n,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'") if "_fts" not in n]
+    whole = path.read_bytes()
+    changed = 0
+    for table in tables:
+        if table.startswith("sqlite_"):
+            continue
+        with closing(sqlite3.connect(path)) as db:
+            names = [row[1] for row in db.execute(f'PRAGMA table_info("{table}")')]
+            row = db.execute(f'SELECT rowid, "{names[-1]}" FROM "{table}" LIMIT 1').fetchone()
+            if row is None:
+                continue
+            value = (row[1] or 0) + 1 if isinstance(row[1], int) else f"{row[1]}x"
+            db.execute(f'UPDATE "{table}" SET "{names[-1]}" = ? WHERE rowid = ?', (value, row[0]))
+            db.commit()
+        report = audit(public, ran.centre / "charter.json")
+        path.write_bytes(whole)
+        assert not report.ok, table
+        changed += 1
+    assert changed > 15
+
+
+def test_a_changed_tile_and_figure_are_noticed(ran: Ran, public: Path) -> None:
+    """One byte of a tile; one figure of a page."""
+    tile = next(p for p in sorted((public / "log" / "tile").rglob("*")) if p.is_file())
+    whole = tile.read_bytes()
+    tile.write_bytes(whole[:40] + bytes([whole[40] ^ 1]) + whole[41:])
+    assert not audit(public, ran.centre / "charter.json").ok
+    tile.write_bytes(whole)
+    page = public / "portal" / "index.html"
+    text = page.read_text()
+    assert "75.0% (45/60)" in text
+    page.write_text(text.replace("75.0% (45/60)", "85.0% (51/60)", 1))
+    assert not audit(public, ran.centre / "charter.json").ok
+
+
+def test_the_audit_command_exits_1(ran: Ran, public: Path) -> None:
+    """As a person runs it."""
+    (public / "log" / "checkpoint").write_text("nothing\n")
+    done = subprocess.run([sys.executable, "-m", "syncgov", "audit", str(public)], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_a_strange_folder_is_left_alone(tmp_path: Path) -> None:
+    """Only a folder that a demo made is emptied."""
+    (tmp_path / "letter.txt").write_text("mine")
+    with pytest.raises(InputError):
+        run_demo(tmp_path)
+    assert (tmp_path / "letter.txt").read_text() == "mine"
+
+
+def test_every_evidence_link_of_the_portal_verifies(ran: Ran) -> None:
+    """A crawler follows them all."""
+    site = ran.public / "portal"
+    links = set()
+    for page in site.rglob("*.html"):
+        for href in re.findall(r'href="([^"]*log/proofs/[^"#]*)"', page.read_text()):
+            links.add((page.parent / href).resolve())
+    assert len(links) > 50
+    from syncgov.audit.prove import verify_proof_file
+
+    for link in sorted(links):
+        verify_proof_file(link, ran.centre / "charter.json")
+
+
+def test_the_summary_is_json(summary: dict[str, Any]) -> None:
+    """`--json` prints it."""
+    assert json.loads(json.dumps(summary)) == summary
