@@ -21,6 +21,7 @@ from portal.site import Site
 from portal.source import open_source
 
 HERE = Path(__file__).resolve().parent
+STORAGE = 74  # exit code when a file cannot be written
 NAV_LIMIT = 8  # registers in the menus; the home page links all of them
 
 # A tag that makes a browser fetch something, with an address on another host.
@@ -156,7 +157,12 @@ def _swap(new: Path, out_site: Path, old: Path) -> None:
     """Put *new* in the place of *out_site*; readers see the old site or the new one."""
     if out_site.exists():
         os.replace(out_site, old)
-    os.replace(new, out_site)
+    try:
+        os.replace(new, out_site)
+    except OSError:
+        if old.exists():
+            os.replace(old, out_site)
+        raise
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -171,6 +177,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except PortalError as error:
         print(error.zh, error, sep="\n", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        print(f"写不了网站文件：{error}", f"cannot write the site: {error}", sep="\n", file=sys.stderr)
+        return STORAGE
     return 0
 
 

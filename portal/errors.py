@@ -7,7 +7,7 @@ class PortalError(Exception):
     Args:
         zh: what is wrong and what to do next, in Chinese.
         en: the same in English.
-        exit_code: 65 for bad input, 74 when writing fails.
+        exit_code: for the command line; 65 is bad input.
     """
 
     def __init__(self, zh: str, en: str, exit_code: int = 65) -> None:

@@ -35,7 +35,7 @@ def open_source(path: Path) -> Iterator["Source"]:
     conn.row_factory = sqlite3.Row
     try:
         yield Source(conn)
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, json.JSONDecodeError) as error:
         raise PortalError(f"{path} 不是可用的公开库：{error}", f"{path} is not a usable public.db: {error}") from error
     finally:
         conn.close()

@@ -1,4 +1,4 @@
-"""A centre and devices in one folder. Devices use the real client; only the socket between them and the centre is replaced."""
+"""A centre and devices in one folder. Devices use the real client; only the socket is replaced."""
 
 import hashlib
 import shutil
@@ -213,7 +213,10 @@ def _template() -> Path:
 @contextmanager
 def served(centre: Path) -> Iterator[str]:
     """Run `serve` for a centre folder in a process of its own; gives its URL on 127.0.0.1."""
-    program = f"from pathlib import Path; from syncgov.centre.serve import serve; serve(Path({str(centre)!r}), 0, ready=lambda p: print(p, flush=True))"
+    program = (
+        "from pathlib import Path; from syncgov.centre.serve import serve; "
+        f"serve(Path({str(centre)!r}), 0, ready=lambda port: print(port, flush=True))"
+    )
     process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
@@ -227,7 +230,7 @@ def served(centre: Path) -> Iterator[str]:
         process.stdout.close()
 
 
-# -- rows -----------------------------------------------------------------------------------------------------------------
+# -- rows --------------------
 
 
 def new_key(number: int) -> str:

@@ -1,4 +1,4 @@
-"""Registers of an invented street, small enough to see through: every merge rule, a workflow, a child, private fields."""
+"""Registers of an invented street: every merge rule, a workflow, a child, private fields."""
 
 from syncgov.core.register import Register, RegisterSet, parse_register
 from syncgov.storage.files import system_registers
@@ -37,7 +37,8 @@ fields:
     merge: state
     required: true
     group:
-      state: {label: 状态, type: code, choices: {reported: 上报, accepted: 受理, rejected: 不受理, closed: 办结, rework: 返工}}
+      state:
+        {label: 状态, type: code, choices: {reported: 报, accepted: 受理, rejected: 不受理, closed: 办结, rework: 返工}}
       owner: {label: 责任单位, type: text, ref: task}
       due: {label: 期限, type: date}
       reason: {label: 理由, type: code, choices: {dup: 重复, bad: 不合格}}

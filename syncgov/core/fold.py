@@ -1,4 +1,4 @@
-"""The reference fold of a whole log: accepted writes, as far as they are disclosed, to rows. Pure.
+"""The reference fold of a log: accepted writes, as far as they are disclosed, to rows. Pure.
 
 It is slow and plain on purpose: `storage` has a fast fold, and a property test keeps the two equal.
 Source: protocol page, sections 9 (withholding) and 12.
@@ -6,8 +6,9 @@ Source: protocol page, sections 9 (withholding) and 12.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
-from syncgov.core.commitment import META_TABLE, Body, Dot, format_path, parse_path
+from syncgov.core.commitment import META_TABLE, Body, Dot, parse_path
 from syncgov.core.merge import (
     WITHHELD,
     FieldState,
@@ -19,14 +20,14 @@ from syncgov.core.merge import (
     shown,
     workflow_of,
 )
-from syncgov.core.register import RegisterSet
+from syncgov.core.register import SYSTEM_NAMES, RegisterSet
 from syncgov.core.statement import Leaf, is_device_id
 from syncgov.errors import FormatError
 
-RowKey = tuple[str, str]
-Slot = tuple[Dot, int]  # a changeset and a position in it
+RowKey: TypeAlias = tuple[str, str]
+Slot: TypeAlias = tuple[Dot, int]  # a changeset and a position in it
 
-HIDING_TABLES = ("withholding", "erasure")
+HIDING_TABLES = ("withholding", "erasure")  # system registers whose rows name writes that are not disclosed
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ def fold_leaf(
         registers: the set active at *index*.
     """
     st = leaf.changeset.statement
+    effective = leaf.effective
     touched = set()
     for write in writes:
         table, key, name = parse_path(write.path)
@@ -65,14 +67,14 @@ def fold_leaf(
             continue
         register = registers.get(table)
         row = state.setdefault((table, key), RowState())
-        head = Head(st.dev, st.seq, index, *leaf.effective, write.value)
+        head = Head(st.dev, st.seq, index, *effective, write.value)
         declared, workflow = declared_field(register, name), workflow_of(register, name)
         row.fields[name] = fold_write(row.fields.get(name, FieldState()), head, write.over, declared, workflow)
         touched.add((table, key))
     return touched
 
 
-def public_writes(leaf: Leaf, body: Body, hidden: Mapping[Slot, Withheld]) -> Iterator[tuple[int, FoldWrite]]:
+def public_part(leaf: Leaf, body: Body, hidden: Mapping[Slot, Withheld]) -> Iterator[tuple[int, FoldWrite]]:
     """Yield (position, write) of the public writes of *leaf*: the disclosed ones, and those that the log withholds."""
     st = leaf.changeset.statement
     for position, write in enumerate(body.writes[: st.pub]):
@@ -85,14 +87,14 @@ def public_writes(leaf: Leaf, body: Body, hidden: Mapping[Slot, Withheld]) -> It
 def withheld_slots(state: Mapping[RowKey, RowState]) -> dict[Slot, Withheld]:
     """Return what the living rows of the withholding and erasure registers in *state* name.
 
-    Rows whose key or columns do not name a write are left out: they withhold nothing.
+    Rows that do not name a write, or one of the skeleton or of a system register, withhold nothing: otherwise totals,
+    and who may write, would be unknown.
     """
-    found = {}
-    for (table, key), row in state.items():
-        if table in HIDING_TABLES and row.alive:
-            slot, named = _slot(key), _named(table, key, row)
-            if slot is not None and named is not None:
-                found[slot] = named
+    found: dict[Slot, Withheld] = {}
+    for table, key in sorted(row for row, fields in state.items() if row[0] in HIDING_TABLES and fields.alive):
+        slot, named = _slot(key), _named(table, key, state[table, key])
+        if slot is not None and named is not None:
+            found.setdefault(slot, named)
     return found
 
 
@@ -109,10 +111,7 @@ def _is_number(text: str) -> bool:
 
 
 def _named(table: str, key: str, row: RowState) -> Withheld | None:
-    def value(name: str) -> HeadValue:
-        return shown(row.fields.get(name, FieldState()), None, None)
-
-    path, over, reason = value("path"), value("over"), value("reason")
+    path, over, reason = (shown(row.fields.get(name, FieldState()), None, None) for name in ("path", "over", "reason"))
     dots = [] if over is None else over
     if not isinstance(path, str) or not isinstance(dots, list) or not all(map(_is_dot, dots)):
         return None
@@ -120,8 +119,16 @@ def _named(table: str, key: str, row: RowState) -> Withheld | None:
         parts = parse_path(path)
     except FormatError:
         return None
-    return Withheld(table, key, format_path(*parts), tuple((dev, seq) for dev, seq in dots), str(reason))
+    if parts.field.startswith("_") or parts.table in SYSTEM_NAMES:
+        return None
+    return Withheld(table, key, path, tuple((dev, seq) for dev, seq in dots), str(reason))
 
 
 def _is_dot(value: object) -> bool:
-    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and type(value[1]) is int
+    return (
+        isinstance(value, list)
+        and len(value) == 2
+        and isinstance(value[0], str)
+        and is_device_id(value[0])
+        and type(value[1]) is int
+    )

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TypeAlias
 
 from syncgov.core.canonical import encode_unchecked
+from syncgov.core.fold import RowKey
 from syncgov.core.merge import (
     WITHHELD,
     FieldState,
@@ -18,7 +19,7 @@ from syncgov.core.merge import (
     shown,
     workflow_of,
 )
-from syncgov.core.public_log import PublicState, PublicWrite, RowKey
+from syncgov.core.public_log import PublicState, PublicWrite
 from syncgov.core.register_model import Column, Field, Register
 from syncgov.core.statement import MAX_MS
 

@@ -16,6 +16,7 @@ import msgspec
 from syncgov.core.canonical import b64u, decode_as, encode_unchecked, unb64u
 from syncgov.core.charter import Charter, open_charter
 from syncgov.core.commitment import Body, Dot, Value, Write, open_body, parse_path, redact
+from syncgov.core.fold import RowKey
 from syncgov.core.keys import device_id
 from syncgov.core.merge import (
     WITHHELD,
@@ -29,7 +30,7 @@ from syncgov.core.merge import (
 from syncgov.core.merge import shown as shown_value
 from syncgov.core.note import Checkpoint
 from syncgov.core.proof import parse_receipt, verify_receipt
-from syncgov.core.record_writes import CERTIFICATE_TABLE, REGISTER_TABLE, RowKey
+from syncgov.core.record_writes import CERTIFICATE_TABLE, REGISTER_TABLE
 from syncgov.core.register import Register, parse_register
 from syncgov.core.statement import Leaf, parse_leaf, verify_changeset
 from syncgov.errors import AuditError, FormatError
@@ -131,7 +132,7 @@ def build_record_proof(
     wanted: Mapping[int, Collection[str]],
     entry: Callable[[int], tuple[bytes, Body]],
     receipt: Callable[[int], str],
-    keys: Mapping[str, bytes],
+    key_of: Callable[[str], bytes],
 ) -> bytes:
     """Return the proof file of *rows*, the record's own row first.
 
@@ -139,13 +140,16 @@ def build_record_proof(
         wanted: as `choose_writes` returns it.
         entry: log index -> leaf bytes and its body, disclosed at least where *wanted*.
         receipt: log index -> receipt, all under one checkpoint.
-        keys: device id -> public key, of all authors at least.
+        key_of: device id -> public key.
     """
     entries = []
+    keys: dict[str, bytes] = {}
     for index in sorted(wanted):
         leaf, body = entry(index)
+        dev = parse_leaf(leaf).changeset.statement.dev
+        keys[dev] = key_of(dev)
         entries.append((leaf, redact(body, partial(_is_wanted, wanted[index])), receipt(index)))
-    return make_record_proof(charter_raw, *rows[0], entries, keys, rows=rows)
+    return make_record_proof(charter_raw, rows[0][0], rows[0][1], entries, keys, rows=rows)
 
 
 def _is_wanted(paths: Collection[str], _position: int, write: Write) -> bool:

@@ -4,16 +4,14 @@ Source: protocol page, section 9 (proof file).
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Collection, Sequence
 
 from syncgov.core.commitment import format_path
-from syncgov.core.merge import WITHHELD, FieldState, RowState, is_conflict
+from syncgov.core.fold import RowKey
+from syncgov.core.merge import WITHHELD, FieldState, is_conflict
 from syncgov.core.merge import shown as shown_value
+from syncgov.core.public_log import PublicState
 from syncgov.core.register import RegisterSet
-
-RowKey: TypeAlias = tuple[str, str]
-PublicState: TypeAlias = Mapping[RowKey, RowState]
 
 CERTIFICATE_TABLE = "device"
 REGISTER_TABLE = "register"
@@ -60,6 +58,6 @@ def _take_heads(state: PublicState, row: RowKey, wanted: dict[int, set[str]]) ->
         if any(head.value is WITHHELD for head in field.heads):
             continue
         for head in field.heads:
-            wanted[head.index].add(format_path(*row, name))
+            wanted[head.index].add(format_path(row[0], row[1], name))
             authors.add(head.dev)
     return authors

@@ -50,7 +50,8 @@ class _Plan:
         worker = player.desks[fresh.reporter.index]
         first = REPORT if reported_open else _SELF_HANDLED
         moment = self._moment(worker, fresh.staff)
-        report = player.pen.report(fresh, first, moment)
+        # each statement is committed by itself, so there is no contact, which belongs to the changeset of its event
+        report = player.pen.report(fresh, first, moment)[:1]
         visit = player.visit_now(fresh.grid, moment)
         self._act(moment, [*report, *visit], "网格员上报一件事件，补记一次走访")
         moment = self._moment(self.rng.choice(player.desks_of(OPERATOR)))

@@ -217,7 +217,7 @@ def _make_grids(rng: Random, communities: Sequence[Community]) -> tuple[Grid, ..
 def _make_orgs(communities: Sequence[Community]) -> tuple[Org, ...]:
     listed = [Org(r["code"], r["name"], r["kind"], r["phone"], r["area"], r["unit"] == "1") for r in read_table("orgs")]
     committees = [
-        Org(c.committee, c.name, "committee", f"0938-00004{c.number:02d}", c.code, unit=True) for c in communities
+        Org(c.committee, c.name, "居民委员会", f"0938-00004{c.number:02d}", c.code, unit=True) for c in communities
     ]
     return (*listed, *committees)
 

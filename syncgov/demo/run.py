@@ -19,7 +19,7 @@ from typing import Any
 from syncgov.centre.centre import Centre, Draft
 from syncgov.centre.enrolment import enrol
 from syncgov.centre.serve import serve
-from syncgov.demo.content import initial_rows
+from syncgov.demo.content import KEY, content_rows
 from syncgov.demo.devices import Fleet, Joining, device_path
 from syncgov.demo.place import Place, make_place
 from syncgov.demo.plan import LastDayAction, Story
@@ -143,9 +143,9 @@ def _found(ran: Ran, place: Place, clock: SimulatedClock, report: Progress) -> l
     draft = Draft(place.name, ORIGIN, place.area, simulated=True)
     centre = Centre.init(ran.centre, draft, read_registers(builtin_folder()), clock=clock)
     try:
-        tables = initial_rows(place, ran.story.first_date)
+        tables = content_rows(place, ran.story.first_date - datetime.timedelta(days=1))
         for number, (table, rows) in enumerate(tables.items(), 1):
-            centre.write(table, rows)
+            centre.write(table, [(str(row[KEY]), {k: v for k, v in row.items() if k != KEY}) for row in rows])
             report("load", number, len(tables))
         return [
             Joining(device.index, enrol(centre, device.roles, device.areas, device.staff)[0])

@@ -14,9 +14,12 @@ from syncgov.errors import InputError
 
 BEIJING = timezone(timedelta(hours=8))
 MICRO = 1_000_000
+MIN_YEAR, MAX_YEAR = 1000, 2999  # what the tables' own check of a time allows
 _TRUE = frozenset({"是", "true", "yes", "y", "1", "真"})
 _FALSE = frozenset({"否", "false", "no", "n", "0", "假"})
 _DATE = re.compile(r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?")
+_LOCAL_TIME = re.compile(_DATE.pattern + r"[ T]+(\d{1,2}):(\d\d)(?::(\d\d))?")  # as spreadsheets write it
+_INTEGER = re.compile(r"[+-]?(?:\d{1,16}|\d{1,3}(?:,\d{3}){1,5})", re.ASCII)
 _SEPARATORS = re.compile(r"[、;；]")
 
 
@@ -27,7 +30,7 @@ def convert(column: Column, cell: Any) -> Value:
         InputError: it is none; names the column and what is expected.
     """
     if isinstance(cell, str):
-        cell = unicodedata.normalize("NFC", cell.strip() if column.type != "text" else cell)
+        cell = unicodedata.normalize("NFC", cell.strip())
         if cell == "":
             return None
         cell = _from_label(column, cell)
@@ -41,13 +44,16 @@ def instant(text: str) -> str:
     """Return a time of any offset as the datetime type has it, in +08:00; a time without offset is +08:00 already.
 
     Raises:
-        ValueError: not an ISO 8601 date and time.
+        ValueError: not a date with a time.
     """
+    local = _LOCAL_TIME.fullmatch(text)
+    if local is not None:
+        parts = (int(part or 0) for part in local.groups())
+        return datetime(*parts, tzinfo=BEIJING).isoformat(timespec="seconds")  # type: ignore[misc,arg-type]
     found = datetime.fromisoformat(text)
-    if "T" not in text and " " not in text:
+    if found.tzinfo is None or not MIN_YEAR <= found.year <= MAX_YEAR:
         raise ValueError(text)
-    aware = found if found.tzinfo is not None else found.replace(tzinfo=BEIJING)
-    return aware.astimezone(BEIJING).isoformat(timespec="seconds")
+    return found.astimezone(BEIJING).isoformat(timespec="seconds")
 
 
 def microdegrees(number: Decimal) -> int:
@@ -69,10 +75,9 @@ def _fail(column: Column, zh: str, en: str) -> InputError:
 
 def _integer(column: Column, cell: Any) -> Value:
     if isinstance(cell, str):
-        try:
-            return int(cell.replace(",", ""))
-        except ValueError:
-            raise _fail(column, f"应为整数，现为“{cell}”", f"must be an integer, not {cell!r}") from None
+        if _INTEGER.fullmatch(cell) is None:
+            raise _fail(column, f"应为整数，现为“{cell[:20]}”", f"must be an integer, not {cell[:20]!r}")
+        return int(cell.replace(",", ""))
     return _plain(column, cell)
 
 

@@ -57,7 +57,7 @@ def _load_centre(path: Path, table: str, file: Path) -> Loaded:
     try:
         register = _register(centre.ledger.registers(centre.ledger.size), table)
         rows = read_rows(file, register, register.columns)
-        _check_required(file, register, rows, centre.ledger.conn)
+        _check_required(file, register, rows, centre.ledger.conn, register.columns)
         pairs = [(_given_key(file, register, row), row.columns) for row in rows]
         return Loaded(len(rows), len(centre.write(table, pairs)))
     finally:
@@ -74,7 +74,7 @@ def load_replica(replica: Replica, table: str, file: Path, staff: str | None = N
             f"the roles of this device ({', '.join(sorted(replica.roles))}) may not write {table}",
         )
     rows = read_rows(file, register, replica.columns[table])
-    _check_required(file, register, rows, replica.conn)
+    _check_required(file, register, rows, replica.conn, replica.columns[table])
     before = replica.meta.get_int("last_seq")
     with replica.change(staff):
         for row in rows:
@@ -182,16 +182,19 @@ def _given_key(file: Path, register: Register, row: Row) -> str:
     return row.key
 
 
-def _check_required(file: Path, register: Register, rows: Sequence[Row], conn: sqlite3.Connection) -> None:
+def _check_required(
+    file: Path, register: Register, rows: Sequence[Row], conn: sqlite3.Connection, columns: Sequence[Column]
+) -> None:
     """A new row needs what the register requires; a row that is there already has it."""
     if not rows:
         raise InputError(f"{file.name} 没有数据行", f"{file.name} has no rows")
     key = quote(key_column(register))
+    needed = [f for f in register.fields if f.required and set(f.columns) <= set(columns)]
     for row in rows:
         if row.key is not None and _exists(conn, register, key, row.key):
             continue
-        for declared in register.fields:
-            if declared.required and declared.value(row.columns) is None:
+        for declared in needed:
+            if declared.value(row.columns) is None:
                 column = declared.columns[0]
                 raise InputError(
                     f"{file.name} 第 {row.number} 行：“{column.label}”（{column.name}）必填",
