@@ -1,4 +1,4 @@
-"""Reading a published folder: every file with a named limit, every bad file a finding. Source: protocol page 6 and 9."""
+"""Reading a published folder: every file within a named limit, every bad file a finding. Source: protocol page 6, 9."""
 
 from dataclasses import dataclass
 from pathlib import Path

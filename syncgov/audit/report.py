@@ -34,7 +34,7 @@ class Report:
     """What was checked, and what was found.
 
     Attributes:
-        counts: what was checked, by name: entries, signatures, chains, writes, withheld, cells, figures, pages, proofs …
+        counts: what was checked, by name: entries, signatures, chains, writes, withheld, cells …
         declared: what only the centre can know, by kind -> number of changesets: 由中心声明.
         skipped: sentences (zh, en) that say which checks were not made, and why; never without a finding.
         unnamed: findings beyond MAX_FINDINGS.

@@ -20,12 +20,13 @@ from syncgov.core.clock import Stamp
 from syncgov.core.commitment import Value
 from syncgov.core.keys import SigningKey
 from syncgov.core.note import Checkpoint, format_vkey, parse_checkpoint, parse_note, sign_checkpoint
+from syncgov.core.register import check_set
 from syncgov.core.register_model import Register
 from syncgov.core.statement import ACCEPTED, EMPTY_ROOT, Seen, envelope_hash
 from syncgov.errors import InputError, StorageError
 from syncgov.storage import capture
 from syncgov.storage.connection import connect, transaction
-from syncgov.storage.files import write_atomic
+from syncgov.storage.files import system_registers, write_atomic
 from syncgov.storage.keyfile import load_key, store_key
 from syncgov.storage.ledger import Ledger
 from syncgov.storage.replica import Clock, wall_clock
@@ -67,8 +68,9 @@ class Centre:
 
         Raises:
             StorageError: something is at *path* already.
-            InputError: a register was not accepted.
+            RegisterError: the registers do not fit together.
         """
+        check_set((*system_registers(), *registers))
         if path.exists() and any(path.iterdir()):
             raise StorageError(f"{path} 不是空文件夹", f"{path} is not an empty folder")
         for folder in ("keys", "roots"):

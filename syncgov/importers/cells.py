@@ -18,7 +18,7 @@ MIN_YEAR, MAX_YEAR = 1000, 2999  # what the tables' own check of a time allows
 _TRUE = frozenset({"是", "true", "yes", "y", "1", "真"})
 _FALSE = frozenset({"否", "false", "no", "n", "0", "假"})
 _DATE = re.compile(r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?")
-_LOCAL_TIME = re.compile(_DATE.pattern + r"[ T]+(\d{1,2}):(\d\d)(?::(\d\d))?")  # as spreadsheets write it
+_LOCAL_TIME = re.compile(_DATE.pattern + r"[ T]+(\d{1,2}):(\d\d)(?::(\d\d))?")
 _INTEGER = re.compile(r"[+-]?(?:\d{1,16}|\d{1,3}(?:,\d{3}){1,5})", re.ASCII)
 _SEPARATORS = re.compile(r"[、;；]")
 
@@ -41,19 +41,24 @@ def convert(column: Column, cell: Any) -> Value:
 
 
 def instant(text: str) -> str:
-    """Return a time of any offset as the datetime type has it, in +08:00; a time without offset is +08:00 already.
+    """Return an ISO 8601 time with an offset as the datetime type has it, in +08:00; the instant stays the same.
 
     Raises:
-        ValueError: not a date with a time.
+        ValueError: not such a time, or one without an offset.
     """
-    local = _LOCAL_TIME.fullmatch(text)
-    if local is not None:
-        parts = (int(part or 0) for part in local.groups())
-        return datetime(*parts, tzinfo=BEIJING).isoformat(timespec="seconds")  # type: ignore[misc,arg-type]
     found = datetime.fromisoformat(text)
     if found.tzinfo is None or not MIN_YEAR <= found.year <= MAX_YEAR:
         raise ValueError(text)
     return found.astimezone(BEIJING).isoformat(timespec="seconds")
+
+
+def local_time(text: str) -> str | None:
+    """Return a time without offset, as spreadsheets write it, in +08:00; None if *text* is not one."""
+    found = _LOCAL_TIME.fullmatch(text)
+    if found is None:
+        return None
+    year, month, day, hour, minute, second = (int(part or 0) for part in found.groups())
+    return datetime(year, month, day, hour, minute, second, tzinfo=BEIJING).isoformat(timespec="seconds")
 
 
 def microdegrees(number: Decimal) -> int:
@@ -132,7 +137,7 @@ def _date(column: Column, cell: Any) -> Value:
 def _datetime(column: Column, cell: Any) -> Value:
     if isinstance(cell, str):
         try:
-            return instant(cell)
+            return local_time(cell) or instant(cell)
         except ValueError:
             raise _fail(
                 column,

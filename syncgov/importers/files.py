@@ -17,7 +17,7 @@ MAX_ROWS = 100_000  # a load is one transaction
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One row of a file. `number` is where people find it: of a CSV the header is row 1, of JSON the first entry is 1."""
+    """One row of a file. `number` is where people find it: a CSV's header is row 1, the first entry of JSON is 1."""
 
     number: int
     cells: dict[str, Any]

@@ -196,9 +196,10 @@ def _columns(entry: _Entry) -> dict[str, Value]:
     columns.update({member: entry.text(member) for member in _TEXTS})
     columns.update({member: entry.time(member, required=member == "requested_datetime") for member in _TIMES})
     columns.update({member: entry.degrees(member) for member in _DEGREES})
-    columns["timeline"] = [_note(note) for note in entry.objects("notes")]
-    columns["attributes"] = [answer for member in _ANSWERS for answer in _answers(entry, member)]
-    return columns
+    columns["timeline"] = [_note(note) for note in entry.objects("notes")] or None
+    columns["attributes"] = [answer for member in _ANSWERS for answer in _answers(entry, member)] or None
+    # what the file does not say stays as it is; a step of the workflow is one value and always whole
+    return {name: value for name, value in columns.items() if value is not None or name == "updated_datetime"}
 
 
 def _note(note: _Entry) -> dict[str, Value]:
@@ -221,14 +222,12 @@ def _answers(entry: _Entry, member: str) -> list[dict[str, Value]]:
     if not isinstance(found, dict):
         raise entry.fail(member, "应为对象", "must be an object")
     inner = _Entry(entry.name, entry.number, found, f"{member}.")
-    return [{"name": name, "value": _scalar(inner, name)} for name in found]
+    return [{"name": unicodedata.normalize("NFC", name), "value": _scalar(inner, name)} for name in found]
 
 
 def _scalar(entry: _Entry, member: str) -> Value:
     value = entry.members[member]
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, int):
+    if isinstance(value, bool | int):
         return value
     if isinstance(value, list):
         texts = [part for part in value if isinstance(part, str)]

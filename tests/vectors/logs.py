@@ -165,7 +165,7 @@ skeleton: {}
 write: [worker]
 read: {public: ['*']}
 fields:
-  state: {label: 状态, type: code, class: public, choices: {on: 亮, off: 灭}}
+  state: {label: 状态, type: code, class: public, choices: {lit: 亮, dark: 灭}}
 """
 TREE_TEXT = LAMP.replace("lamp", "tree").replace("路灯", "树")
 
@@ -189,6 +189,6 @@ def register_set() -> list[Json]:
             digest=digest(lamp, tree),
         ),
         vector("none", "ok", "no register", texts=[], digest=digest()),
-        vector("order", "register", "names in descending order", texts=both, digest=digest(tree, lamp)),
-        vector("text", "register", "a line end more", texts=[LAMP + "\n", TREE_TEXT], digest=digest(lamp, tree)),
+        vector("order", "digest", "names in descending order", texts=both, digest=digest(tree, lamp)),
+        vector("text", "digest", "a line end more", texts=[LAMP + "\n", TREE_TEXT], digest=digest(lamp, tree)),
     ]

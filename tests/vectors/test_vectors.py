@@ -41,7 +41,7 @@ Json = dict[str, Any]
 
 
 class OtherError(Exception):
-    """An outcome that is no error of the package: `register`, `fold`."""
+    """An outcome that is no error of the package: `digest`, `fold`."""
 
 
 def raw(value: Any) -> bytes:
@@ -118,7 +118,7 @@ def run_charter(v: Json, _tmp: Path) -> None:
 def run_register_set(v: Json, _tmp: Path) -> None:
     found = RegisterSet(parse_register(each, "vector.yml") for each in v["texts"])
     if found.digest != unb64u(v["digest"], 32):
-        raise OtherError("register")
+        raise OtherError("digest")
 
 
 def run_request(v: Json, _tmp: Path) -> None:
@@ -142,12 +142,12 @@ MESSAGES: dict[str, type] = {
 
 
 def run_push(v: Json, _tmp: Path) -> None:
-    message = wire.parse_message(raw(v["message"]), MESSAGES[v["kind"]], v["kind"])
+    message: Any = wire.parse_message(raw(v["message"]), MESSAGES[v["kind"]], v["kind"])
     assert wire.format_message(message) == raw(v["message"])
 
 
 def run_pull(v: Json, tmp: Path) -> None:
-    message = wire.parse_message(raw(v["message"]), MESSAGES[v["kind"]], v["kind"])
+    message: Any = wire.parse_message(raw(v["message"]), MESSAGES[v["kind"]], v["kind"])
     assert wire.format_message(message) == raw(v["message"])
     if v["kind"] != "pull-answer":
         return

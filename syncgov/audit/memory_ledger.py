@@ -1,0 +1,199 @@
+"""What verdicts look at, from disclosed writes alone, in memory. Source: protocol page, sections 7, 8, 11 and 12."""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from functools import cache, lru_cache
+from importlib import resources
+from typing import Any
+
+from syncgov.core.canonical import unb64u
+from syncgov.core.charter import Charter
+from syncgov.core.commitment import Body, Dot
+from syncgov.core.fold import FoldWrite, RowKey, fold_leaf
+from syncgov.core.merge import WITHHELD, FieldState, HeadValue, RowState, declared_field, shown, workflow_of
+from syncgov.core.register import Register, RegisterSet, parse_register
+from syncgov.core.register_model import REGISTRAR
+from syncgov.core.statement import Leaf, envelope_hash
+from syncgov.core.trust import Area, Certificate, Logged
+from syncgov.errors import SyncgovError
+
+DEVICES = "device"
+REGISTERS = "register"
+_FOREVER = 2**53  # later than any `received`
+
+
+@cache
+def system_registers() -> tuple[Register, ...]:
+    """Return the registers that belong to the protocol version, from the package."""
+    folder = resources.files("syncgov") / "registers" / "system"
+    files = sorted((each for each in folder.iterdir() if each.name.endswith(".yml")), key=lambda each: each.name)
+    return tuple(parse_register(each.read_text(encoding="utf-8"), each.name) for each in files)
+
+
+@lru_cache(maxsize=1024)
+def parse_cached(text: str, filename: str) -> Register:
+    """Return `parse_register(text, filename)`."""
+    return parse_register(text, filename)
+
+
+class _Versions:
+    """What something was, by log index: (index, value, `received`), ascending."""
+
+    def __init__(self) -> None:
+        self._indexes: list[int] = []
+        self._values: list[tuple[Any, int]] = []
+
+    def add(self, index: int, value: Any, received: int) -> None:
+        """Say that from *index* on it is *value*."""
+        self._indexes.append(index)
+        self._values.append((value, received))
+
+    def below(self, size: int) -> tuple[Any, int] | None:
+        """Return what the leaves below *size* say, and since when (ms UTC)."""
+        place = bisect_left(self._indexes, size)
+        return self._values[place - 1] if place else None
+
+    @property
+    def first(self) -> int:
+        """The index of the first version."""
+        return self._indexes[0]
+
+
+class MemoryLedger:
+    """The log as far as it was read and folded. Implements `core.trust.Ledger`; `state` is the public fold so far."""
+
+    def __init__(self, charter: Charter, charter_raw: bytes) -> None:
+        self._charter = charter
+        self._charter_hash = envelope_hash(charter_raw)
+        self.state: dict[RowKey, RowState] = {}
+        self.size = 0
+        self._leaves: list[Leaf] = []
+        self._logged: dict[Dot, Logged] = {}
+        self._rows: dict[RowKey, _Versions] = {}
+        self._areas: dict[RowKey, _Versions] = {}
+        self._sets: list[tuple[int, RegisterSet]] = [(-1, RegisterSet(system_registers()))]
+        self.unusable: list[tuple[int, str, SyncgovError]] = []  # register texts that do not parse: index, name, why
+
+    @property
+    def charter(self) -> Charter:
+        """The charter of this log."""
+        return self._charter
+
+    def certificate(self, dev: str, size: int) -> Certificate | None:
+        """The device's certificate as the leaves below *size* say; who may use it is not public."""
+        public = self._charter.registrar_key(dev)
+        if public is not None:
+            return Certificate(dev, public, frozenset({REGISTRAR}), ("",), 0, _FOREVER, (), False, 0)
+        found = self._rows[DEVICES, dev].below(size) if (DEVICES, dev) in self._rows else None
+        return None if found is None or found[0] is None else _certificate(dev, found[0], found[1])
+
+    def enrolment(self, dev: str) -> str | None:
+        """Return b64u of the hash that the device's first `prev` must name."""
+        if self._charter.registrar_key(dev) is not None:
+            return self._charter_hash
+        versions = self._rows.get((DEVICES, dev))
+        return None if versions is None else self._leaves[versions.first].changeset.envelope.hash
+
+    def registers(self, size: int) -> RegisterSet:
+        """The register set active at *size*, system registers included."""
+        place = bisect_left(self._sets, size, key=lambda pair: pair[0])
+        return self._sets[max(place, 1) - 1][1]
+
+    def area(self, record: RowKey, size: int) -> Area | None:
+        """The record's area below *size*: exact where the area is public, else its community."""
+        found = self._areas[record].below(size) if record in self._areas else None
+        return None if found is None else found[0]
+
+    def parent(self, row: RowKey) -> str | None:
+        """The shown parent key of a child row, None if it is not public."""
+        register = self.registers(self.size).get(row[0])
+        if register is None or register.parent is None:
+            return None
+        value = self._column(row, register, register.parent)
+        return value if isinstance(value, str) else None
+
+    def logged(self, dot: Dot) -> Logged | None:
+        """The changeset first logged under *dot*."""
+        return self._logged.get(dot)
+
+    def received(self, index: int) -> int:
+        """Return `received` of the leaf at *index*."""
+        return self._leaves[index].received
+
+    # -- reading on -----------------------------------------------------------------------------------------------------
+
+    def append(self, leaf: Leaf, body: Body, writes: Iterable[FoldWrite]) -> None:
+        """Take the next leaf, and fold *writes*, its public ones, if it was accepted."""
+        index, st = self.size, leaf.changeset.statement
+        self._leaves.append(leaf)
+        self._logged.setdefault(st.dot, Logged(index, leaf.accepted, leaf.effective, st, body))
+        if leaf.accepted:
+            registers = self.registers(index)
+            touched = fold_leaf(self.state, index, leaf, writes, registers)
+            for row in sorted(touched):
+                self._keep(row, index, leaf.received, registers)
+            if any(table == REGISTERS for table, _key in touched):
+                self._sets.append((index, self._active()))
+        self.size = index + 1
+
+    def _keep(self, row: RowKey, index: int, received: int, registers: RegisterSet) -> None:
+        register = registers.get(row[0])
+        if register is None:
+            return
+        if row[0] in (DEVICES, REGISTERS):
+            self._rows.setdefault(row, _Versions()).add(index, self._shown(row, register), received)
+        if register.area is not None:
+            area = self._area(row, register)
+            if area is not None:
+                self._areas.setdefault(row, _Versions()).add(index, area, received)
+
+    def _shown(self, row: RowKey, register: Register) -> dict[str, HeadValue] | None:
+        if not self.state[row].alive:
+            return None
+        return {each.name: self._field(row, register, each.name) for each in register.fields}
+
+    def _field(self, row: RowKey, register: Register, name: str) -> HeadValue:
+        state = self.state[row].fields.get(name, FieldState()) if row in self.state else FieldState()
+        return shown(state, declared_field(register, name), workflow_of(register, name))
+
+    def _column(self, row: RowKey, register: Register, column: str) -> HeadValue:
+        declared = register.column_field(column)
+        value = self._field(row, register, declared.name)
+        return value if value is WITHHELD else declared.columns_of(value)[column]
+
+    def _area(self, row: RowKey, register: Register) -> Area | None:
+        assert register.area is not None
+        value = self._column(row, register, register.area)
+        if isinstance(value, str):
+            return Area(value, True)
+        community = self._field(row, register, "_community")
+        return Area(community, False) if isinstance(community, str) else None
+
+    def _active(self) -> RegisterSet:
+        found = []
+        system = self._sets[0][1][REGISTERS]
+        for row, state in self.state.items():
+            text = self._field(row, system, "text") if row[0] == REGISTERS and state.alive else None
+            if isinstance(text, str):
+                try:
+                    found.append(parse_cached(text, f"{row[1]}.yml"))
+                except SyncgovError as error:
+                    self.unusable.append((self.size, row[1], error))
+        return RegisterSet((*system_registers(), *found))
+
+
+def _certificate(dev: str, fields: dict[str, HeadValue], since: int) -> Certificate | None:
+    roles, areas, public = fields.get("roles"), fields.get("areas"), fields.get("public_key")
+    start, end = fields.get("valid_from"), fields.get("valid_to")
+    if not (isinstance(roles, list) and isinstance(areas, list) and isinstance(public, str)):
+        return None
+    if not (isinstance(start, int) and isinstance(end, int)):
+        return None
+    revoked = fields.get("revocation") is not None
+    key = unb64u(public, 32)
+    return Certificate(dev, key, frozenset(map(str, roles)), tuple(map(str, areas)), start, end, None, revoked, since)
+
+
+def public_keys(charter: Charter, bodies: Sequence[Body]) -> dict[str, bytes]:
+    """Return key id -> public key of all certificates and staff keys that *bodies* disclose; ids authenticate keys."""
+    raise NotImplementedError

@@ -1,0 +1,66 @@
+"""Private strings that the story plants are where they belong, and nowhere else."""
+
+from pathlib import Path
+
+from syncgov.demo.canaries import Canary
+from syncgov.demo.devices import device_path
+from syncgov.demo.run import Ran
+from syncgov.storage.files import builtin_folder, read_register
+from tests.leaks import forms, holders
+
+
+def files_of(folder: Path) -> list[Path]:
+    """Every file below *folder*."""
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def replica_files(ran: Ran, index: int) -> list[Path]:
+    """The replica of a device, with its WAL."""
+    path = device_path(ran.folder, index)
+    return [p for p in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")) if p.exists()]
+
+
+def may_see(ran: Ran, canary: Canary, index: int) -> bool:
+    """Whether a device's certificate lets it have the field that holds the canary."""
+    device = ran.story.place.devices[index]
+    register = read_register(builtin_folder() / f"{canary.register}.yml")
+    declared = register.column_field(canary.column)
+    return canary.grid.startswith(device.areas) and register.may_read(device.roles, declared.klass)
+
+
+def test_the_search_finds_every_form() -> None:
+    """The searcher itself is tried, else the tests below could pass by being blind."""
+    import base64
+    import json
+
+    text = "鹮貉隼鹀K7Q2M9XW3A"
+    for shift in range(3):
+        packed = base64.b64encode(b"xyz"[:shift] + text.encode() + b"tail")
+        assert any(needle in packed for needle in forms(text))
+    assert any(needle in json.dumps(f"a{text}b").encode() for needle in forms(text))
+
+
+def test_authors_have_their_canaries(ran: Ran) -> None:
+    """Else the other test would find nothing because nothing was planted."""
+    assert len(ran.story.canaries) >= 5
+    for canary in ran.story.canaries:
+        assert holders([canary.text], replica_files(ran, canary.device_index))[canary.text], canary
+
+
+def test_nothing_published_holds_a_canary(ran: Ran) -> None:
+    """No file of the published folder, in any encoding."""
+    found = holders([c.text for c in ran.story.canaries], files_of(ran.public))
+    assert {text: paths for text, paths in found.items() if paths} == {}
+
+
+def test_no_device_holds_what_it_may_not_see(ran: Ran) -> None:
+    """Neither the replica nor its WAL or free pages."""
+    texts = [c.text for c in ran.story.canaries]
+    looked = 0
+    for device in ran.story.place.devices:
+        held = holders(texts, replica_files(ran, device.index))
+        for canary in ran.story.canaries:
+            if not may_see(ran, canary, device.index) and device.index != canary.device_index:
+                assert not held[canary.text], (device, canary)
+                looked += 1
+    assert looked > 500

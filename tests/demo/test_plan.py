@@ -1,0 +1,531 @@
+"""The plan of the story is possible: replayed day by day, everybody has the rows that he changes, and the counts hold."""
+
+import datetime
+import sqlite3
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from syncgov.core.register import Register, RegisterSet
+from syncgov.core.workflow import DEFERRED_GUARDS, find_transition, needs_review, precedence_rank
+from syncgov.demo.content import KEY, content_rows
+from syncgov.demo.place import MAX_AREAS, Device, facts, make_place
+from syncgov.demo.plan import Session, Story, Write
+from syncgov.demo.story import plan_story
+from syncgov.demo.walks import CLOSED_STATES
+from syncgov.storage.files import builtin_folder, read_registers
+from syncgov.storage.schema import columns_for, table_sql
+
+PLACE = make_place(1)
+REGISTERS = RegisterSet(read_registers(builtin_folder()))
+ARGUMENTS = [(1, 563, 544), (7, 200, 150), (3, 40, 40), (5, 20, 0)]
+
+
+@dataclass(eq=False)
+class Entry:
+    """One changeset of the replay: one record, one device, one person."""
+
+    device: Device
+    staff: str
+    day: int
+    writes: tuple[Write, ...]
+    over: dict[tuple[str, str], list["Entry"]]
+    pushed: int | None = None
+    verdict: str = ""
+
+    @property
+    def refused(self) -> str:
+        """The reason, or nothing."""
+        return "" if self.verdict == "accepted" else self.verdict
+
+
+@dataclass
+class Replay:
+    """All devices and a centre, in memory. `same_day`: a sync also brings what was pushed earlier on the same day."""
+
+    story: Story
+    same_day: bool
+    log: list[Entry] = field(default_factory=list)
+    known: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+    own: dict[int, list[Entry]] = field(default_factory=lambda: defaultdict(list))
+    wait: dict[int, list[Entry]] = field(default_factory=lambda: defaultdict(list))
+    heads: dict[tuple[int, str, str], list[Entry]] = field(default_factory=dict)
+    trouble: list[str] = field(default_factory=list)
+
+    def run(self) -> "Replay":
+        """Play all days and then the last one."""
+        for day, session in self.story.sessions():
+            self.session(day.day_index, session)
+        last = self.story.days[-1].day_index + 1
+        for number, action in enumerate(self.story.last_day):
+            # each first syncs, and has what the one before him pushed
+            self.sync(action.device_index, last + number)
+            self.session(last + number, Session(action.device_index, action.staff_id, 0, action.writes, online=True))
+        return self
+
+    def session(self, day: int, session: Session) -> None:
+        device = self.story.place.devices[session.device_index]
+        assert session.staff_id in device.staff
+        for record in session.records:
+            writes = tuple(write for write in session.writes if write.record == record)
+            entry = Entry(device, session.staff_id, day, writes, {})
+            for write in writes:
+                self.see(device, day, write)
+                for name in fields_of(write):
+                    entry.over[write.key, name] = self.heads_for(device.index, write.key, name)
+            self.own[device.index].append(entry)
+            self.wait[device.index].append(entry)
+        if session.online:
+            self.sync(device.index, day)
+
+    def visible(self, index: int) -> list[Entry]:
+        own = {id(entry) for entry in self.own[index]}
+        pulled = self.log[: self.known[index]]
+        return [e for e in pulled if id(e) not in own] + self.own[index]
+
+    def see(self, device: Device, day: int, write: Write) -> None:
+        """The device has the row, and no other device has changed its step since."""
+        if write.kind == "insert":
+            return
+        history = [e for e in self.visible(device.index) if any(w.key == write.key for w in e.writes)]
+        if not history:
+            self.trouble.append(f"{device.label} day {day}: has no row {write.key}")
+
+    def heads_for(self, index: int, key: str, name: str) -> list[Entry]:
+        touching = [
+            e for e in self.visible(index) if (key, name) in e.over and not (e.pushed is not None and e.refused)
+        ]
+        gone = {id(other) for e in touching for other in e.over[key, name]}
+        return [e for e in touching if id(e) not in gone]
+
+    def sync(self, index: int, day: int) -> None:
+        for entry in self.wait.pop(index, []):
+            entry.pushed = day
+            entry.verdict = judge(entry)
+            self.log.append(entry)
+        limit = len(self.log)
+        if not self.same_day:
+            while limit and self.log[limit - 1].pushed == day and self.log[limit - 1].device.index != index:
+                limit -= 1
+        self.known[index] = max(self.known[index], limit)
+
+    def final(self) -> dict[tuple[str, str], list[Entry]]:
+        """(key, field) -> heads at the centre."""
+        heads: dict[tuple[str, str], list[Entry]] = defaultdict(list)
+        for entry in self.log:
+            if entry.refused:
+                continue
+            for place, over in entry.over.items():
+                heads[place] = [e for e in heads[place] if e not in over] + [entry]
+        return heads
+
+
+def fields_of(write: Write) -> list[str]:
+    register = REGISTERS[write.register]
+    return list(dict.fromkeys(register.column_field(column).name for column in write.columns))
+
+
+def value_of(entry: Entry, key: str, name: str) -> object:
+    write = next(w for w in entry.writes if w.key == key)
+    return REGISTERS[write.register].field(name).value(write.columns)
+
+
+def judge(entry: Entry) -> str:
+    """The centre's verdict, as far as the plan can tell: roles, areas, workflow and guards."""
+    for write in entry.writes:
+        register = REGISTERS[write.register]
+        for name in fields_of(write):
+            declared = register.field(name)
+            moves = register.workflow is not None and register.workflow.field == name
+            if not (moves or declared.write & set(entry.device.roles)):
+                return "role"
+        if register.area in write.columns and not str(write.columns[register.area]).startswith(entry.device.areas):
+            return "area"
+    first = entry.writes[0]
+    return step_verdict(entry, first) if "state" in first.columns else "accepted"
+
+
+def step_verdict(entry: Entry, write: Write) -> str:
+    workflow = REGISTERS[write.register].workflow
+    assert workflow is not None
+    over = [e for e in entry.over[write.key, workflow.field] if not e.refused]
+    states = sorted(
+        (str(value_of(e, write.key, "step")["state"]) for e in over), key=lambda s: precedence_rank(workflow, s)
+    )  # type: ignore[index]
+    assert not needs_review(workflow, [value_of(e, write.key, "step") for e in over])
+    found = find_transition(workflow, states[0] if states else None, str(write.columns["state"]), entry.device.roles)
+    if found is None:
+        return "transition"
+    for guard in set(found.guards) - DEFERRED_GUARDS:
+        if guard == "other_person":
+            if any(e.staff == entry.staff for e in over):
+                return "guard"
+        elif write.columns[guard] is None:
+            return "guard"
+    return "accepted"
+
+
+@pytest.fixture(scope="module", params=ARGUMENTS, ids=str)
+def story(request: pytest.FixtureRequest) -> Story:
+    """A planned story."""
+    seed, events, closed = request.param
+    return plan_story(PLACE, seed, events, closed)
+
+
+@pytest.fixture(scope="module")
+def default() -> Story:
+    """The story of the demo."""
+    return plan_story(PLACE, 1)
+
+
+def all_writes(story: Story) -> Iterator[Write]:
+    for _day, session in story.sessions():
+        yield from session.writes
+    for action in story.last_day:
+        yield from action.writes
+
+
+@pytest.mark.parametrize("same_day", [False, True])
+def test_the_replay_ends_as_expected(story: Story, same_day: bool) -> None:
+    """Everybody has the rows he changes; verdicts, final states and conflicts are those of the plan.
+
+    It does not matter whether a device got what was pushed on the day of its own sync.
+    """
+    replay = Replay(story, same_day).run()
+    assert not replay.trouble
+    for entry in replay.log:
+        assert entry.refused == entry.writes[0].refused, entry
+    final = replay.final()
+    conflicts = [place for place, heads in final.items() if len({str(value_of(e, *place)) for e in heads}) > 1]
+    assert len(conflicts) == story.expect.conflicts
+    states: Counter[str] = Counter()
+    for (key, name), heads in final.items():
+        if name == "step":
+            assert len(heads) == 1
+            states[heads[0].writes[0].columns["state"]] += 1  # type: ignore[index]
+    assert dict(states) == dict(story.expect.states)
+    assert len(replay.log) == story.expect.changesets
+    assert Counter(e.refused for e in replay.log if e.refused) == Counter(story.expect.refused)
+
+
+def test_counts_are_exact(story: Story, request: pytest.FixtureRequest) -> None:
+    """As many events as asked for, as many of them closed."""
+    _seed, events, closed = request.node.callspec.params["story"]
+    states = story.expect.states
+    assert (story.expect.events, story.expect.closed) == (events, closed)
+    assert sum(states.values()) - states["void"] == events
+    assert sum(states.get(state, 0) for state in CLOSED_STATES) == closed
+
+
+def test_the_default_story_has_its_size(default: Story) -> None:
+    """About 5 000 changesets and 2 500 syncs; six void; conflicts and three reasons of refusal."""
+    expect = default.expect
+    assert 4400 <= expect.changesets <= 5500
+    assert 2450 <= expect.online <= 2650
+    assert expect.void == 6
+    assert expect.visits == 430
+    assert expect.conflicts >= 5
+    assert 8 <= sum(expect.refused.values()) <= 14
+    assert set(expect.refused) == {"area", "guard", "transition"}
+    assert expect.published >= 250
+    assert expect.careless >= 3
+    assert len(default.days) == 364
+
+
+def test_conflicts_come_with_few_events_too() -> None:
+    """The second input of the issue."""
+    story = plan_story(PLACE, 7, 200, 150)
+    assert story.expect.conflicts >= 5
+    assert len(story.expect.refused) >= 2
+
+
+def test_every_step_comes_after_the_sync_that_brought_the_last_one(story: Story) -> None:
+    """The step before was pushed on an earlier day, and another device has synced on a day between."""
+    syncs: dict[int, list[int]] = defaultdict(list)
+    pushed: dict[int, list[str]] = defaultdict(list)
+    steps: dict[str, list[tuple[int, int, int | None]]] = defaultdict(list)
+    push_day: dict[tuple[int, int], int] = {}
+    for day, session in story.sessions():
+        index = session.device_index
+        pushed[index].append(str(day.day_index))
+        if session.online:
+            syncs[index].append(day.day_index)
+        for write in session.writes:
+            if "state" in write.columns:
+                steps[write.key].append((day.day_index, index, None))
+    for index, days in syncs.items():
+        for written in pushed[index]:
+            push_day[index, int(written)] = min((d for d in days if d >= int(written)), default=10**6)
+    checked = 0
+    for moves in steps.values():
+        for (first_day, first, _), (then_day, then, _) in zip(moves, moves[1:], strict=False):
+            if first_day == then_day:
+                continue  # two checks at the same time
+            arrived = push_day[first, first_day]
+            assert arrived < then_day
+            assert first == then or any(arrived < day < then_day for day in syncs[then])
+            checked += 1
+    assert checked > len(steps) // 2
+
+
+def test_a_device_is_used_once_a_day(story: Story) -> None:
+    """So that nothing depends on the order within a day."""
+    for day in story.days:
+        used = [session.device_index for session in day.sessions]
+        assert len(used) == len(set(used))
+    last_sync = {s.device_index: d.day_index for d, s in story.sessions() if s.online}
+    last_write = {s.device_index: d.day_index for d, s in story.sessions() if s.writes}
+    assert len(last_sync) == len(PLACE.devices)
+    assert all(last_sync[index] >= day for index, day in last_write.items())
+
+
+def test_different_people_walk_an_event(default: Story) -> None:
+    """From report to archive most events pass through four devices or more."""
+    devices: dict[str, set[int]] = defaultdict(set)
+    for _day, session in default.sessions():
+        for write in session.writes:
+            if "state" in write.columns and not write.refused:
+                devices[write.key].add(session.device_index)
+    assert sorted(map(len, devices.values()))[len(devices) // 2] >= 4
+
+
+def test_all_detours_occur(default: Story) -> None:
+    """自处置, 退回, 返工, 挂账, 延期, 作废, 回退 are in the year."""
+    states: dict[str, list[str]] = defaultdict(list)
+    for write in all_writes(default):
+        if "state" in write.columns and not write.refused:
+            states[write.key].append(str(write.columns["state"]))
+    pairs = Counter(pair for walk in states.values() for pair in zip(["new", *walk], walk, strict=False))
+    for pair in [
+        ("new", "feedback"),
+        ("reported", "returned"),
+        ("feedback", "rework"),
+        ("handling", "suspended"),
+        ("handling", "handling"),
+        ("reported", "void"),
+        ("dispatched", "accepted"),
+    ]:
+        assert pairs[pair] >= 5, pair
+    steps = [len(walk) for walk in states.values()]
+    assert 5.8 <= sum(steps) / len(steps) <= 6.8
+
+
+def test_extensions_are_granted_in_time(default: Story) -> None:
+    """延期 before the time limit has passed, nearly always."""
+    due: dict[str, str] = {}
+    late = granted = 0
+    for day, session in default.sessions():
+        for write in session.writes:
+            if write.columns.get("state") == "handling" and write.columns["reason"] is not None:
+                granted += 1
+                late += day.date.isoformat() > due[write.key]
+            if write.columns.get("due") is not None:
+                due[write.key] = str(write.columns["due"])
+    assert granted > 20
+    assert late <= 1
+
+
+def test_every_value_fits_its_register(story: Story) -> None:
+    """Types, codes and required fields; a list is JSON text, as in SQLite."""
+    with sqlite3.connect(":memory:") as conn:
+        for register in REGISTERS.values():
+            if not register.system:
+                conn.execute(table_sql(register, columns_for(register, None), register.name))
+        for _day, session in story.sessions():
+            for write in session.writes:
+                put(conn, write)
+        for action in story.last_day:
+            for statement in action.sql:
+                assert conn.execute(statement).rowcount == 1
+        count = conn.execute("SELECT count(*) FROM event").fetchone()[0]
+    conn.close()
+    assert count >= story.expect.events + story.expect.void
+
+
+def put(conn: sqlite3.Connection, write: Write) -> None:
+    register = REGISTERS[write.register]
+    names = list(write.columns)
+    if write.kind == "insert":
+        for declared in register.fields:
+            given = {c.name: write.columns.get(c.name) for c in declared.columns}
+            assert not declared.required or declared.value(given) is not None
+        marks = ", ".join("?" * (len(names) + 1))
+        sql = f"INSERT INTO {write.register} ({', '.join(['id', *names])}) VALUES ({marks})"
+        conn.execute(sql, [write.key, *write.columns.values()])
+    else:
+        sql = f"UPDATE {write.register} SET {', '.join(f'{n} = ?' for n in names)} WHERE id = ?"
+        assert conn.execute(sql, [*write.columns.values(), write.key]).rowcount == 1
+
+
+def test_keys_are_uuid7_of_their_time(default: Story) -> None:
+    """Unique; none is later than the day on which it was written."""
+    keys = [write.key for write in all_writes(default) if write.kind == "insert"]
+    assert len(keys) == len(set(keys))
+    for day, session in default.sessions():
+        for write in session.writes:
+            if write.kind == "insert":
+                assert (write.key[14], write.key[19] in "89ab") == ("7", True)
+                made = datetime.datetime.fromtimestamp(int(write.key.replace("-", "")[:12], 16) / 1000, datetime.UTC)
+                assert (made + datetime.timedelta(hours=8)).date() <= day.date
+
+
+def test_the_same_arguments_give_the_same_story() -> None:
+    """And another seed another one."""
+    assert plan_story(PLACE, 7, 60, 45) == plan_story(make_place(1), 7, 60, 45)
+    assert plan_story(PLACE, 7, 60, 45).days != plan_story(PLACE, 8, 60, 45).days
+
+
+def test_planning_is_fast() -> None:
+    """The demo should not wait for its plan."""
+    start = time.process_time()
+    plan_story(PLACE, 2)
+    assert time.process_time() - start < 2
+
+
+@pytest.mark.parametrize("numbers", [(19, 10), (20, 21), (20, -1)])
+def test_impossible_numbers_are_refused(numbers: tuple[int, int]) -> None:
+    """A ValueError says what is needed."""
+    with pytest.raises(ValueError, match="events"):
+        plan_story(PLACE, 1, *numbers)
+
+
+def test_any_seed_and_size_works() -> None:
+    """Small stories of all kinds end as asked."""
+    for seed in range(40):
+        events = 20 + seed * 3
+        closed = (0, 1, events // 2, events - 1, events)[seed % 5]
+        days = (180, 365)[seed % 2]
+        expect = plan_story(PLACE, seed, events, closed, days).expect
+        assert (expect.events, expect.closed) == (events, closed)
+
+
+def test_texts_vary(default: Story) -> None:
+    """At least 400 of the 563 titles, and of the descriptions, differ."""
+    reports = [w for w in all_writes(default) if w.register == "event" and w.kind == "insert" and not w.refused]
+    assert len(reports) == 569
+    for column in ("title", "description"):
+        assert len({write.columns[column] for write in reports}) >= 400
+    public = {w.columns["title_public"] for w in all_writes(default) if "title_public" in w.columns}
+    assert len(public) >= 150
+    assert {write.columns["category"] for write in reports} == {each.key for each in PLACE.categories}
+
+
+def test_canaries_are_planted_once(default: Story) -> None:
+    """Each is in exactly one write, a private or internal field, by the device that is named."""
+    assert len(default.canaries) >= 20
+    assert len({canary.text for canary in default.canaries}) == len(default.canaries)
+    found: Counter[str] = Counter()
+    for _day, session in default.sessions():
+        for write in session.writes:
+            for canary in default.canaries:
+                for column, value in write.columns.items():
+                    if isinstance(value, str) and canary.text in value:
+                        found[canary.text] += 1
+                        assert (write.register, write.key, column) == (canary.register, canary.key, canary.column)
+                        assert session.device_index == canary.device_index
+    assert set(found.values()) == {1}
+    classes = {REGISTERS[c.register].field(c.column).klass for c in default.canaries}
+    assert classes == {"private", "internal"}
+    assert len(found) == len(default.canaries)
+
+
+def test_the_last_day_is_six_people(story: Story) -> None:
+    """Worker, operator, chief, handler, checker, publisher."""
+    roles = [PLACE.devices[action.device_index].role for action in story.last_day]
+    assert roles == ["grid_worker", "operator", "grid_chief", "handler", "checker", "publisher"]
+    assert all(len(action.sql) == len(action.writes) for action in story.last_day)
+
+
+def test_the_place_has_the_counts_of_the_source() -> None:
+    """AC-02, AC-03 and AC-18 of the domain page."""
+    assert facts() == {
+        "households": 31623,
+        "residents": 88415,
+        "grids": 181,
+        "workers": 85,
+        "devices": 184,
+        "new_compounds": 41,
+        "old_compounds": 17,
+    }
+    counts = (len(PLACE.communities), len(PLACE.grids), len(PLACE.workers), len(PLACE.devices))
+    assert counts == (9, 181, 85, 184)
+    assert sum(grid.households for grid in PLACE.grids) == 31623
+    assert sum(grid.residents for grid in PLACE.grids) == 88415
+    assert Counter(each.kind for each in PLACE.compounds) == {"new": 41, "old": 17}
+    assert len({each.name for each in PLACE.compounds}) == 58
+
+
+def test_workers_and_grids_are_n_to_m() -> None:
+    """Every grid has a worker; some worker has three; some grid has two."""
+    pairs = [(a.staff, a.area) for a in PLACE.assignments if a.role == "grid_worker"]
+    of_worker, of_grid = Counter(s for s, _ in pairs), Counter(g for _, g in pairs)
+    assert len(of_grid) == 181
+    assert len(of_worker) == 85
+    assert max(of_worker.values()) >= 3
+    assert max(of_grid.values()) >= 2
+
+
+def test_devices_have_few_areas_and_known_people() -> None:
+    """At most 16 prefixes; few devices for the whole street; shared ones and people with several."""
+    people = {person.key for person in PLACE.people}
+    for index, device in enumerate(PLACE.devices):
+        assert device.index == index
+        assert 1 <= len(device.areas) <= MAX_AREAS
+        assert device.staff
+        assert set(device.staff) <= people
+    assert sum(PLACE.area in device.areas for device in PLACE.devices) <= 16
+    assert sum(len(device.staff) > 1 for device in PLACE.devices) > 20
+    assert max(Counter(key for device in PLACE.devices for key in device.staff).values()) >= 2
+
+
+def test_loaded_rows_fit_their_registers() -> None:
+    """Known columns, right types, required ones filled, keys once, references to what exists."""
+    rows = content_rows(PLACE, datetime.date(2025, 11, 21))
+    for name, found in rows.items():
+        register: Register = REGISTERS[name]
+        known = {column.name for declared in register.fields for column in declared.columns}
+        assert len({row[KEY] for row in found}) == len(found)
+        for row in found:
+            assert set(row) <= known | {KEY}
+            for declared in register.fields:
+                value = declared.value({c.name: row.get(c.name) for c in declared.columns})
+                declared.check(value)
+                assert value is not None or not declared.required
+                for column in declared.columns:
+                    if column.ref is not None and row.get(column.name) is not None:
+                        assert row[column.name] in {each[KEY] for each in rows[column.ref]}, (name, row)
+
+
+def test_examples_say_so_and_are_complete() -> None:
+    """Each micro-power has basis, steps, limit, telephone, and a control for each risk; all are marked as examples."""
+    rows = content_rows(PLACE, datetime.date(2025, 11, 21))
+    assert (len(rows["micro_power"]), len(rows["policy"]), len(rows["disclosure_catalog"])) == (12, 8, 12)
+    for name in ("micro_power", "policy", "disclosure_catalog"):
+        assert all(row["example"] is True for row in rows[name])
+    powers = rows["micro_power"]
+    assert len({row["aspect"] for row in powers}) >= 6
+    for row in powers:
+        assert len(row["steps"]) >= 3
+        assert row["basis"]
+        assert row["materials"]
+        assert row["time_limit"]
+        assert row["phone"].startswith("0938-0000")
+        assert row["supervise_phone"].startswith("0938-0000")
+        assert all(risk["control"] for risk in row["risk_points"])
+    linked = {power for row in rows["policy"] for power in row["micro_powers"]}
+    assert linked <= {row[KEY] for row in powers}
+
+
+def test_every_community_discloses(default: Story) -> None:
+    """At least two acts of disclosure each, of items of the catalogue, marked as examples."""
+    acts = [write for write in all_writes(default) if write.register == "disclosure"]
+    catalog = {row[KEY]: row["kind"] for row in content_rows(PLACE, default.first_date)["disclosure_catalog"]}
+    assert min(Counter(write.columns["community"] for write in acts).values()) >= 2
+    assert len({write.columns["community"] for write in acts}) == 9
+    for write in acts:
+        assert catalog[str(write.columns["catalog"])] == write.columns["kind"]
+        assert write.columns["example"] == 1
+        assert "示例" in str(write.columns["title"])
