@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -221,13 +222,24 @@ def served(centre: Path) -> Iterator[str]:
     assert process.stdout is not None
     try:
         port = int(process.stdout.readline())
-        with socket.create_connection(("127.0.0.1", port), timeout=10):
-            pass
+        _wait_for(port)
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
         process.wait(timeout=10)
         process.stdout.close()
+
+
+def _wait_for(port: int) -> None:
+    """Return when something listens: `ready` is called a moment before."""
+    for attempt in range(200):
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=10).close()
+            return
+        except ConnectionRefusedError:
+            if attempt == 199:
+                raise
+            time.sleep(0.05)
 
 
 # -- rows --------------------

@@ -1,7 +1,7 @@
 """What verdicts look at, from disclosed writes alone, in memory. Source: protocol page, sections 7, 8, 11 and 12."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import cache, lru_cache
 from importlib import resources
 from typing import Any
@@ -15,7 +15,7 @@ from syncgov.core.register import Register, RegisterSet, parse_register
 from syncgov.core.register_model import REGISTRAR
 from syncgov.core.statement import Leaf, envelope_hash
 from syncgov.core.trust import Area, Certificate, Logged
-from syncgov.errors import SyncgovError
+from syncgov.errors import FormatError, SyncgovError
 
 DEVICES = "device"
 REGISTERS = "register"
@@ -97,7 +97,7 @@ class MemoryLedger:
     def registers(self, size: int) -> RegisterSet:
         """The register set active at *size*, system registers included."""
         place = bisect_left(self._sets, size, key=lambda pair: pair[0])
-        return self._sets[max(place, 1) - 1][1]
+        return self._sets[place - 1][1]
 
     def area(self, record: RowKey, size: int) -> Area | None:
         """The record's area below *size*: exact where the area is public, else its community."""
@@ -112,6 +112,10 @@ class MemoryLedger:
         value = self._column(row, register, register.parent)
         return value if isinstance(value, str) else None
 
+    def exists(self, row: RowKey) -> bool:
+        """Whether an accepted leaf wrote the row's presence, as far as that is public."""
+        return row in self.state and "_alive" in self.state[row].fields
+
     def logged(self, dot: Dot) -> Logged | None:
         """The changeset first logged under *dot*."""
         return self._logged.get(dot)
@@ -120,7 +124,7 @@ class MemoryLedger:
         """Return `received` of the leaf at *index*."""
         return self._leaves[index].received
 
-    # -- reading on -----------------------------------------------------------------------------------------------------
+    # -- reading on ---------------------------------------------------------------------------------------------------
 
     def append(self, leaf: Leaf, body: Body, writes: Iterable[FoldWrite]) -> None:
         """Take the next leaf, and fold *writes*, its public ones, if it was accepted."""
@@ -190,10 +194,8 @@ def _certificate(dev: str, fields: dict[str, HeadValue], since: int) -> Certific
     if not (isinstance(start, int) and isinstance(end, int)):
         return None
     revoked = fields.get("revocation") is not None
-    key = unb64u(public, 32)
+    try:
+        key = unb64u(public, 32)
+    except FormatError:
+        return None
     return Certificate(dev, key, frozenset(map(str, roles)), tuple(map(str, areas)), start, end, None, revoked, since)
-
-
-def public_keys(charter: Charter, bodies: Sequence[Body]) -> dict[str, bytes]:
-    """Return key id -> public key of all certificates and staff keys that *bodies* disclose; ids authenticate keys."""
-    raise NotImplementedError

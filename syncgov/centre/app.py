@@ -26,6 +26,7 @@ from syncgov.centre.serving import certificate_message, own, pull
 from syncgov.core import wire
 from syncgov.core.canonical import b64u, unb64u
 from syncgov.core.keys import device_id, verify_typed
+from syncgov.core.note import parse_checkpoint, parse_note
 from syncgov.core.statement import parse_changeset
 from syncgov.core.trust import Certificate
 
@@ -118,9 +119,9 @@ class App:
         message = wire.parse_message(body, wire.Join, "join request")
         index = join(self.centre, message)
         ledger = self.centre.reader()
-        checkpoint = self.centre.checkpoint(ledger)
-        entry = certificate_message(ledger, index, checkpoint.size, device_id(unb64u(message.public, 32)))
-        return self._answer(wire.JoinAnswer(self._checkpoint(), entry))
+        text = self._checkpoint()
+        entry = certificate_message(ledger, index, _size_of(text), device_id(unb64u(message.public, 32)))
+        return self._answer(wire.JoinAnswer(text, entry))
 
     def push(self, request: Request, body: bytes) -> Response:
         """POST /v1/push"""
@@ -155,7 +156,7 @@ class App:
         message = wire.parse_message(body, wire.Pull, "pull request")
         ledger = self.centre.reader()
         text = self._checkpoint()
-        return self._answer(pull(ledger, certificate, message, text, self.centre.checkpoint(ledger).size))
+        return self._answer(pull(ledger, certificate, message, text, _size_of(text)))
 
     def own(self, request: Request, body: bytes) -> Response:
         """POST /v1/own"""
@@ -163,7 +164,7 @@ class App:
         message = wire.parse_message(body, wire.Own, "own request")
         ledger = self.centre.reader()
         text = self._checkpoint()
-        return self._answer(own(ledger, certificate, message.after, text, self.centre.checkpoint(ledger).size))
+        return self._answer(own(ledger, certificate, message.after, text, _size_of(text)))
 
     def _checkpoint(self) -> str:
         return self.centre.reader().meta.get("checkpoint")
@@ -188,6 +189,11 @@ class App:
         signed = wire.request_bytes(dev, nonce, origin, request.method, request.url.path, request.state.body)
         verify_typed(certificate.public_key, wire.REQUEST_TYPE, signed, unb64u(signature, 64))
         return certificate
+
+
+def _size_of(checkpoint: str) -> int:
+    """Return the size in a checkpoint text that was read once: another thread may sign a newer one meanwhile."""
+    return parse_checkpoint(parse_note(checkpoint).text).size
 
 
 def _result(seq: int, outcome: Outcome) -> wire.PushResult:

@@ -39,7 +39,9 @@ def enrol(
             f"没有角色 {'、'.join(unknown)}，可用：{'、'.join(sorted(known))}",
             f"unknown roles {', '.join(unknown)}; known: {', '.join(sorted(known))}",
         )
-    if not 1 <= len(areas) <= MAX_AREAS or not all(area.startswith(centre.charter.area) for area in areas):
+    if not 1 <= len(areas) <= MAX_AREAS or not all(
+        area.isalnum() and area.startswith(centre.charter.area) for area in areas
+    ):
         raise InputError(
             f"区域应为 1 至 {MAX_AREAS} 个以 {centre.charter.area} 开头的代码",
             f"areas must be 1 to {MAX_AREAS} codes that begin with {centre.charter.area}",

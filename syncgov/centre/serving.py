@@ -1,7 +1,7 @@
 """What a device is sent: the rows of its areas, the fields of its roles. Source: protocol page, sections 9 and 10."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import msgspec
 
@@ -89,7 +89,9 @@ def pull(ledger: Ledger, certificate: Certificate, request: Pull, checkpoint_tex
     rows = [row for row in rows if (row[3], row[4]) not in skipped or row[5] == certificate.dev]
     if request.after == request.size:
         rows = [*_history(ledger, gained, request.size), *rows]
-    messages = [_message(ledger, audience, certificate, row, target) for row in rows]
+    # the device has its own changesets, but not those of a record that was purged from it before
+    mine = {row[0] for row in rows if row[5] == certificate.dev and row[0] >= request.size}
+    messages = [_message(ledger, audience, row, target, known=row[0] in mine) for row in rows]
     return PullAnswer(
         checkpoint=checkpoint_text,
         consistency=[b64(h) for h in consistency_path(request.size, target, ledger.hash_at)] if request.size else [],
@@ -137,11 +139,11 @@ def _history(ledger: Ledger, gained: Iterable[_Move], size: int) -> Iterator[_Ro
         )
 
 
-def _message(ledger: Ledger, audience: Audience, certificate: Certificate, row: _Row, target: int) -> EntryMessage:
-    index, raw, raw_body, _table, _key, dev = row
+def _message(ledger: Ledger, audience: Audience, row: _Row, target: int, *, known: bool) -> EntryMessage:
+    index, raw, raw_body, _table, _key, _dev = row
     leaf = parse_leaf(raw)
     body = _NULL
-    if dev != certificate.dev:
+    if not known:
         body = msgspec.Raw(audience.redact(leaf, open_body(raw_body, leaf.changeset.statement)))
     path = [b64(h) for h in inclusion_path(index, target, ledger.hash_at)]
     return EntryMessage(body, index, msgspec.Raw(raw), path)
@@ -153,7 +155,7 @@ def certificate_message(ledger: Ledger, index: int, target: int, dev: str) -> En
     assert certificate is not None, "it was just logged"
     (entry,) = ledger.entries(index, index + 1)
     row = (entry[0], entry[1], entry[2], "device", dev, "")
-    return _message(ledger, Audience(ledger, replace(certificate, dev=dev)), replace(certificate, dev=dev), row, target)
+    return _message(ledger, Audience(ledger, certificate), row, target, known=False)
 
 
 def own(ledger: Ledger, certificate: Certificate, after: int, checkpoint_text: str, newest: int) -> PullAnswer:

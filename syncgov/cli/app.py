@@ -53,6 +53,10 @@ class Output:
         if not (self.as_json or self.quiet):
             click.echo(say(zh, en))
 
+    def text(self, line: str) -> None:
+        """Print a line for people that is the same in both languages, or already chosen."""
+        self.line(line, line)
+
     def data(self, text: str) -> None:
         """Print a line that is the result itself, also with `quiet`."""
         if not self.as_json:
@@ -136,7 +140,7 @@ class Root(Group):
         except sqlite3.Error as error:
             _leave(error_words(translate(error)), STORAGE)
         except click.UsageError as error:
-            if error.ctx is not None:
+            if error.ctx is not None and not isinstance(error, click.exceptions.NoArgsIsHelpError):
                 click.echo(error.ctx.get_usage(), err=True)
             _leave(usage_words(error), USAGE)
         except click.ClickException as error:

@@ -22,6 +22,12 @@ _CLICK_WORDS = {
     "[required]": "[必填]",
     "[default: ": "[默认 ",
 }
+_USAGE_WORDS = (
+    (r"No such command ('.*?')\.", r"没有命令 \1。"),
+    (r"Did you mean (.*?)\?$", r"是否指 \1？"),
+    (r"is not in the range (.*?)\.?$", r"不在 \1 之内"),
+    (r"Got unexpected extra arguments? \((.*)\)", r"多余的参数：\1"),
+)
 
 
 def language() -> Language:
@@ -90,10 +96,14 @@ def usage_words(error: click.UsageError) -> str:
     if isinstance(error, click.NoSuchOption):
         return f"没有选项 {error.option_name}{_instead(error.possibilities or ())}"
     if isinstance(error, click.BadParameter):
-        return f"{_hint(error)} 的值不对：{error.message}"
-    return (
-        error.format_message().replace("No such command", "没有命令").replace("unexpected extra argument", "多余的参数")
-    )
+        return f"{_hint(error)} 的值不对：{_chinese(error.message)}"
+    return _chinese(error.format_message())
+
+
+def _chinese(text: str) -> str:
+    for english, chinese in _USAGE_WORDS:
+        text = re.sub(english, chinese, text)
+    return text
 
 
 def _hint(error: click.BadParameter) -> str:

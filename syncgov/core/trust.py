@@ -79,6 +79,10 @@ class Ledger(Protocol):
         """The shown parent key of a child row, None if not known."""
         ...
 
+    def exists(self, row: RowKey) -> bool:
+        """Whether an accepted leaf before this one wrote the row's presence."""
+        ...
+
     def logged(self, dot: Dot) -> Logged | None:
         """The changeset first logged under *dot*."""
         ...
@@ -191,6 +195,10 @@ def _check_rows(case: _Case) -> None:
     _check_one_record(case)
 
 
+def _is_key(value: Value) -> bool:
+    return isinstance(value, str) and value != ""
+
+
 def _is_text(value: Value) -> bool:
     return value is None or isinstance(value, str)
 
@@ -206,6 +214,7 @@ def _check_values(case: _Case, row: RowKey, writes: Mapping[str, tuple[int, Writ
             declared = register.find(name)
             _refuse_unless(declared is not None, "value")
             assert declared is not None
+            _refuse_unless(write.value is not None or not declared.required, "value")
             try:
                 declared.check(write.value)
             except InputError as error:
@@ -220,13 +229,14 @@ def _check_one_record(case: _Case) -> None:
     records = set()
     for row, writes in case.rows.items():
         register = case.registers[row[0]]
-        written = writes.get(register.parent) if register.parent else None
-        parent = written[1].value if written else case.ledger.parent(row) if register.parent else None
-        record = record_of(case.registers, row, parent if isinstance(parent, str) else None)
-        if record is None:
-            _refuse_unless(not case.whole, "value")
-        else:
-            records.add(record)
+        parents: set[Value] = set()
+        if register.parent is not None:
+            written = writes.get(register.parent)
+            # a child may not be taken from one record to another: both its old and its new record count
+            parents = {p for p in (written[1].value if written else None, case.ledger.parent(row)) if _is_key(p)}
+            _refuse_unless(bool(parents) or not case.whole, "value")
+        found = {record_of(case.registers, row, p if isinstance(p, str) else None) for p in parents or {None}}
+        records |= found - {None}
     _refuse_unless(len(records) <= 1, "value")
     case.record = next(iter(records), None)
 
@@ -364,6 +374,7 @@ def _check_frozen(case: _Case) -> None:
         alive = writes.get("_alive")
         if register.immutable and alive is not None:
             _refuse_unless(not alive[1].over and alive[1].value is True, "immutable")
+            _refuse_unless(not case.ledger.exists(row), "immutable")
         for name, (_position, write) in writes.items():
             if not name.startswith("_") and register.field(name).merge == "review":
                 heads = _heads(case, write)

@@ -162,11 +162,12 @@ class Office:
 
     def _sit_down(self, desk: Desk, day: int) -> None:
         due = sorted((task for task in desk.todo if task.due(day)), key=lambda task: not task.exact)
-        staff = next((task.staff for task in due if task.staff is not None), None)
+        staff = next((task.staff for task in due if task.exact or task.staff is not None), None)
         moment = self._moment(desk, day, staff)
         chosen: dict[Hashable, Task] = {}
         for task in due:
-            if task.staff in (None, moment.staff):
+            # what anybody may write is left to those who normally use the device
+            if task.staff == moment.staff or (task.staff is None and moment.staff in desk.people):
                 chosen.setdefault(task.about, task)
         tasks = list(chosen.values())
         if len(tasks) < len(due):

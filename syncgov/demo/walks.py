@@ -30,8 +30,8 @@ _SHARES = {
     "own_check": 0.004,
     "forgot": 0.002,
 }
-_EVALUATED = 0.62  # of the closed events; the others wait for an answer
-_ARCHIVED = 0.55  # of the evaluated ones
+_EVALUATED = 0.32  # of the closed events; the others wait for an answer
+_ARCHIVED = 0.45  # of the evaluated ones
 _VOID = 6 / 563
 _STRAYS = 4 / 563  # reports and visits in a neighbour's grid
 _TITLES = 7 / 563

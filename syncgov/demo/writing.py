@@ -85,6 +85,7 @@ class Pen:
 
     def __init__(self, rng: Random) -> None:
         self.canaries: list[Canary] = []
+        self._careless = 0
         self._rng = rng
 
     def step(self, event: Event, step: Step, moment: Moment) -> Write:
@@ -175,7 +176,8 @@ class Pen:
         """Return what the publisher writes about a closed event."""
         described, result = event.issue.public_description, event.issue.result
         if event.fate.careless:
-            if self._rng.random() < 0.5:
+            self._careless += 1
+            if self._careless % 2:
                 described += f"联系人电话{texts.careless_phone(self._rng)}。"
             else:
                 result += f"已核对身份证{texts.careless_id(self._rng)}。"

@@ -12,6 +12,7 @@ from syncgov.core.canonical import b64u
 from syncgov.core.clock import Stamp
 from syncgov.core.commitment import Body, Dot, Value, Write, format_path, make_body, meta_path
 from syncgov.core.keys import SigningKey
+from syncgov.core.merge import same
 from syncgov.core.register import RegisterSet
 from syncgov.core.register_model import Column, Register
 from syncgov.core.statement import PROTOCOL_VERSION, Seen, Statement, sign_statement
@@ -97,20 +98,14 @@ def diff_row(
         if not all(c.name in columns for c in declared.columns):
             continue
         value = _normal(declared.value(columns))
-        if value != stored.local(declared.name, register) or type(value) is not type(
-            stored.local(declared.name, register)
-        ):
+        if not same(value, stored.local(declared.name, register)):
             _check(register, row[1], declared.check, value)
             change.fields[declared.name] = value
     if not change.fields and stored.alive:
         return None
+    empty = [f for f in register.fields if f.required and all(c.name in columns for c in f.columns)]
     missing = [
-        f.label
-        for f in register.fields
-        if f.required
-        and all(c.name in columns for c in f.columns)
-        and f.value(columns) is None
-        and f.name not in stored.fields
+        f.label for f in empty if f.value(columns) is None and (f.name in change.fields or f.name not in stored.fields)
     ]
     if missing:
         names = "、".join(missing)

@@ -177,6 +177,10 @@ class Ledger:
         value = load_row(self.conn, row).shown(register.parent, register) if register.parent else None
         return value if isinstance(value, str) else None
 
+    def exists(self, row: RowKey) -> bool:
+        """Whether an accepted leaf wrote the row's presence."""
+        return "_alive" in load_row(self.conn, row).fields
+
     def logged(self, dot: Dot) -> Logged | None:
         """The changeset first logged under *dot*."""
         if dot not in self._logged:

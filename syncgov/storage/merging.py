@@ -104,12 +104,22 @@ def _store_leaf(replica: Replica, entry: Entry, done: Merged) -> bool:
 
 
 def _record_of(replica: Replica, entry: Entry) -> tuple[str | None, str | None]:
-    body = entry.body
-    for _position, write in body.disclosed() if body is not None else ():
+    st = entry.leaf.changeset.statement
+    if entry.body is None:
+        found = replica.conn.execute("SELECT tbl, key FROM _sg_own WHERE seq = ?", (st.seq,)).fetchone()
+        return (None, None) if found is None else (found[0], found[1])
+    for _position, write in entry.body.disclosed():
         path = parse_path(write.path)
         register = replica.registers.get(path.table)
-        if register is not None and register.parent is None:
+        if register is None:
+            continue
+        if register.parent is None or register.parent_register is None:
             return (path.table, path.key)
+        written = entry.body.find(write.path[: -len(path.field)] + register.parent)
+        stored = load_row(replica.conn, (path.table, path.key))
+        parent = written.value if written is not None else stored.local(register.parent, register)
+        if isinstance(parent, str):
+            return (register.parent_register, parent)
     return (None, None)
 
 
@@ -205,6 +215,7 @@ def _purge(replica: Replica, record: RowKey) -> None:
                 _purge_row(replica, (child.name, key))
     _purge_row(replica, record)
     replica.conn.execute("DELETE FROM _sg_leaf WHERE tbl = ? AND key = ?", record)
+    replica.conn.execute("UPDATE _sg_own SET body = x'' WHERE idx IS NOT NULL AND tbl = ? AND key = ?", record)
 
 
 def _purge_row(replica: Replica, row: RowKey) -> None:

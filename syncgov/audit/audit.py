@@ -1,0 +1,103 @@
+"""Audit a published folder: everything again, from the folder and the charter alone. Source: protocol page 9."""
+
+import sqlite3
+from pathlib import Path
+
+from syncgov.audit.continuity import check_replica, check_since
+from syncgov.audit.data_files import check_data
+from syncgov.audit.folder import Log, load_log, load_trusted_charter
+from syncgov.audit.portal_figures import check_portal
+from syncgov.audit.proofs import check_proofs
+from syncgov.audit.public_db import DATABASE, FIGURES, check_public_db, expected_figures
+from syncgov.audit.report import Finding, Progress, Report, quiet
+from syncgov.audit.signatures import check_signatures
+from syncgov.audit.walk import Walk
+from syncgov.core.public_rows import Table
+from syncgov.core.publication import PublicLog, public_tables
+from syncgov.errors import SyncgovError
+
+__all__ = ["Finding", "Report", "audit"]
+
+_BROKEN_LOG = (
+    "日志本身不完整，其余检查没有进行",
+    "the log itself is not whole; nothing that rests on it was checked",
+)
+_BROKEN_BODIES = (
+    "公开内容不完整，没有核对公开库、数字、网页、凭据和数据文件",
+    "disclosed writes are missing or damaged; public.db, figures, pages, evidence and data files were not checked",
+)
+_INCOMPLETE = ("disclosed", "commitment", "missing", "register")  # findings after which the fold is not the centre's
+
+
+def audit(
+    out: Path,
+    charter: Path | None,
+    *,
+    since: str | None = None,
+    replica: Path | None = None,
+    progress: Progress | None = None,
+    workers: int | None = None,
+) -> Report:
+    """Check the published folder *out*, with none of the operator's secrets.
+
+    Args:
+        charter: the charter file that the auditor holds from elsewhere; None: only the folder's own.
+        since: an older checkpoint, as a file's path or as its text.
+        replica: a device's replica, to compare what it was told.
+        workers: threads that verify signatures; None: one a core.
+
+    Returns:
+        every bad thing, named; `ok` if there is none. A damaged folder is a finding, never an exception.
+    """
+    report, tell = Report(), progress or quiet
+    log = load_log(out, report)
+    if log is None:
+        report.skip(*_BROKEN_LOG)
+        return report
+    if charter is not None:
+        _check_own_charter(charter, log, report)
+    check_signatures(log, report, tell, workers=workers)
+    walk = Walk(log, report)
+    walk.run(tell)
+    if report.has(*_INCOMPLETE):
+        report.skip(*_BROKEN_BODIES)
+    else:
+        _check_published(out, log, walk, report, tell)
+    if since is not None:
+        check_since(since, log, report)
+    if replica is not None:
+        check_replica(replica, log, report)
+    return report
+
+
+def _check_own_charter(path: Path, log: Log, report: Report) -> None:
+    """Findings: charter-other."""
+    try:
+        trusted = load_trusted_charter(path)
+    except SyncgovError as error:
+        report.add("charter-other", f"所给章程不成立：{error.zh}", f"the charter given: {error.en}", path=path.name)
+        return
+    if trusted != log.charter:
+        zh, en = "公开文件夹里的章程不是所给的那一份", "the folder's charter is not the one given"
+        report.add("charter-other", zh, en, path=path.name)
+
+
+def _check_published(out: Path, log: Log, walk: Walk, report: Report, progress: Progress) -> None:
+    """Everything that is derived from the log."""
+    registers = walk.ledger.registers(len(log.leaves))
+    public = PublicLog(log.charter_raw, log.checkpoint_text, walk.leaves, registers)
+    tables = public_tables(public, walk.ledger.state)
+    figures: Table | None = None
+    try:
+        figures = expected_figures(tables, registers)
+        tables = {**tables, FIGURES: figures}
+    except sqlite3.Error as error:
+        report.add("figure", f"数字算不出：{error}", f"the figures cannot be computed: {error}", path=DATABASE)
+    check_public_db(out, tables, registers, report, progress)
+    if figures is not None:
+        names = [name for name, _kind in figures.columns]
+        texts = {str(row[names.index("id")]): str(row[names.index("text")]) for row in figures.rows}
+        report.counts["figures"] = len(texts)
+        check_portal(out, texts, report, progress)
+    check_proofs(out, log, walk.ledger, tables, report, progress)
+    check_data(out, tables, report, progress)

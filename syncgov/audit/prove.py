@@ -1,0 +1,38 @@
+"""One record's proof, made from the published folder, and checked from its file. Source: protocol page, section 9."""
+
+from pathlib import Path
+
+from syncgov.audit.folder import load_log, load_trusted_charter, read_file
+from syncgov.audit.proofs import make_prover
+from syncgov.audit.report import Report, quiet
+from syncgov.audit.walk import Walk
+from syncgov.core.record_proof import MAX_PROOF_BYTES, RecordProof, verify_record_proof
+from syncgov.errors import AuditError
+
+
+def prove(out: Path, table: str, key: str) -> bytes:
+    """Return the proof file of one public record, made from the folder *out* alone.
+
+    Raises:
+        AuditError: the folder is damaged, or holds nothing public of such a record.
+    """
+    report = Report()
+    log = load_log(out, report)
+    if log is None or not report.ok:
+        first = report.findings[0]
+        raise AuditError(
+            f"{out} 有问题，请先运行 audit：{first.zh}", f"{out} is damaged, run `syncgov audit`: {first.en}"
+        )
+    walk = Walk(log, report)
+    walk.fold(quiet)
+    return make_prover(log, walk.ledger).prove(table, key)
+
+
+def verify_proof_file(path: Path, charter: Path | None = None) -> RecordProof:
+    """Return what the proof file at *path* proves, under the charter in the file *charter* if one is given.
+
+    Raises:
+        SyncgovError: as `core.record_proof.verify_record_proof`.
+    """
+    data = read_file(path.parent, path.name, MAX_PROOF_BYTES)
+    return verify_record_proof(data, None if charter is None else load_trusted_charter(charter))

@@ -1,0 +1,209 @@
+"""The commands of a worker's day: join, commit, sync, status, conflicts."""
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from syncgov.cli.app import BAD_INPUT, Output, command, leave, numbered, path_argument, root, staff_option
+from syncgov.cli.words import both, error_words, language, say
+from syncgov.errors import InputError
+from syncgov.storage.replica import Replica
+from syncgov.storage.state import RowKey
+from syncgov.storage.status import Change, Conflict, Stage, Status, conflicts, status
+from syncgov.storage.wording import SHORT_KEY, time_words
+
+MAX_LISTED = 200  # changes that are printed one by one; the rest is counted
+
+Problems = Sequence[tuple[RowKey, InputError]]
+
+
+@command(
+    root,
+    ("登记本终端：生成密钥，新建副本，第一次同步。", "Enrol this device: make a key and a replica, sync once."),
+    "syncgov join my.db --url http://127.0.0.1:8600 --code 2345-6789-ABCD",
+)
+@path_argument("replica")
+@click.option("--url", required=True, help=both("中心的地址。", "Address of the centre."))
+@click.option(
+    "--code", required=True, help=both("管理员给的登记码，只能用一次。", "One-time code from the administrator.")
+)
+def join(out: Output, replica: Path, url: str, code: str) -> None:
+    from syncgov.sync import client
+
+    with closing(client.join(replica, url, code)) as joined:
+        done = client.sync(joined, progress=out.progress())
+        found = status(joined, language())
+        tables = sorted(name for name, register in joined.registers.items() if not register.system)
+        tables = [name for name in tables if name in joined.columns]
+    out.line(
+        f"已加入“{found.centre}”，终端 {found.device[:SHORT_KEY]}，收到 {done.received} 条",
+        _joined(found, done.received),
+    )
+    out.line(
+        f"可以写的表：{numbered(tables)}。任何能写 SQLite 的程序都行；写完运行 syncgov commit {replica}",
+        f"tables: {numbered(tables)}. Write them with any SQLite program, then run `syncgov commit {replica}`",
+    )
+    out.result({"device": found.device, "centre": found.centre, "received": done.received, "size": done.size})
+
+
+def _joined(found: Status, received: int) -> str:
+    return f"joined {found.centre!r} as device {found.device[:SHORT_KEY]}, received {received}"
+
+
+@command(
+    root,
+    ("签名：把上次签名之后写的内容变成变更集。", "Sign what was written since the last commit."),
+    "syncgov commit my.db --staff W001",
+)
+@path_argument("replica")
+@staff_option
+def commit(out: Output, replica: Path, staff: str | None) -> None:
+    with Replica.open(replica) as opened:
+        done = opened.commit(staff)
+        seqs = {seq for seq, _record in done.signed}
+        labels = [c.label for c in status(opened, language()).changes if c.seq in seqs] if not out.as_json else []
+    out.line(f"已签名 {len(done.signed)} 条变更", f"signed {len(done.signed)} changes")
+    for label in labels[:MAX_LISTED]:
+        out.text(f"  {label}")
+    out.result({"signed": [[seq, *record] for seq, record in done.signed], "problems": _problem_list(done.problems)})
+    _leave_with(out, done.problems)
+
+
+@command(
+    root,
+    ("同步：签名、上传、下载。", "Commit, send, receive."),
+    "syncgov sync my.db --staff W001",
+)
+@path_argument("replica")
+@staff_option
+@click.option("--url", help=both("改用这个地址。", "Use this address instead of the one joined."))
+def sync(out: Output, replica: Path, staff: str | None, url: str | None) -> None:
+    from syncgov.sync import client
+
+    with Replica.open(replica) as opened:
+        committed = opened.commit(staff)
+        done = client.sync(opened, staff, url=url, progress=out.progress())
+        found = status(opened, language())
+    signed = len(committed.signed) + done.signed
+    refused = len(done.refused) + len(done.rejected)
+    out.line(
+        f"签名 {signed} · 上传 {done.pushed} · 已接受 {done.accepted} · 被退回 {refused} · 待处理 {done.waiting} · "
+        f"收到 {done.received} · 冲突待裁定 {found.conflicts}",
+        f"signed {signed}, sent {done.pushed}, accepted {done.accepted}, refused {refused}, waiting {done.waiting}, "
+        f"received {done.received}, conflicts {found.conflicts}",
+    )
+    seqs = {seq for seq, _why in (*done.refused, *done.rejected)}
+    for change in found.changes:
+        if change.seq in seqs:
+            _print_change(out, change)
+    problems = _problem_list(committed.problems)
+    out.result(asdict(done) | {"signed": signed, "conflicts": found.conflicts, "problems": problems})
+    _leave_with(out, committed.problems)
+
+
+def _problem_list(problems: Problems) -> list[dict[str, str]]:
+    return [{"table": row[0], "key": row[1], "problem": error_words(error)} for row, error in problems]
+
+
+def _leave_with(out: Output, problems: Problems) -> None:
+    """Name the rows that could not be signed; the others are signed."""
+    for _row, error in problems:
+        out.problem(error)
+    if problems:
+        out.warn(
+            f"有 {len(problems)} 条没有签名：请在表中改正，再运行 commit；其余已签名",
+            f"{len(problems)} rows were not signed: correct them in their tables and commit again; the rest is signed",
+        )
+        leave(BAD_INPUT)
+
+
+@command(
+    root,
+    ("每条变更的下落：待上传、已送达、待处理、被退回。", "What became of each change, why, and what to do."),
+    "syncgov status my.db",
+)
+@path_argument("replica")
+def status_(out: Output, replica: Path) -> None:
+    with Replica.open(replica) as opened:
+        found = status(opened, language())
+    counts = {stage.value: found.count(stage) for stage in Stage}
+    out.result(asdict(found) | {"counts": counts})
+    _print_head(out, found)
+    for change in found.changes[:MAX_LISTED]:
+        _print_change(out, change)
+    if len(found.changes) > MAX_LISTED:
+        rest = len(found.changes) - MAX_LISTED
+        out.line(f"……还有 {rest} 条，用 --json 查看全部", f"… and {rest} more; see them all with --json")
+    for held in found.held:
+        out.line(
+            f"另存的内容 {held.table} {held.key}：{held.columns}", f"kept aside {held.table} {held.key}: {held.columns}"
+        )
+
+
+def _print_head(out: Output, found: Status) -> None:
+    roles, areas = numbered(found.roles), numbered(found.areas)
+    people = numbered(found.people) or say("不限", "anybody")
+    out.text(f"{found.centre}  {found.url}")
+    out.line(
+        f"终端 {found.device[:SHORT_KEY]}  岗位 {roles}  区域 {areas}  使用人员 {people}",
+        f"device {found.device[:SHORT_KEY]}  roles {roles}  areas {areas}  people {people}",
+    )
+    shown = [stage for stage in Stage if stage is not Stage.UNSIGNED or found.count(stage)]
+    counts = " · ".join(f"{stage.label('zh')} {found.count(stage)} 条" for stage in shown)
+    english = ", ".join(f"{found.count(stage)} {stage.label('en')}" for stage in shown)
+    out.line(f"{counts} · 冲突待裁定 {found.conflicts} 项", f"{english}, {found.conflicts} conflicts")
+    if found.corrected:
+        out.line(f"另有 {found.corrected} 条被退回后已改正", f"{found.corrected} refused ones were corrected since")
+    if found.rebuilt:
+        out.line(
+            "有程序改过表的结构，请运行 syncgov commit 检查",
+            "another program changed the form of a table; run `syncgov commit`",
+        )
+    if found.clock:
+        out.text(found.clock)
+
+
+def _print_change(out: Output, change: Change) -> None:
+    number = f" #{change.seq}" if change.seq else ""
+    line = f"{change.stage.label(language())}{number}  {change.label}  {time_words(change.at)}"
+    out.text(line)
+    if change.why:
+        out.line(f"    原因：{change.why}", f"    why: {change.why}")
+    if change.remedy:
+        out.line(f"    办法：{change.remedy}", f"    what to do: {change.remedy}")
+    for label, value in change.values:
+        out.line(f"    {label}：{value}", f"    {label}: {value}")
+
+
+@command(
+    root,
+    ("冲突待裁定：谁、何时、在哪台终端写了什么，现在显示哪个。", "Fields with several values: what, who, when, where."),
+    "syncgov conflicts my.db",
+)
+@path_argument("replica")
+def conflicts_(out: Output, replica: Path) -> None:
+    with Replica.open(replica) as opened:
+        found = conflicts(opened, language())
+    out.result({"conflicts": [asdict(conflict) for conflict in found]})
+    if not found:
+        out.line("没有冲突", "no conflicts")
+    for conflict in found:
+        _print_conflict(out, conflict)
+
+
+def _print_conflict(out: Output, conflict: Conflict) -> None:
+    out.line(
+        f"{conflict.label} {conflict.field_label}：现显示 {conflict.shows}；由 {numbered(conflict.resolvers)} 裁定",
+        f"{conflict.label} {conflict.field_label}: shows {conflict.shows}; {numbered(conflict.resolvers)} decides",
+    )
+    for version in conflict.versions:
+        person = version.person or "—"
+        device = (
+            say("本终端", "this device") if version.own else f"{say('终端', 'device')} {version.device[:SHORT_KEY]}"
+        )
+        mark = say("  ← 现显示", "  <- shows") if version.shows else ""
+        line = f"    {version.value}  {person}  {device}  {time_words(version.at)}{mark}"
+        out.text(line)

@@ -1,0 +1,260 @@
+"""The commands about what is public: publish, browse, audit, prove, verify, demo."""
+
+import os
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import click
+
+from syncgov.cli.app import FOUND, Output, command, leave, path_argument, path_option, root
+from syncgov.cli.words import both, say
+from syncgov.core.charter import MAX_CHARTER_BYTES, Charter, open_charter
+from syncgov.core.record_proof import MAX_PROOF_BYTES, ProvenField, RecordProof, Sentence, verify_record_proof
+from syncgov.errors import InputError, LimitError
+from syncgov.storage.files import write_atomic
+from syncgov.storage.wording import SHORT_KEY, time_words
+
+BROWSE_PORT = 8001
+MAX_LISTED = 100  # findings that are printed one by one
+DEMO_EVENTS, DEMO_CLOSED = 563, 544  # the year of the source documents
+
+# A public instance without holes; the reasons are measured, see the notes on hardening in the portal's decisions.
+_SETTINGS = {
+    "default_allow_sql": "off",
+    "allow_download": "on",
+    "suggest_facets": "off",
+    "allow_csv_stream": "off",
+    "max_returned_rows": "500",
+    "sql_time_limit_ms": "800",
+    "facet_time_limit_ms": "150",
+}
+
+
+@command(
+    root,
+    ("生成公开文件夹：数据库、日志、证明、网站。", "Write the public folder: database, log, proofs, site."),
+    "syncgov publish centre public",
+)
+@path_argument("centre")
+@path_argument("out_folder")
+def publish(out: Output, centre: Path, out_folder: Path) -> None:
+    from syncgov.centre.centre import Centre
+    from syncgov.cli.centre import require_centre
+    from syncgov.publish import publish as publisher
+
+    require_centre(centre)
+    with closing(Centre(centre)) as opened:
+        done = publisher.publish(opened, out_folder)
+    out.line(f"已公开到 {out_folder}", f"published to {out_folder}")
+    out.result(done)
+
+
+@command(
+    root,
+    ("在本机浏览公开文件夹：Datasette 与网站。", "Browse a public folder on this machine: Datasette and the portal."),
+    "syncgov browse public --port 8001",
+)
+@path_argument("out_folder")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=BROWSE_PORT, show_default=True, help=both("端口。", "Port.")
+)
+def browse(out: Output, out_folder: Path, port: int) -> None:
+    if not (out_folder / "public.db").is_file():
+        raise InputError(
+            f"{out_folder} 不是公开文件夹，请先 publish", f"{out_folder} is not a public folder; publish first"
+        )
+    url = f"http://127.0.0.1:{port}"
+    out.line(f"网站 {url}/portal/index.html", f"portal {url}/portal/index.html")
+    out.line(f"数据 {url}/public（Ctrl-C 停止）", f"data {url}/public (Ctrl-C stops)")
+    out.result({"portal": f"{url}/portal/index.html", "data": f"{url}/public"})
+    try:
+        done = subprocess.run(datasette_command(out_folder, port), check=False)
+    except KeyboardInterrupt:
+        return
+    if done.returncode > 0:
+        leave(done.returncode)
+
+
+def datasette_command(folder: Path, port: int) -> list[str]:
+    """Return the command that serves a published folder on 127.0.0.1."""
+    command = [sys.executable, "-m", "datasette", "serve", "-i", str(folder / "public.db")]
+    if (folder / "metadata.json").is_file():
+        command += ["-m", str(folder / "metadata.json")]
+    for name in ("portal", "log", "data"):
+        if (folder / name).is_dir():
+            command += ["--static", f"{name}:{folder / name}"]
+    for name, value in _SETTINGS.items():
+        command += ["--setting", name, value]
+    return [*command, "--host", "127.0.0.1", "--port", str(port)]
+
+
+@command(
+    root,
+    ("只凭公开文件夹和章程，重新核对一切。", "Check everything again from the public folder alone."),
+    "syncgov audit public --charter charter.json",
+)
+@path_argument("out_folder")
+@path_option("--charter", zh="自己保存的章程。", en="The charter that you hold from elsewhere.")
+@path_option("--since", zh="以前见过的检查点：日志须是它的延续。", en="An earlier checkpoint that the log must extend.")
+@path_option(
+    "--replica", zh="自己的副本：日志须与它见过的一致。", en="A replica of yours that the log must agree with."
+)
+def audit(out: Output, out_folder: Path, charter: Path | None, since: Path | None, replica: Path | None) -> None:
+    from syncgov.audit import audit as auditor
+
+    done = auditor.audit(out_folder, charter=charter, since=since, replica=replica)
+    _print_report(out, done)
+    if not done.ok:
+        leave(FOUND)
+
+
+def _print_report(out: Output, done: Any) -> None:
+    for finding in done.findings[:MAX_LISTED]:
+        out.line(f"✗ [{finding.code}] {finding.zh}", f"✗ [{finding.code}] {finding.en}")
+    if len(done.findings) > MAX_LISTED:
+        rest = len(done.findings) - MAX_LISTED + done.unnamed
+        out.line(f"……还有 {rest} 处，用 --json 查看", f"… and {rest} more; see --json")
+    for zh, en in done.skipped:
+        out.line(f"没有核对：{zh}", f"not checked: {en}")
+    for name, count in sorted(done.counts.items()):
+        out.text(f"  {name} {count}")
+    for name, count in sorted(done.declared.items()):
+        out.line(f"  由中心声明 {name} {count}", f"  declared by the centre: {name} {count}")
+    number = len(done.findings) + done.unnamed
+    if done.ok:
+        out.line("核对通过，没有发现问题", "everything holds")
+    else:
+        out.line(f"发现 {number} 处问题", f"{number} things are wrong")
+    out.result(
+        {
+            "ok": done.ok,
+            "findings": done.findings,
+            "counts": done.counts,
+            "declared": done.declared,
+            "skipped": [say(*sentence) for sentence in done.skipped],
+            "unnamed": done.unnamed,
+        }
+    )
+
+
+@command(
+    root,
+    ("把一条记录的证明写进一个文件。", "Write one record's proof to one file."),
+    "syncgov prove public event 0197f0a2-7c1e-7d52-9a77-0c5a3f0e9b11 -o proof.json",
+)
+@path_argument("out_folder")
+@click.argument("table")
+@click.argument("key")
+@path_option("-o", "--output", zh="写到这个文件；默认标准输出。", en="File to write; default: standard output.")
+def prove(out: Output, out_folder: Path, table: str, key: str, output: Path | None) -> None:
+    from syncgov.audit.prove import prove as make_proof
+
+    proof = make_proof(out_folder, table, key)
+    if output is None:
+        sys.stdout.buffer.write(proof + b"\n")
+        return
+    write_atomic(output, proof)
+    out.line(f"证明已写入 {output}（{len(proof)} 字节）", f"wrote {output} ({len(proof)} bytes)")
+    out.result({"table": table, "key": key, "file": str(output), "bytes": len(proof)})
+
+
+@command(
+    root,
+    ("离线核验一条记录的证明。", "Check one record's proof, offline."),
+    "syncgov verify proof.json --charter charter.json",
+)
+@path_argument("proof")
+@path_option("--charter", zh="自己保存的章程。", en="The charter that you hold from elsewhere.")
+def verify(out: Output, proof: Path, charter: Path | None) -> None:
+    found = verify_record_proof(_read(proof, MAX_PROOF_BYTES), read_charter(charter) if charter else None)
+    out.line(f"验证通过：{found.charter.name} {found.table} {found.key}", f"verified: {found.table} {found.key}")
+    for field in found.fields:
+        _print_field(out, found, field)
+    _print_sentences(out, ("已证明", "proven"), found.proven)
+    _print_sentences(out, ("没有证明", "not proven"), found.not_proven)
+    out.result(_proof_json(found))
+
+
+def _print_field(out: Output, found: RecordProof, field: ProvenField) -> None:
+    if field.field.startswith("_"):
+        return
+    name = field.field if (field.table, field.key) == found.rows[0] else f"{field.table} {field.key} {field.field}"
+    for write in field.writes:
+        mark = say("（冲突）", " (conflict)") if field.conflict else ""
+        out.line(
+            f"  {name} = {write.value}{mark}  终端 {write.dev[:SHORT_KEY]}  {time_words(write.at)}",
+            f"  {name} = {write.value}{mark}  device {write.dev[:SHORT_KEY]}  {time_words(write.at)}",
+        )
+
+
+def _print_sentences(out: Output, head: Sentence, sentences: tuple[Sentence, ...]) -> None:
+    for zh, en in sentences:
+        out.line(f"{head[0]}：{zh}", f"{head[1]}: {en}")
+
+
+def _proof_json(found: RecordProof) -> dict[str, Any]:
+    return {
+        "verified": True,
+        "table": found.table,
+        "key": found.key,
+        "rows": found.rows,
+        "origin": found.charter.origin,
+        "size": found.checkpoint.size,
+        "fields": found.fields,
+        "authors": found.authors,
+        "proven": [say(*sentence) for sentence in found.proven],
+        "not_proven": [say(*sentence) for sentence in found.not_proven],
+    }
+
+
+def read_charter(path: Path) -> Charter:
+    """Return the charter in a file."""
+    return open_charter(_read(path, MAX_CHARTER_BYTES))
+
+
+def _read(path: Path, max_bytes: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(max_bytes + 1)
+    except OSError as error:
+        raise InputError(f"无法读取 {path}：{error.strerror}", f"cannot read {path}: {error.strerror}") from error
+    if len(data) > max_bytes:
+        raise LimitError(str(path), f"more than {max_bytes} bytes")
+    return data.removesuffix(b"\n")
+
+
+@command(
+    root,
+    (
+        "完整的故事：一个街道的一年，公开，审计，浏览。",
+        "The whole story: a street's year, published, audited, browsed.",
+    ),
+    "syncgov demo ./demo-data",
+    "syncgov demo ./demo-data --seed 7 --events 200 --closed 150",
+)
+@path_argument("folder")
+@click.option("--place", default="tianshuijun", show_default=True, help=both("哪个街道。", "Which street."))
+@click.option("--seed", type=int, default=1, show_default=True, help=both("随机种子。", "Seed."))
+@click.option(
+    "--events", type=int, default=DEMO_EVENTS, show_default=True, help=both("上报几件。", "How many are reported.")
+)
+@click.option(
+    "--closed", type=int, default=DEMO_CLOSED, show_default=True, help=both("办结几件。", "How many are closed.")
+)
+def demo(out: Output, folder: Path, place: str, seed: int, events: int, closed: int) -> None:
+    from syncgov.demo.run import run_demo
+    from syncgov.demo.summary import format_summary, summarise
+
+    ran = run_demo(folder, place=place, seed=seed, events=events, closed=closed, progress=out.progress())
+    found = summarise(ran)
+    out.text(format_summary(found))
+    out.result(found)
+    if ran.audit_exit:
+        out.warn(ran.audit_text, ran.audit_text)
+        leave(FOUND)
+    if sys.stdout.isatty() and not (out.as_json or out.quiet):
+        os.execv(sys.executable, [sys.executable, "-m", "syncgov", "browse", str(ran.public)])
+    out.text(f"syncgov browse {ran.public}")

@@ -1,0 +1,145 @@
+"""Datasette's metadata: datasette_metadata.yml, merged with what the registers and the finished public.db say."""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from syncgov.core.publication import Table, published_registers, search_columns
+from syncgov.core.public_rows import public_columns, public_fields
+from syncgov.core.register import Register, RegisterSet
+from syncgov.core.register_model import Column
+from syncgov.errors import InputError
+
+DATABASE = "public"  # the name that Datasette gives to public.db
+PLUGIN = "syncgov"  # under which the plugin finds its settings
+
+_OWN_COLUMNS = {
+    "key": "主键",
+    "_no": "编号",
+    "_community": "社区",
+    "_month": "月份",
+    "_created": "首次记入日志",
+    "_updated": "最近记入日志",
+    "_withheld": "不予公开的字段",
+    "_conflict": "冲突待裁定的字段数",
+    "_evidence": "签名证据",
+}
+
+
+def template_path() -> Path:
+    """Return datasette_metadata.yml: beside the portal's modules when installed, at the top of a checkout."""
+    installed = Path(str(resources.files("portal"))) / "datasette_metadata.yml"
+    return installed if installed.is_file() else installed.parents[1] / installed.name
+
+
+def make_metadata(public_db: Path, tables: Mapping[str, Table], registers: RegisterSet) -> dict[str, Any]:
+    """Return the metadata of a finished public.db.
+
+    Queries of the template that this place's registers cannot answer are left out.
+
+    Raises:
+        InputError: the template cannot be used.
+    """
+    path = template_path()
+    try:
+        metadata: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+        database = metadata["databases"][DATABASE]
+        described, queries = database["tables"], database["queries"]
+    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise InputError(f"无法使用 {path}：{error}", f"cannot use {path}: {error}") from error
+    known = published_registers(registers)
+    database["tables"] = {name: spec for name, spec in described.items() if name in tables or name == "figure"}
+    for register in known:
+        own = _describe(register, {column for column, _kind in tables[register.name].columns})
+        database["tables"][register.name] = own | database["tables"].get(register.name, {})
+    with closing(sqlite3.connect(f"{public_db.absolute().as_uri()}?mode=ro", uri=True)) as conn:
+        usable = {name: spec for name, spec in queries.items() if _runs(conn, spec["sql"])}
+    database["queries"] = usable | dict(_figure_queries(known)) | dict(_search_queries(known))
+    meta = dict(tables["meta"].rows)
+    metadata["title"] = f"{meta['name']}公开库" + ("（演示数据）" if meta["simulated"] == "1" else "")
+    metadata["description"] = f"{metadata.get('description', '')}截至 {meta['as_of']}。"
+    return metadata
+
+
+def format_metadata(metadata: Mapping[str, Any]) -> bytes:
+    """Return the bytes of metadata.json."""
+    return json.dumps(metadata, ensure_ascii=False, indent=1).encode() + b"\n"
+
+
+def _runs(conn: sqlite3.Connection, sql: str) -> bool:
+    """Whether a query can be prepared: its tables and columns are there."""
+    parameters = {name: "" for name in _parameters(sql)}
+    try:
+        conn.create_function("escape_fts", 1, str)
+        conn.execute(f"EXPLAIN {sql}", parameters)
+    except sqlite3.OperationalError:
+        return False
+    return True
+
+
+def _parameters(sql: str) -> Iterator[str]:
+    for part in sql.split(":")[1:]:
+        yield part[: len(part) - len(part.lstrip("abcdefghijklmnopqrstuvwxyz_"))]
+
+
+def _describe(register: Register, present: set[str]) -> dict[str, Any]:
+    """Return title, columns, order and search of a register's table."""
+    columns = {c.name: _column_text(c) for c in public_columns(register)}
+    own = {name: text for name, text in _OWN_COLUMNS.items() if name in present}
+    found: dict[str, Any] = {
+        "title": register.label,
+        "description": register.help,
+        "columns": {**own, **columns, "key": register.key_label if register.key == "natural" else "主键"},
+        "sortable_columns": sorted(present - {"_withheld", "_evidence"}),
+        "plugins": {PLUGIN: _plugin_settings(register)},
+    }
+    titles = [name for name in register.portal.get("title", ()) if name in columns]
+    if titles:
+        found["label_column"] = titles[0]
+    if register.key == "uuid":
+        found["sort_desc"] = "_created"
+    if search_columns(register):
+        found |= {"fts_table": f"{register.name}_fts", "fts_pk": "rowid"}
+    return found
+
+
+def _column_text(column: Column) -> str:
+    unit = f"（{column.unit}）" if column.unit else ""
+    return f"{column.label}{unit}{'。' + column.help if column.help else ''}"
+
+
+def _plugin_settings(register: Register) -> dict[str, Any]:
+    """Return what the plugin shows cells with: labels of codes and members, the field of each column."""
+    columns = public_columns(register)
+    return {
+        "labels": {c.name: {choice.code: choice.label for choice in c.choices} for c in columns if c.choices},
+        "members": {c.name: {item.code: item.label for item in c.items} for c in columns if c.items},
+        "fields": {c.name: each.name for each in public_fields(register) for c in each.columns},
+        "money": [c.name for c in columns if c.type == "money"],
+    }
+
+
+def _figure_queries(known: list[Register]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for register in known:
+        for figure in register.figures:
+            sql = f"SELECT ({figure.n}) AS n" + (f", ({figure.d}) AS d" if figure.d else "")
+            shown = f"SELECT label, text, unit, note FROM figure WHERE id = '{figure.id}'"
+            note = f"{figure.note}公布的数字：{shown}" if figure.note else f"公布的数字：{shown}"
+            yield f"figure_{figure.id}", {"title": f"{figure.label}怎么算", "description": note, "sql": sql}
+
+
+def _search_queries(known: list[Register]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield a search of each register with texts, the newest first: much faster than the table's own sorted search."""
+    for register in known:
+        if search_columns(register):
+            sql = (
+                f'SELECT t.* FROM "{register.name}_fts" AS f JOIN "{register.name}" AS t ON t.rowid = f.rowid '
+                f'WHERE f."{register.name}_fts" MATCH escape_fts(:q) ORDER BY f.rowid DESC LIMIT 100'
+            )
+            yield f"search_{register.name}", {"title": f"查找{register.label}", "sql": sql, "params": ["q"]}
