@@ -92,6 +92,14 @@ def read_text(out: Path, name: str, max_bytes: int) -> str:
         raise FormatError(name, "not UTF-8") from error
 
 
+def check_utf8(raw: bytes, what: str) -> None:
+    """Raise FormatError unless *raw* is UTF-8: a parser that keeps parts raw does not look into them."""
+    try:
+        raw.decode()
+    except UnicodeDecodeError as error:
+        raise FormatError(what, "not UTF-8") from error
+
+
 def names_below(out: Path, name: str) -> set[str]:
     """Return the relative paths of all files below folder *name*."""
     return {path.relative_to(out).as_posix() for path in (out / name).rglob("*") if not path.is_dir()}
@@ -216,6 +224,7 @@ def _parse_leaves(entries: list[bytes], report: Report) -> tuple[Leaf, ...] | No
     leaves = []
     for index, raw in enumerate(entries):
         try:
+            check_utf8(raw, f"leaf {index}")
             leaves.append(parse_leaf(raw))
         except SyncgovError as error:
             report.add("leaf", f"第 {index} 条日志不合格式：{error.zh}", f"leaf {index}: {error.en}", index=index)
@@ -235,8 +244,8 @@ def _load_disclosed(out: Path, leaves: tuple[Leaf, ...], report: Report) -> tupl
             continue  # then no leaf of this bundle may have public writes
         try:
             lines = read_file(out, name, MAX_DISCLOSED_BYTES).split(b"\n")
-            if lines.pop() != b"":
-                raise FormatError(name, "its last line has no end")
+            if lines[-1] == b"":
+                lines.pop()
         except FormatError as error:
             report.add("disclosed", f"{name} 损坏：{error.zh}", f"{name}: {error.en}", path=name)
             damaged |= set(range(TILE_WIDTH * n, TILE_WIDTH * n + width))
@@ -262,6 +271,7 @@ def _read_lines(
     for number, raw in enumerate(lines, 1):
         index = None
         try:
+            check_utf8(raw, f"{name}:{number}")
             line = decode_as(raw, _Line, max_bytes=MAX_LINE_BYTES, what=f"{name}:{number}")
             index = line.index
             if index not in within or index <= last:

@@ -79,7 +79,7 @@ def check_portal(out: Path, figures: Mapping[str, str], report: Report, progress
         report.add("portal", "公开文件夹里没有网站", "the folder has no portal", path=PORTAL)
     for done, name in enumerate(pages):
         if done % 100 == 0:
-            progress("网页", done, len(pages))
+            progress("portal", done, len(pages))
         try:
             html = read_text(out, name, MAX_PAGE_BYTES)
         except FormatError as error:

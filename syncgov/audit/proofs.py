@@ -47,7 +47,7 @@ def check_proofs(
     names = set()
     for done, (table_name, key) in enumerate(wanted):
         if done % _EVERY == 0:
-            progress("凭据", done, len(wanted))
+            progress("proofs", done, len(wanted))
         name = evidence_path(table_name, key)
         names.add(name)
         try:

@@ -76,7 +76,7 @@ def check_public_db(
             conn.execute("PRAGMA trusted_schema = 0")
             present = _check_objects(conn, tables, registers, report)
             for done, name in enumerate(sorted(tables)):
-                progress("公开库", done, len(tables))
+                progress("public_db", done, len(tables))
                 if name in present:
                     _check_table(conn, name, tables[name], report)
     except sqlite3.Error as error:

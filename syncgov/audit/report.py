@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 MAX_FINDINGS = 1000  # a log that is wrong everywhere needs no longer list
 
 Progress = Callable[[str, int, int], None]
-"""`progress(stage, done, total)`; the stage's name is Chinese, for people."""
+"""`progress(stage, done, total)`; stages: signatures verdicts fold public_db portal proofs data."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,12 @@ def check_signatures(log: Log, report: Report, progress: Progress, *, workers: i
 
     Findings: signature, certificate.
     """
+    if log.damaged:
+        zh, en = (
+            "有的证书读不出来，其签名没有核对",
+            "some certificates cannot be read; what their keys signed was not checked",
+        )
+        report.skip(zh, en)
     keys = public_keys(log.charter, log.bodies.values())
     starts = range(0, len(log.leaves), _CHUNK)
     count = workers or os.cpu_count() or 1
@@ -50,11 +56,11 @@ def check_signatures(log: Log, report: Report, progress: Progress, *, workers: i
         for checked, unknown, bad in tasks:
             report.counts["signatures"] += checked
             done += _CHUNK
-            progress("签名", min(done, len(log.leaves)), len(log.leaves))
+            progress("signatures", min(done, len(log.leaves)), len(log.leaves))
             for index, key_id in bad:
                 zh, en = f"第 {index} 条：密钥 {key_id} 的签名无效", f"leaf {index}: invalid signature by key {key_id}"
                 report.add("signature", zh, en, index=index)
-            for index, key_id in unknown:
+            for index, key_id in () if log.damaged else unknown:
                 zh = f"第 {index} 条：密钥 {key_id} 没有公开的证书"
                 report.add("certificate", zh, f"leaf {index}: no certificate discloses key {key_id}", index=index)
 

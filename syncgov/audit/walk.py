@@ -53,8 +53,8 @@ class Walk:
         for index, leaf in enumerate(self.log.leaves):
             self._step(index, leaf, self.log.body(index))
             if index % _EVERY == 0:
-                progress("裁定与合并", index, len(self.leaves))
-        progress("裁定与合并", len(self.leaves), len(self.leaves))
+                progress("verdicts", index, len(self.leaves))
+        progress("verdicts", len(self.leaves), len(self.leaves))
         self.report.counts["chains"] = len(self._chains)
         for index, name, error in self.ledger.unusable:
             zh, en = f"第 {index} 条：登记册 {name} 不能用：{error.zh}", f"leaf {index}: register {name}: {error.en}"
@@ -66,7 +66,7 @@ class Walk:
         for index, leaf in enumerate(self.log.leaves):
             self.ledger.append(leaf, self.log.body(index), self._public_part(index, leaf))
             if index % _EVERY == 0:
-                progress("合并", index, len(self.leaves))
+                progress("fold", index, len(self.leaves))
 
     def _find_hidden(self) -> None:
         """Fold the rows that withhold before the rest: they themselves are never withheld."""

@@ -152,7 +152,7 @@ class App:
 
     def pull(self, request: Request, body: bytes) -> Response:
         """POST /v1/pull"""
-        certificate = self._authenticated(request)
+        certificate = self._served(request)
         message = wire.parse_message(body, wire.Pull, "pull request")
         ledger = self.centre.reader()
         text = self._checkpoint()
@@ -160,7 +160,7 @@ class App:
 
     def own(self, request: Request, body: bytes) -> Response:
         """POST /v1/own"""
-        certificate = self._authenticated(request)
+        certificate = self._served(request)
         message = wire.parse_message(body, wire.Own, "own request")
         ledger = self.centre.reader()
         text = self._checkpoint()
@@ -171,6 +171,16 @@ class App:
 
     def _answer(self, message: msgspec.Struct) -> Response:
         return Response(wire.format_message(message), media_type="application/json")
+
+    def _served(self, request: Request) -> Certificate:
+        """Return the certificate of a device that may be sent something: a stolen one gets nothing more."""
+        certificate = self._authenticated(request)
+        if certificate.revoked:
+            raise errors.NotAllowedError(
+                "这台终端已停用，请联系管理员；本机内容没有丢失",
+                "this device is revoked; nothing on it is lost, ask the registrar",
+            )
+        return certificate
 
     def _authenticated(self, request: Request) -> Certificate:
         """Return the certificate of the device that signed this request. Source: protocol page, section 10."""
@@ -283,5 +293,5 @@ def _packed(request: Request, response: Response) -> Response:
 
 async def _http_problem(_request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
-    content = {"type": "about:blank", "title": "no such resource or method", "status": status}
+    content = {"type": "urn:syncgov:problem:not-found", "title": "no such resource or method", "status": status}
     return Response(json.dumps(content), status, media_type="application/problem+json")

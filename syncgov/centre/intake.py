@@ -6,7 +6,7 @@ from syncgov.core.canonical import b64u
 from syncgov.core.commitment import Body, open_body
 from syncgov.core.statement import Changeset, Statement, format_leaf, parse_changeset, parse_leaf, verify_changeset
 from syncgov.core.trust import judge
-from syncgov.errors import LimitError, SignatureError, UnknownDeviceError
+from syncgov.errors import CommitmentError, LimitError, SignatureError, UnknownDeviceError
 from syncgov.storage.ledger import Ledger
 
 MAX_WAITING = 10_000  # changesets of one device whose predecessor is missing; more is an attack or a defect
@@ -43,7 +43,10 @@ def authenticate(ledger: Ledger, envelope: bytes, raw_body: bytes) -> Incoming:
     if len(changeset.envelope.signatures) > 1:
         # a staff key's signature: no register has staff keys yet, so it cannot be checked and is not taken
         raise SignatureError(changeset.envelope.signatures[1][0])
-    return Incoming(changeset, raw_body, open_body(raw_body, changeset.statement))
+    body = open_body(raw_body, changeset.statement)
+    if any(write is None for write in body.writes):
+        raise CommitmentError("body", "it is redacted; a centre judges only what it can read whole")
+    return Incoming(changeset, raw_body, body)
 
 
 def take(ledger: Ledger, incoming: Incoming, now_ms: int) -> tuple[Outcome, list[int]]:

@@ -38,6 +38,7 @@ def serve(
         listener.bind((HOST, port))
     except OSError as error:
         raise StorageError(f"端口 {port} 已被占用，请换一个 --port", f"port {port} is taken: {error}") from error
+    listener.listen()
     if ready is not None:
         ready(listener.getsockname()[1])
     config = uvicorn.Config(make_app(centre, wall_clock), log_level="warning", access_log=False, lifespan="off")

@@ -2,11 +2,14 @@
 
 import functools
 import json
+import signal
 import sqlite3
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any, NoReturn
 
 import click
@@ -230,6 +233,19 @@ def staff_option(function: Function) -> Function:
 def leave(code: int) -> NoReturn:
     """End the command with *code*."""
     click.get_current_context().exit(code)
+
+
+@contextmanager
+def until_stopped() -> Iterator[None]:
+    """Run a server in this block; Ctrl-C and SIGTERM end it, and the command, in good order."""
+    # the server restores this handler when it has shut down and then sends itself the signal once more
+    signal.signal(signal.SIGTERM, _stop)
+    with suppress(KeyboardInterrupt):
+        yield
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def numbered(items: Sequence[str]) -> str:

@@ -1,14 +1,12 @@
 """The commands at the centre: init, load, enrol, serve. Modules of the centre are imported when a command runs."""
 
 import os
-import signal
 from contextlib import closing
 from pathlib import Path
-from types import FrameType
 
 import click
 
-from syncgov.cli.app import Output, command, numbered, path_argument, path_option, root, staff_option
+from syncgov.cli.app import Output, command, numbered, path_argument, path_option, root, staff_option, until_stopped
 from syncgov.cli.words import both
 from syncgov.core.canonical import unb64u
 from syncgov.core.keys import device_id
@@ -122,16 +120,8 @@ def serve(out: Output, centre: Path, port: int) -> None:
         out.line(f"同步服务已启动：{url}（Ctrl-C 停止）", f"serving on {url} (Ctrl-C stops)")
         out.result({"url": url, "pid": os.getpid()})
 
-    # the server restores this handler when it has shut down and then sends itself the signal once more
-    signal.signal(signal.SIGTERM, _stop)
-    try:
+    with until_stopped():
         server.serve(centre, port, ready=ready)
-    except KeyboardInterrupt:
-        out.line("已停止", "stopped")
-
-
-def _stop(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def require_centre(path: Path) -> None:

@@ -36,15 +36,14 @@ def join(out: Output, replica: Path, url: str, code: str) -> None:
     with closing(client.join(replica, url, code)) as joined:
         done = client.sync(joined, progress=out.progress())
         found = status(joined, language())
-        tables = sorted(name for name, register in joined.registers.items() if not register.system)
-        tables = [name for name in tables if name in joined.columns]
+        tables = [n for n in joined.columns if joined.registers[n].writers & joined.roles]
     out.line(
         f"已加入“{found.centre}”，终端 {found.device[:SHORT_KEY]}，收到 {done.received} 条",
         _joined(found, done.received),
     )
     out.line(
-        f"可以写的表：{numbered(tables)}。任何能写 SQLite 的程序都行；写完运行 syncgov commit {replica}",
-        f"tables: {numbered(tables)}. Write them with any SQLite program, then run `syncgov commit {replica}`",
+        f"可以写的表：{numbered(sorted(tables))}。任何能写 SQLite 的程序都行；写完运行 syncgov commit {replica}",
+        f"tables: {numbered(sorted(tables))}. Write them with any SQLite program, then run `syncgov commit {replica}`",
     )
     out.result({"device": found.device, "centre": found.centre, "received": done.received, "size": done.size})
 

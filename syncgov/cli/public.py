@@ -1,36 +1,26 @@
 """The commands about what is public: publish, browse, audit, prove, verify, demo."""
 
 import os
-import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from syncgov.cli.app import FOUND, Output, command, leave, path_argument, path_option, root
-from syncgov.cli.words import both, say
-from syncgov.core.charter import MAX_CHARTER_BYTES, Charter, open_charter
-from syncgov.core.record_proof import MAX_PROOF_BYTES, ProvenField, RecordProof, Sentence, verify_record_proof
-from syncgov.errors import InputError, LimitError
+from syncgov.cli.app import FOUND, Output, command, leave, path_argument, path_option, root, until_stopped
+from syncgov.cli.words import both, error_words, say
+from syncgov.errors import AuditError, CommitmentError, LogError, NotAllowedError, SignatureError
 from syncgov.storage.files import write_atomic
 from syncgov.storage.wording import SHORT_KEY, time_words
+
+if TYPE_CHECKING:  # only a command that needs them loads these modules
+    from syncgov.audit.report import Report
+    from syncgov.core.record_proof import ProvenField, RecordProof
 
 BROWSE_PORT = 8001
 MAX_LISTED = 100  # findings that are printed one by one
 DEMO_EVENTS, DEMO_CLOSED = 563, 544  # the year of the source documents
-
-# A public instance without holes; the reasons are measured, see the notes on hardening in the portal's decisions.
-_SETTINGS = {
-    "default_allow_sql": "off",
-    "allow_download": "on",
-    "suggest_facets": "off",
-    "allow_csv_stream": "off",
-    "max_returned_rows": "500",
-    "sql_time_limit_ms": "800",
-    "facet_time_limit_ms": "150",
-}
 
 
 @command(
@@ -47,9 +37,27 @@ def publish(out: Output, centre: Path, out_folder: Path) -> None:
 
     require_centre(centre)
     with closing(Centre(centre)) as opened:
-        done = publisher.publish(opened, out_folder)
-    out.line(f"已公开到 {out_folder}", f"published to {out_folder}")
-    out.result(done)
+        done = publisher.publish(opened, out_folder, progress=out.progress())
+    out.line(
+        f"已公开到 {out_folder}：{done.rows} 行，日志 {done.checkpoint.size} 条，不予公开 {done.withheld} 处",
+        f"published to {out_folder}: {done.rows} rows, log size {done.checkpoint.size}, {done.withheld} withheld",
+    )
+    if done.newly_withheld:
+        out.line(
+            f"其中 {done.newly_withheld} 处疑似含个人信息，本次起不予公开，待公开审核员处理",
+            f"{done.newly_withheld} of them may name people and are withheld from now on, until a publisher decides",
+        )
+    out.result(
+        {
+            "out": done.out,
+            "size": done.checkpoint.size,
+            "rows": done.rows,
+            "tables": dict(done.tables),
+            "figures": dict(done.figures),
+            "withheld": done.withheld,
+            "newly_withheld": done.newly_withheld,
+        }
+    )
 
 
 @command(
@@ -62,33 +70,16 @@ def publish(out: Output, centre: Path, out_folder: Path) -> None:
     "--port", type=click.IntRange(0, 65535), default=BROWSE_PORT, show_default=True, help=both("端口。", "Port.")
 )
 def browse(out: Output, out_folder: Path, port: int) -> None:
-    if not (out_folder / "public.db").is_file():
-        raise InputError(
-            f"{out_folder} 不是公开文件夹，请先 publish", f"{out_folder} is not a public folder; publish first"
-        )
-    url = f"http://127.0.0.1:{port}"
-    out.line(f"网站 {url}/portal/index.html", f"portal {url}/portal/index.html")
-    out.line(f"数据 {url}/public（Ctrl-C 停止）", f"data {url}/public (Ctrl-C stops)")
-    out.result({"portal": f"{url}/portal/index.html", "data": f"{url}/public"})
-    try:
-        done = subprocess.run(datasette_command(out_folder, port), check=False)
-    except KeyboardInterrupt:
-        return
-    if done.returncode > 0:
-        leave(done.returncode)
+    from syncgov.publish import browse as browser
 
+    def ready(taken: int) -> None:
+        url = f"http://{browser.HOST}:{taken}"
+        out.line(f"网站 {url}/portal/index.html", f"portal {url}/portal/index.html")
+        out.line(f"数据 {url}/public（Ctrl-C 停止）", f"data {url}/public (Ctrl-C stops)")
+        out.result({"portal": f"{url}/portal/index.html", "data": f"{url}/public", "pid": os.getpid()})
 
-def datasette_command(folder: Path, port: int) -> list[str]:
-    """Return the command that serves a published folder on 127.0.0.1."""
-    command = [sys.executable, "-m", "datasette", "serve", "-i", str(folder / "public.db")]
-    if (folder / "metadata.json").is_file():
-        command += ["-m", str(folder / "metadata.json")]
-    for name in ("portal", "log", "data"):
-        if (folder / name).is_dir():
-            command += ["--static", f"{name}:{folder / name}"]
-    for name, value in _SETTINGS.items():
-        command += ["--setting", name, value]
-    return [*command, "--host", "127.0.0.1", "--port", str(port)]
+    with until_stopped():
+        browser.browse(out_folder, port, ready=ready)
 
 
 @command(
@@ -105,13 +96,14 @@ def datasette_command(folder: Path, port: int) -> list[str]:
 def audit(out: Output, out_folder: Path, charter: Path | None, since: Path | None, replica: Path | None) -> None:
     from syncgov.audit import audit as auditor
 
-    done = auditor.audit(out_folder, charter=charter, since=since, replica=replica)
+    earlier = None if since is None else str(since)
+    done = auditor.audit(out_folder, charter, since=earlier, replica=replica, progress=out.progress())
     _print_report(out, done)
     if not done.ok:
         leave(FOUND)
 
 
-def _print_report(out: Output, done: Any) -> None:
+def _print_report(out: Output, done: "Report") -> None:
     for finding in done.findings[:MAX_LISTED]:
         out.line(f"✗ [{finding.code}] {finding.zh}", f"✗ [{finding.code}] {finding.en}")
     if len(done.findings) > MAX_LISTED:
@@ -154,7 +146,7 @@ def prove(out: Output, out_folder: Path, table: str, key: str, output: Path | No
 
     proof = make_proof(out_folder, table, key)
     if output is None:
-        sys.stdout.buffer.write(proof + b"\n")
+        click.echo(proof, nl=False)
         return
     write_atomic(output, proof)
     out.line(f"证明已写入 {output}（{len(proof)} 字节）", f"wrote {output} ({len(proof)} bytes)")
@@ -169,7 +161,15 @@ def prove(out: Output, out_folder: Path, table: str, key: str, output: Path | No
 @path_argument("proof")
 @path_option("--charter", zh="自己保存的章程。", en="The charter that you hold from elsewhere.")
 def verify(out: Output, proof: Path, charter: Path | None) -> None:
-    found = verify_record_proof(_read(proof, MAX_PROOF_BYTES), read_charter(charter) if charter else None)
+    from syncgov.audit.prove import verify_proof_file
+
+    try:
+        found = verify_proof_file(proof, charter)
+    except (CommitmentError, LogError, SignatureError, NotAllowedError, AuditError) as error:
+        # the file can be read, and what it says does not hold
+        out.problem(error)
+        out.result({"verified": False, "problem": error_words(error)})
+        leave(FOUND)
     out.line(f"验证通过：{found.charter.name} {found.table} {found.key}", f"verified: {found.table} {found.key}")
     for field in found.fields:
         _print_field(out, found, field)
@@ -178,7 +178,7 @@ def verify(out: Output, proof: Path, charter: Path | None) -> None:
     out.result(_proof_json(found))
 
 
-def _print_field(out: Output, found: RecordProof, field: ProvenField) -> None:
+def _print_field(out: Output, found: "RecordProof", field: "ProvenField") -> None:
     if field.field.startswith("_"):
         return
     name = field.field if (field.table, field.key) == found.rows[0] else f"{field.table} {field.key} {field.field}"
@@ -190,12 +190,12 @@ def _print_field(out: Output, found: RecordProof, field: ProvenField) -> None:
         )
 
 
-def _print_sentences(out: Output, head: Sentence, sentences: tuple[Sentence, ...]) -> None:
+def _print_sentences(out: Output, head: tuple[str, str], sentences: tuple[tuple[str, str], ...]) -> None:
     for zh, en in sentences:
         out.line(f"{head[0]}：{zh}", f"{head[1]}: {en}")
 
 
-def _proof_json(found: RecordProof) -> dict[str, Any]:
+def _proof_json(found: "RecordProof") -> dict[str, Any]:
     return {
         "verified": True,
         "table": found.table,
@@ -208,22 +208,6 @@ def _proof_json(found: RecordProof) -> dict[str, Any]:
         "proven": [say(*sentence) for sentence in found.proven],
         "not_proven": [say(*sentence) for sentence in found.not_proven],
     }
-
-
-def read_charter(path: Path) -> Charter:
-    """Return the charter in a file."""
-    return open_charter(_read(path, MAX_CHARTER_BYTES))
-
-
-def _read(path: Path, max_bytes: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            data = file.read(max_bytes + 1)
-    except OSError as error:
-        raise InputError(f"无法读取 {path}：{error.strerror}", f"cannot read {path}: {error.strerror}") from error
-    if len(data) > max_bytes:
-        raise LimitError(str(path), f"more than {max_bytes} bytes")
-    return data.removesuffix(b"\n")
 
 
 @command(

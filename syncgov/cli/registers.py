@@ -15,7 +15,6 @@ from syncgov.storage.files import builtin_folder, read_register, system_register
 from syncgov.storage.replica import Replica
 from syncgov.storage.schema import key_column
 
-
 _REGISTER_HELP = both("登记册：检查、查看。", "Registers: check, show.")
 _IMPORT_HELP = both("导入其他系统的数据。", "Bring in data of other systems.")
 

@@ -210,6 +210,10 @@ def verify_record_proof(data: bytes, charter: Charter | None) -> RecordProof:
         SignatureError, ProofError, CommitmentError: a signature, an inclusion path or a body does not hold.
         AuditError: another charter, several checkpoints, an author without certificate, a refused or a surplus write.
     """
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:  # parts that are kept raw are not looked into when the whole is parsed
+        raise FormatError("proof file", "not UTF-8") from error
     proof = decode_as(data, _Proof, max_bytes=MAX_PROOF_BYTES, what="proof file")
     own = _check_charter(proof, charter)
     rows = _check_rows(proof)

@@ -58,7 +58,8 @@ class _Plan:
         if reported_open:
             self._act(moment, [player.pen.step(fresh, ACCEPT, moment)], "操作员受理这件事件")
         else:
-            self._act(moment, [*player.pen.edit(fresh, {"urgency": 2}, "调高紧急程度")], "操作员调高紧急程度")
+            level = "community" if report[0].columns["level"] == "town" else "town"
+            self._act(moment, list(player.pen.edit(fresh, {"level": level}, "调整处置层级")), "操作员调整处置层级")
         self._act_as_chief()
         moment = self._moment(player.handler_of(known))
         self._act(moment, [player.pen.step(known, FEED_BACK, moment)], "承办人反馈另一件事件")

@@ -16,6 +16,7 @@ _GRID_COUNTS = (22, 21, 20, 19, 21, 20, 20, 19, 19)  # 181
 _WORKER_COUNTS = (10, 10, 10, 9, 10, 9, 9, 9, 9)  # 85
 _HELPER_COUNTS = (4, 4, 3, 3, 3, 3, 3, 3, 3)  # 29
 _CHIEFS_EACH = 2
+_GRIDS_OF_A_HELPER = 4
 _SHARED_EACH = 3  # tablets that the workers of a community use in turn
 _SECOND_WORKER = 0.18  # share of grids that two workers look after
 _SURNAMES = (
@@ -236,41 +237,55 @@ def grids_of(grids: Iterable[Grid], community: Community) -> list[Grid]:
     return [grid for grid in grids if grid.community is community]
 
 
+class _Roster:
+    """Hires people and says who looks after what."""
+
+    def __init__(self, rng: Random) -> None:
+        self.people: list[Person] = []
+        self.assignments: list[Assignment] = []
+        self._rng = rng
+
+    def hire(self, key: str, role: str, area: str, org: str) -> Person:
+        person = Person(key, f"{self._rng.choice(_SURNAMES)}某", role, area, org)
+        self.people.append(person)
+        return person
+
+    def hire_in(self, community: Community, grids: Sequence[Grid], workers: int, helpers: int) -> None:
+        """The people of a community: workers and helpers of its grids, chiefs, a handler."""
+
+        def several(prefix: str, role: str, count: int) -> list[Person]:
+            numbers = range(1, count + 1)
+            keys = [f"{prefix}{community.number}{n:02d}" for n in numbers]
+            return [self.hire(key, role, community.code, community.committee) for key in keys]
+
+        self.assignments += _assign_workers(self._rng, several("wg", "grid_worker", workers), grids)
+        for helper in several("fz", "grid_helper", helpers):
+            own = self._rng.sample(grids, _GRIDS_OF_A_HELPER)
+            self.assignments += [Assignment(helper.key, grid.code, helper.role) for grid in own]
+        for chief in several("wz", "grid_chief", _CHIEFS_EACH):
+            self.assignments.append(Assignment(chief.key, community.code, chief.role))
+        several("cb", "handler", 1)
+
+    def hire_centrally(self, orgs: Sequence[Org]) -> None:
+        """The people of the whole street: handlers of the units, and those of its centre."""
+        for org in orgs:
+            if org.unit and org.area == AREA:
+                for n in (1, 2):
+                    self.hire(f"{org.key.removeprefix(AREA + '-')}{n:02d}", "handler", AREA, org.key)
+        for role, prefix, count in (("operator", "cz", 4), ("checker", "hc", 4), ("publisher", "gk", 2)):
+            for n in range(1, count + 1):
+                self.hire(f"{prefix}{n:02d}", role, AREA, f"{AREA}-zzzx")
+        self.hire("jd01", "auditor", AREA, f"{AREA}-jdw")
+
+
 def _make_people(
     rng: Random, communities: Sequence[Community], grids: Sequence[Grid], orgs: Sequence[Org]
 ) -> tuple[tuple[Person, ...], tuple[Assignment, ...]]:
-    people: list[Person] = []
-    assignments: list[Assignment] = []
-
-    def hire(key: str, role: str, area: str, org: str) -> Person:
-        person = Person(key, f"{rng.choice(_SURNAMES)}某", role, area, org)
-        people.append(person)
-        return person
-
+    roster = _Roster(rng)
     for community, workers, helpers in zip(communities, _WORKER_COUNTS, _HELPER_COUNTS, strict=True):
-        own = grids_of(grids, community)
-        hired = [
-            hire(f"wg{community.number}{n:02d}", "grid_worker", community.code, community.committee)
-            for n in range(1, workers + 1)
-        ]
-        assignments += _assign_workers(rng, hired, own)
-        for n in range(1, helpers + 1):
-            helper = hire(f"fz{community.number}{n:02d}", "grid_helper", community.code, community.committee)
-            assignments += [Assignment(helper.key, grid.code, helper.role) for grid in rng.sample(own, 4)]
-        for n in range(1, _CHIEFS_EACH + 1):
-            chief = hire(f"wz{community.number}{n:02d}", "grid_chief", community.code, community.committee)
-            assignments.append(Assignment(chief.key, community.code, chief.role))
-        hire(f"cb{community.number}01", "handler", community.code, community.committee)
-    for org in orgs:
-        if org.unit and org.area == AREA:
-            for n in (1, 2):
-                hire(f"{org.key.removeprefix(AREA + '-')}{n:02d}", "handler", AREA, org.key)
-    centre = f"{AREA}-zzzx"
-    for role, prefix, count in (("operator", "cz", 4), ("checker", "hc", 4), ("publisher", "gk", 2)):
-        for n in range(1, count + 1):
-            hire(f"{prefix}{n:02d}", role, AREA, centre)
-    hire("jd01", "auditor", AREA, f"{AREA}-jdw")
-    return tuple(people), tuple(assignments)
+        roster.hire_in(community, grids_of(grids, community), workers, helpers)
+    roster.hire_centrally(orgs)
+    return tuple(roster.people), tuple(roster.assignments)
 
 
 def _assign_workers(rng: Random, workers: Sequence[Person], grids: Sequence[Grid]) -> list[Assignment]:

@@ -250,12 +250,12 @@ class Player:
         if edit.field == "title":
             seen = [self.desks[event.reporter.index]]
             unseen = [self.rng.choice(self.chiefs_of(event.grid.community))]
-        values = self._rival_values(event, edit.field)
+        *values, decision = self._rival_values(event, edit.field)
 
         def follow(pushed: int) -> None:
             self.conflicts += 1
             if edit.resolved:
-                self._resolve(event, edit.field, values[0], pushed)
+                self._resolve(event, edit.field, decision, pushed)
 
         tasks = [
             self._edit_task(event, edit.field, value, desk) for desk, value in zip(seen + unseen, values, strict=True)
@@ -282,12 +282,13 @@ class Player:
         task.done = settled
         self.office.hand_over(task, pushed)
 
-    def _rival_values(self, event: Event, column: str) -> tuple[str, str]:
+    def _rival_values(self, event: Event, column: str) -> list[str]:
+        """Two values that clash, and a third one that may settle it: writing what is shown would change nothing."""
         if column == "title":
-            return f"{event.issue.title}（已拍照）", f"{event.issue.title}，请优先处理"
+            title = event.issue.title
+            return [f"{title}（已拍照）", f"{title}，请优先处理", f"{title}（已拍照），请优先处理"]
         others = [each.key for each in self.place.categories if each.key != event.category.key]
-        one, two = self.rng.sample(others, 2)
-        return one, two
+        return [*self.rng.sample(others, 2), event.category.key]
 
     def _publish(self, event: Event, day: int) -> None:
         spare = self.office.last - day - DAYS_PER_STEP

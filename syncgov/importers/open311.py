@@ -217,7 +217,7 @@ def _note(note: _Entry) -> dict[str, Value]:
 def _answers(entry: _Entry, member: str) -> list[dict[str, Value]]:
     """Return the city's own questions and answers as a list, in the order of the file."""
     found = entry.members.get(member)
-    if found is None:
+    if found is None or found == []:  # some servers write an empty object so
         return []
     if not isinstance(found, dict):
         raise entry.fail(member, "应为对象", "must be an object")

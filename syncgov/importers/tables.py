@@ -88,15 +88,17 @@ def upsert(conn: sqlite3.Connection, register: Register, columns: Mapping[str, C
     Raises:
         InputError: a check of the table refused it; names the row.
     """
-    key = quote(key_column(register))
+    table, key = quote(register.name), quote(key_column(register))
     cells = {quote(c): to_sql(columns[c], value) for c, value in row.columns.items()}
-    if row.key is not None:
-        cells = {key: row.key, **cells}
-    updates = ", ".join(f"{c} = excluded.{c}" for c in cells if c != key)
-    sql = f"INSERT INTO {quote(register.name)} ({', '.join(cells)}) VALUES ({', '.join('?' * len(cells))})"
-    sql += f" ON CONFLICT({key}) DO UPDATE SET {updates}" if updates else " ON CONFLICT DO NOTHING"
     try:
-        conn.execute(sql, list(cells.values()))
+        if row.key is not None:
+            updates = ", ".join(f"{c} = ?" for c in cells) or f"{key} = {key}"
+            changed = conn.execute(f"UPDATE {table} SET {updates} WHERE {key} = ?", [*cells.values(), row.key])
+            if changed.rowcount > 0:
+                return
+            cells = {key: row.key, **cells}
+        marks = ", ".join("?" * len(cells))
+        conn.execute(f"INSERT INTO {table} ({', '.join(cells)}) VALUES ({marks})", list(cells.values()))
     except sqlite3.IntegrityError as error:
         raise InputError(f"{name} 第 {row.number} 行：{error}", f"{name}: row {row.number}: {error}") from error
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from syncgov.core.publication import Table, published_registers, search_columns
 from syncgov.core.public_rows import public_columns, public_fields
+from syncgov.core.publication import Table, published_registers, search_columns
 from syncgov.core.register import Register, RegisterSet
 from syncgov.core.register_model import Column
 from syncgov.errors import InputError
@@ -61,10 +61,15 @@ def make_metadata(public_db: Path, tables: Mapping[str, Table], registers: Regis
     with closing(sqlite3.connect(f"{public_db.absolute().as_uri()}?mode=ro", uri=True)) as conn:
         usable = {name: spec for name, spec in queries.items() if _runs(conn, spec["sql"])}
     database["queries"] = usable | dict(_figure_queries(known)) | dict(_search_queries(known))
-    meta = dict(tables["meta"].rows)
+    meta = meta_values(tables)
     metadata["title"] = f"{meta['name']}公开库" + ("（演示数据）" if meta["simulated"] == "1" else "")
     metadata["description"] = f"{metadata.get('description', '')}截至 {meta['as_of']}。"
     return metadata
+
+
+def meta_values(tables: Mapping[str, Table]) -> dict[str, str]:
+    """Return table `meta` as a mapping."""
+    return {str(row[0]): str(row[1]) for row in tables["meta"].rows}
 
 
 def format_metadata(metadata: Mapping[str, Any]) -> bytes:
@@ -74,7 +79,7 @@ def format_metadata(metadata: Mapping[str, Any]) -> bytes:
 
 def _runs(conn: sqlite3.Connection, sql: str) -> bool:
     """Whether a query can be prepared: its tables and columns are there."""
-    parameters = {name: "" for name in _parameters(sql)}
+    parameters = dict.fromkeys(_parameters(sql), "")
     try:
         conn.create_function("escape_fts", 1, str)
         conn.execute(f"EXPLAIN {sql}", parameters)

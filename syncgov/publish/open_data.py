@@ -8,13 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from syncgov.core.publication import Table, published_registers
 from syncgov.core.public_rows import Cell, public_columns
+from syncgov.core.publication import Table, published_registers
 from syncgov.core.register import RegisterSet
 from syncgov.core.register_model import Column, Register
+from syncgov.publish.metadata import meta_values
 from syncgov.publish.static_log import write_file
 
-# A spreadsheet takes a text that begins so for a formula; a leading apostrophe makes it a text again (OWASP, CSV injection).
+# A spreadsheet takes a text that begins so for a formula; a leading apostrophe makes it a text again (OWASP).
 _FORMULA = tuple("=+-@\t\r＝＋－＠")
 _SAFE = "'"
 _BOM = "\ufeff"  # without it the usual office programs read Chinese as something else
@@ -22,7 +23,9 @@ _PLAIN_TABLES = ("figure", "label", "column", "withheld", "conflict", "declared"
 _TYPES = {"boolean": "boolean", "date": "date", "list": "array", "datetime": "datetime"}
 
 
-def write_open_data(folder: Path, tables: Mapping[str, Table], registers: RegisterSet, metadata: Mapping[str, Any]) -> None:
+def write_open_data(
+    folder: Path, tables: Mapping[str, Table], registers: RegisterSet, metadata: Mapping[str, Any]
+) -> None:
     """Write `<table>.csv` of every register and of the tables that explain them, and `datapackage.json`."""
     known = {each.name: each for each in published_registers(registers)}
     resources = []
@@ -37,7 +40,7 @@ def write_open_data(folder: Path, tables: Mapping[str, Table], registers: Regist
         "profile": "tabular-data-package",
         "licenses": [{"name": metadata["license"], "path": metadata["license_url"], "title": metadata["license"]}],
         "sources": [{"title": metadata["source"]}],
-        "created": dict(tables["meta"].rows)["as_of"],
+        "created": meta_values(tables)["as_of"],
         "resources": resources,
     }
     write_file(folder / "datapackage.json", json.dumps(package, ensure_ascii=False, indent=1).encode() + b"\n")

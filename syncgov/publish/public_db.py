@@ -7,8 +7,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from syncgov.core.publication import Table, figure_rows, published_registers, search_columns
 from syncgov.core.public_rows import public_columns
+from syncgov.core.publication import Table, figure_rows, published_registers, search_columns
 from syncgov.core.register import RegisterSet
 from syncgov.core.register_model import Register
 from syncgov.errors import InputError
@@ -28,8 +28,8 @@ _INDEXES = (
 _ROW_INDEXES = ("_community", "_month", "_created", "_updated")
 
 
-def write_public_db(path: Path, tables: Mapping[str, Table], registers: RegisterSet) -> dict[str, str]:
-    """Write the file and return figure id -> text.
+def write_public_db(path: Path, tables: Mapping[str, Table], registers: RegisterSet) -> Table:
+    """Write the file and return the table of figures.
 
     Raises:
         StorageError: it cannot be written.
@@ -54,11 +54,9 @@ def write_public_db(path: Path, tables: Mapping[str, Table], registers: Register
             for register in known.values():
                 _write_search(conn, register)
             conn.execute("COMMIT")
-            conn.execute("ANALYZE")
         except sqlite3.Error as error:
             raise translate(error) from error
-    names = [name for name, _kind in figures.columns]
-    return {str(row[names.index("id")]): str(row[names.index("text")]) for row in figures.rows}
+    return figures
 
 
 def table_sql(name: str, table: Table, references: Mapping[str, str]) -> str:

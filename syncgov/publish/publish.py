@@ -1,20 +1,19 @@
-"""Make the published folder from a centre and put it in the place of the old one. Source: protocol page, section 9."""
+"""Make the published folder of a centre. Source: protocol page, section 9."""
 
-import os
-import secrets
-import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from syncgov.core.commitment import Value
 from syncgov.core.fold import RowKey
 from syncgov.core.note import Checkpoint
+from syncgov.core.public_log import PublicLeaf
 from syncgov.core.publication import PublicLog, Table, public_tables, published_registers
-from syncgov.core.public_log import PublicLeaf, PublicState
 from syncgov.errors import StorageError
+from syncgov.publish.folder import replace_folder
 from syncgov.publish.metadata import format_metadata, make_metadata
 from syncgov.publish.open_data import write_open_data
 from syncgov.publish.public_db import write_public_db
@@ -22,15 +21,18 @@ from syncgov.publish.redaction import hidden_writes, public_leaf, public_state
 from syncgov.publish.review import find_hits
 from syncgov.publish.snapshot import Centre, Progress, Snapshot, take_snapshot
 from syncgov.publish.static_log import DisclosedWriter, write_file, write_head, write_proofs, write_tiles
-from syncgov.storage.files import sync_folder
+from syncgov.storage.connection import quote
 from syncgov.storage.ledger import Ledger
 
-_INDEX_HTML = b"""<!doctype html>
+MAX_PORTAL_MESSAGE = 2000  # characters of what a failed build said last
+REPORT_EVERY = 256  # leaves or proofs between two reports of progress
+
+_INDEX_HTML = """<!doctype html>
 <html lang="zh-CN">
 <meta charset="utf-8">
 <meta http-equiv="refresh" content="0; url=portal/index.html">
-<title>\xe5\x85\xac\xe5\xbc\x80</title>
-<p><a href="portal/index.html">\xe8\xbf\x9b\xe5\x85\xa5\xe5\x85\xac\xe5\xbc\x80\xe7\xbd\x91\xe7\xab\x99</a></p>
+<title>公开网站</title>
+<p><a href="portal/index.html">进入公开网站</a></p>
 </html>
 """
 
@@ -41,7 +43,7 @@ class Published:
 
     Attributes:
         tables: register -> published rows. figures: id -> text.
-        withheld: writes not disclosed; `newly_withheld`: how many of them because a detector just found something.
+        withheld: writes that are not disclosed. newly_withheld: those of them that a detector has just found.
     """
 
     out: Path
@@ -70,53 +72,123 @@ def publish(centre: Centre, out: Path, *, progress: Progress | None = None, port
         LogError: the centre's log does not lead to its own checkpoint.
     """
     report = progress or _silent
-    out = out.absolute()
-    _recover(out)
-    _require_ours(out)
     ledger = centre.reader()
-    newly_withheld = _prepare(centre, ledger, report)
-    new = out.with_name(f".{out.name}.new-{secrets.token_hex(4)}")
-    try:
-        new.mkdir(parents=True)
-        published = _write(centre, ledger, new, report, portal)
-        os.sync()  # thousands of small files: one wait for all of them
-        _swap(new, out)
-    except OSError as error:
-        raise StorageError(f"无法写入 {out}：{error}", f"cannot write {out}: {error}") from error
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
-    tables, figures, withheld, checkpoint = published
-    return Published(out, checkpoint, tables, figures, withheld, newly_withheld)
+    with replace_folder(out) as new:
+        scanned, withheld, announced = 0, 0, False
+        while True:
+            with take_snapshot(ledger) as snapshot:
+                report("detect", scanned, snapshot.size)
+                hits = find_hits(snapshot, scanned)
+                scanned = snapshot.size
+                if announced and not hits:
+                    return _write(snapshot, out.absolute(), new, report, newly_withheld=withheld, portal=portal)
+                row = _announcement(ledger, centre.clock())
+            # The centre may take in more before the next snapshot; that is looked at too before it is published.
+            if hits:
+                centre.write("withholding", hits)
+                withheld += len(hits)
+            else:
+                centre.write("publication", [row])
+                announced = True
 
 
 def _silent(_stage: str, _done: int, _total: int) -> None:
     """Report to nobody."""
 
 
-# -- what is logged before ------------------------------------------------------------------------------------------
+def _announcement(ledger: Ledger, now_ms: int) -> tuple[str, Mapping[str, Value]]:
+    """Return the next row of register `publication`: when, and what only the centre can know."""
+    number = sum(1 for _row in ledger.rows("publication")) + 1
+    declared = [{"label": label, "name": name, "value": value} for name, label, value in _declared(ledger)]
+    return str(number), {"as_of": now_ms, "declared": declared}
 
 
-def _prepare(centre: Centre, ledger: Ledger, report: Progress) -> int:
-    """Log what has to be withheld, and the publication itself; returns the number of new withholdings.
-
-    The centre may take in more meanwhile; then it is looked at again, so that nothing unread is published.
-    """
-    scanned, withheld = 0, 0
-    while True:
-        report("detect", 0, 1)
-        with take_snapshot(ledger) as snapshot:
-            hits = find_hits(snapshot, scanned)
-            scanned = snapshot.size
-            row = _publication(centre.clock(), snapshot, scanned)
-        report("detect", 1, 1)
-        if hits:
-            centre.write("withholding", hits)
-            withheld += len(hits)
-            continue
-        return withheld if _log_publication(centre, ledger, row, scanned) else withheld
+def _declared(ledger: Ledger) -> Iterator[tuple[str, str, int]]:
+    """Yield (name, label, number) of what cannot be counted from public fields."""
+    registers = ledger.registers(ledger.size)
+    public = {each.name for each in published_registers(registers)}
+    yield "waiting", "等待前序的变更集", _count(ledger, "SELECT count(*) FROM _sg_waiting")
+    yield "hidden_conflicts", "不公开字段的冲突", sum(1 for _ in _hidden_conflicts(ledger))
+    for name, register in registers.items():
+        if not register.system and name not in public:
+            yield f"rows_{name}", f"{register.label}记录", _count(ledger, f"SELECT count(*) FROM {quote(name)}")
 
 
-def _log_publication(centre: Centre, ledger: Ledger, row: tuple[str, Mapping[str, Value]], scanned: int) -> bool:
-    del ledger, scanned
-    centre.write("publication", [row])
-    return True
+def _hidden_conflicts(ledger: Ledger) -> Iterator[tuple[str, str, str]]:
+    """Yield (table, key, field) of the conflicts that the public does not see."""
+    registers = ledger.registers(ledger.size)
+    for table, key, field in ledger.conn.execute("SELECT DISTINCT tbl, key, field FROM _sg_conflict"):
+        register = registers.get(table)
+        known = register is not None and (field.startswith("_") or register.find(field) is not None)
+        if register is not None and known and register.class_of(field) != "public":
+            yield table, key, field
+
+
+def _count(ledger: Ledger, sql: str) -> int:
+    return int(ledger.conn.execute(sql).fetchone()[0])
+
+
+def _write(
+    snapshot: Snapshot, out: Path, new: Path, report: Progress, *, newly_withheld: int, portal: bool
+) -> Published:
+    """Write the whole folder into *new*; *out* is only where it will be."""
+    leaves = _disclose(snapshot, new / "log", report)
+    tree = snapshot.tree()
+    state = public_state(snapshot, leaves, hidden_writes(snapshot.ledger))
+    tables = public_tables(PublicLog(snapshot.charter, snapshot.checkpoint_text, leaves, snapshot.registers), state)
+    report("tables", 0, 1)
+    tables["figure"] = write_public_db(new / "public.db", tables, snapshot.registers)
+    _write_around(snapshot, new, tables)
+    write_head(new / "log", snapshot)
+    write_tiles(new / "log", snapshot, tree.get)
+    names = [each.name for each in published_registers(snapshot.registers)]
+    rows: list[RowKey] = [(name, str(row[0])) for name in names for row in tables[name].rows]
+    write_proofs(new, snapshot, tree, state, rows, partial(_report_some, report, "proofs"))
+    if portal:
+        report("portal", 0, 1)
+        _build_portal(new)
+    return Published(
+        out=out,
+        checkpoint=snapshot.checkpoint,
+        tables={name: len(tables[name].rows) for name in names},
+        figures={str(row[0]): str(row[6]) for row in tables["figure"].rows},
+        withheld=len(tables["withheld"].rows),
+        newly_withheld=newly_withheld,
+    )
+
+
+def _disclose(snapshot: Snapshot, folder: Path, report: Progress) -> list[PublicLeaf]:
+    """Write the disclosed bodies; return every leaf with what of it is public."""
+    hidden, registrars = hidden_writes(snapshot.ledger), snapshot.registrars()
+    writer = DisclosedWriter(folder)
+    leaves = []
+    for entry in snapshot.entries():
+        registers = snapshot.registers_at(entry.leaf.changeset.statement.seen.size)
+        public = public_leaf(entry, registers, hidden, registrars)
+        writer.add(entry, public)
+        leaves.append(public)
+        _report_some(report, "disclose", entry.index + 1, snapshot.size)
+    writer.finish()
+    return leaves
+
+
+def _report_some(report: Progress, stage: str, done: int, total: int) -> None:
+    if done % REPORT_EVERY == 0 or done == total:
+        report(stage, done, total)
+
+
+def _write_around(snapshot: Snapshot, new: Path, tables: Mapping[str, Table]) -> None:
+    """Write what describes and repeats public.db: metadata, open data, the first page."""
+    metadata = make_metadata(new / "public.db", tables, snapshot.registers)
+    write_file(new / "metadata.json", format_metadata(metadata))
+    write_open_data(new / "data", tables, snapshot.registers, metadata)
+    write_file(new / "index.html", _INDEX_HTML.encode())
+
+
+def _build_portal(new: Path) -> None:
+    """Run the portal in a process of its own: it may use nothing but public.db."""
+    command = [sys.executable, "-m", "portal.build", str(new / "public.db"), str(new / "portal")]
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", errors="replace")
+    if done.returncode != 0:
+        why = (done.stderr or done.stdout).strip()[-MAX_PORTAL_MESSAGE:]
+        raise StorageError(f"公开网站没有做成：{why}", f"the portal could not be built: {why}")

@@ -1,4 +1,4 @@
-"""Texts for the public that nobody has approved: what sets off a detector is withheld, in the log, before publication."""
+"""Texts for the public that nobody has approved: what sets off a detector is withheld, in the log."""
 
 from collections.abc import Iterator, Mapping
 

@@ -84,13 +84,6 @@ class Snapshot:
         """Return the ids of the devices that the charter names."""
         return frozenset(device_id(unb64u(text, 32)) for text in self.ledger.charter.registrars)
 
-    def key_of(self, dev: str) -> bytes:
-        """Return the public key of a device that is in the log."""
-        certificate = self.ledger.certificate(dev, self.size)
-        if certificate is None:
-            raise LogError(f"日志里终端 {dev} 没有证书", f"the log has no certificate of device {dev}")
-        return certificate.public_key
-
     def tree(self) -> MemoryTree:
         """Return the tree of the leaves; LogError if its root is not the checkpoint's."""
         tree = MemoryTree(leaf_hash(raw) for _index, raw, _body in self.ledger.entries(0, self.size))

@@ -4,18 +4,17 @@ Source: protocol page, sections 6 and 9.
 """
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 import msgspec
 
 from syncgov.core.canonical import encode_unchecked
 from syncgov.core.commitment import Body, redact
-from syncgov.core.proof import format_receipt
+from syncgov.core.fold import RowKey
 from syncgov.core.public_log import PublicLeaf, PublicState
 from syncgov.core.public_rows import evidence_path
-from syncgov.core.record_proof import build_record_proof
-from syncgov.core.record_writes import children_of, choose_writes
+from syncgov.core.record_prover import Prover
 from syncgov.core.tree import (
     TILE_WIDTH,
     GetHash,
@@ -24,14 +23,14 @@ from syncgov.core.tree import (
     bundles,
     format_bundle,
     format_tile,
-    inclusion_path,
     index_path,
     tile_hashes,
     tile_path,
     tiles,
 )
 from syncgov.publish.snapshot import Entry, Snapshot
-from syncgov.storage.state import RowKey
+
+_CACHED_BODIES = 4096  # about 20 MB; certificates and registers are proven again and again
 
 
 class _Line(msgspec.Struct, frozen=True):
@@ -98,29 +97,13 @@ def write_proofs(
     step: Callable[[int, int], None],
 ) -> None:
     """Write one proof file for each of *rows*, children included."""
-    registrars = snapshot.registrars()
-    children = children_of(snapshot.registers, state)
-    entry, receipt, key_of = _lookups(snapshot, tree)
-    for number, row in enumerate(rows, 1):
-        record = [row, *children.get(row, ())]
-        wanted = choose_writes(state, record, registrars)
-        data = build_record_proof(snapshot.charter, record, wanted, entry, receipt, key_of)
-        write_file(out / evidence_path(*row), data)
-        step(number, len(rows))
 
-
-def _lookups(
-    snapshot: Snapshot, tree: MemoryTree
-) -> tuple[Callable[[int], tuple[bytes, Body]], Callable[[int], str], Callable[[str], bytes]]:
-    """Return leaf and body, receipt, key; certificates and registers are asked for again and again."""
-
-    @cache
+    @lru_cache(maxsize=_CACHED_BODIES)
     def entry(index: int) -> tuple[bytes, Body]:
         found = snapshot.entry(index)
         return found.leaf.raw, found.body
 
-    @cache
-    def receipt(index: int) -> str:
-        return format_receipt(index, inclusion_path(index, snapshot.size, tree.get), snapshot.checkpoint_text)
-
-    return entry, receipt, cache(snapshot.key_of)
+    prover = Prover(snapshot.charter, snapshot.checkpoint_text, entry, tree.get, state, snapshot.registers)
+    for number, row in enumerate(rows, 1):
+        write_file(out / evidence_path(*row), prover.prove(*row))
+        step(number, len(rows))

@@ -81,7 +81,8 @@ def _store_leaf(replica: Replica, entry: Entry, done: Merged) -> bool:
     st = entry.leaf.changeset.statement
     own = st.dev == replica.dev
     record = _record_of(replica, entry)
-    by = entry.body.find(meta_path(st.dot, "by")) if entry.body is not None else None
+    body = entry.body if entry.body is not None else _own_body(replica, entry.leaf)
+    by = body.find(meta_path(st.dot, "by")) if body is not None else None
     stored = replica.conn.execute(
         "INSERT OR IGNORE INTO _sg_leaf(idx, leaf, body, dev, seq, accepted, tbl, key, by) VALUES (?,?,?,?,?,?,?,?,?)",
         (

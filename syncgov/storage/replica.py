@@ -22,7 +22,7 @@ from syncgov.core.register_model import Column
 from syncgov.core.statement import EMPTY_ROOT, Seen, envelope_hash
 from syncgov.errors import InputError, NotAllowedError, StorageError
 from syncgov.storage import capture
-from syncgov.storage.connection import Meta, connect, transaction
+from syncgov.storage.connection import Meta, connect, quote, transaction
 from syncgov.storage.files import parse_cached, system_registers
 from syncgov.storage.keyfile import KeyFile, key_path, load_key, store_key
 from syncgov.storage.schema import (
@@ -221,8 +221,8 @@ class Replica:
 
     def unsigned_rows(self) -> dict[RowKey, int]:
         """Return the rows that triggers saw written since the last commit, with the time (ms by the device's clock)."""
-        found = self.conn.execute("SELECT tbl, key, at FROM _sg_touched").fetchall()
-        return {(table, key): at for table, key, at in found}
+        found = self.conn.execute("SELECT tbl, CAST(key AS BLOB), at FROM _sg_touched").fetchall()
+        return {(table, _text(key)): at for table, key, at in found}
 
     def _schema_changed(self) -> bool:
         cookie = self.conn.execute("PRAGMA schema_version").fetchone()[0]
@@ -238,8 +238,8 @@ class Replica:
                 continue  # dropped as a whole: not a deletion of each row; repair_tables makes it again
             stored = self.conn.execute("SELECT key FROM _sg_row WHERE tbl = ?", (name,)).fetchall()
             key = key_column(self.registers[name])
-            present = self.conn.execute(f'SELECT "{key}" FROM "{name}"').fetchall()
-            for (row_key,) in (*stored, *present):
+            present = self.conn.execute(f'SELECT CAST("{key}" AS BLOB) FROM "{name}"').fetchall()
+            for row_key in (*(k for (k,) in stored), *(_text(k) for (k,) in present)):
                 hints.setdefault((name, row_key), now)
         return hints
 
@@ -250,18 +250,18 @@ class Replica:
             register = self.registers.get(row[0])
             if register is None or row[0] not in self.columns:
                 continue
-            stored = load_row(self.conn, row)
             try:
+                stored = load_row(self.conn, row)
                 columns = capture.read_columns(self.conn, register, self.columns[row[0]], row[1])
                 change = capture.diff_row(register, row, columns, stored)
                 record = self._record(row, columns, stored)
             except InputError as error:
                 done.problems.append((row, error))
                 continue
-            except (sqlite3.OperationalError, UnicodeDecodeError) as error:
-                done.problems.append(
-                    (row, InputError(f"{row[0]} {row[1]} 不是有效文字", f"{row[0]} {row[1]}: {error}"))
-                )
+            except (sqlite3.OperationalError, UnicodeError) as error:
+                name = _printable(row[1].encode(errors="surrogateescape"))
+                problem = InputError(f"{register.label} {name} 含有不是 UTF-8 的文字", f"{row[0]} {name}: {error}")
+                done.problems.append((row, problem))
                 continue
             if change is not None:
                 pending = records.setdefault(record, _Pending())
@@ -325,19 +325,28 @@ class Replica:
     # -- keeping the file in order --------------------
 
     def hold(self, rows: Sequence[RowKey] | set[RowKey], why: str) -> None:
-        """Keep the values of unsigned rows aside before their tables are written over."""
-        for row in rows:
-            if row[0] not in self.columns:
-                continue
-            found = self.conn.execute(
-                f'SELECT * FROM "{row[0]}" WHERE "{key_column(self.registers[row[0]])}" = ?', (row[1],)
+        """Keep the values of unsigned rows aside before their tables are written over; also values that are no text."""
+        factory = self.conn.text_factory
+        self.conn.text_factory = _printable
+        try:
+            for row in rows:
+                if row[0] in self.columns:
+                    self._hold_row(row, why)
+        finally:
+            self.conn.text_factory = factory
+
+    def _hold_row(self, row: RowKey, why: str) -> None:
+        key = row[1].encode(errors="surrogateescape")
+        column = quote(key_column(self.registers[row[0]]))
+        found = self.conn.execute(f"SELECT * FROM {quote(row[0])} WHERE CAST({column} AS BLOB) = ?", (key,))
+        names = [part[0] for part in found.description]
+        values = found.fetchone()
+        if values is not None:
+            text = json.dumps(dict(zip(names, values, strict=True)), ensure_ascii=False, default=repr)
+            self.conn.execute(
+                "INSERT INTO _sg_held VALUES (?, ?, ?, ?, ?)", (row[0], _printable(key), self.clock(), text, why)
             )
-            names = [part[0] for part in found.description]
-            values = found.fetchone()
-            if values is not None:
-                text = json.dumps(dict(zip(names, values, strict=True)), ensure_ascii=False, default=repr)
-                self.conn.execute("INSERT INTO _sg_held VALUES (?, ?, ?, ?, ?)", (*row, self.clock(), text, why))
-            self.conn.execute("DELETE FROM _sg_touched WHERE tbl = ? AND key = ?", row)
+        self.conn.execute("DELETE FROM _sg_touched WHERE tbl = ? AND CAST(key AS BLOB) = ?", (row[0], key))
 
     def repair_tables(self) -> None:
         """Give every register table its declared form, checks and triggers; call inside a transaction."""
@@ -363,6 +372,15 @@ class Replica:
             path = parse_path(write.path)
             if path.table != META_TABLE:
                 yield (path.table, path.key)
+
+
+def _text(key: bytes) -> str:
+    """Return a key that any program may have written; bytes that are no UTF-8 become lone surrogates, never valid."""
+    return key.decode(errors="surrogateescape")
+
+
+def _printable(raw: bytes) -> str:
+    return raw.decode(errors="backslashreplace")
 
 
 def load_register_set(conn: sqlite3.Connection) -> RegisterSet:

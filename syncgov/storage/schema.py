@@ -89,7 +89,7 @@ def _column_sql(column: Column) -> str:
     if column.type == "text":
         checks.append(f"length({name}) <= {column.max_length}")
     if column.type == "date":
-        checks.append(f"{name} IS date({name})")
+        checks.append(f"{name} IS date({name}, '+0 days')")
     if column.type == "datetime":
         checks.append(f"{name} GLOB '[12][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]+08:00'")
     if column.type == "list":

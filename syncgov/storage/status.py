@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from syncgov.core.commitment import META_TABLE, Dot, Value, parse_path
 from syncgov.core.register_model import Field, Register
-from syncgov.core.statement import parse_changeset, parse_leaf
+from syncgov.core.statement import Leaf, parse_changeset, parse_leaf
 from syncgov.storage.merging import own_values
 from syncgov.storage.refusals import REJECTED, refusal
 from syncgov.storage.replica import Replica
@@ -283,17 +283,22 @@ def _shown_columns(replica: Replica, register: Register, key: str) -> dict[str, 
 
 
 def _clock_warning(replica: Replica, language: Language) -> str:
-    """Return a warning if the newest own entry says that this device's clock is ahead or behind."""
-    found = replica.conn.execute(
-        "SELECT leaf FROM _sg_leaf WHERE dev = ? ORDER BY idx DESC LIMIT 1", (replica.dev,)
-    ).fetchone()
-    if found is None:
-        return ""
-    leaf = parse_leaf(found[0])
-    at = leaf.changeset.statement.at
-    if at > leaf.received + CLOCK_TOLERANCE_MS:
+    """Return a warning if this device wrote in the centre's future, or lives in the past of what it has received.
+
+    A stamp never lies before what the device has seen, so a slow clock shows only by the wall.
+    """
+    own = _newest_leaf(replica, "WHERE dev = ?", replica.dev)
+    if own is not None and own.changeset.statement.at > own.received + CLOCK_TOLERANCE_MS:
         return _CLOCK[language][0]
-    return _CLOCK[language][1] if at < leaf.floor - CLOCK_TOLERANCE_MS else ""
+    newest = _newest_leaf(replica, "")
+    late = newest is not None and replica.clock() < newest.received - CLOCK_TOLERANCE_MS
+    return _CLOCK[language][1] if late else ""
+
+
+def _newest_leaf(replica: Replica, where: str, *values: str) -> Leaf | None:
+    sql = f"SELECT leaf FROM _sg_leaf {where} ORDER BY idx DESC LIMIT 1"
+    found = replica.conn.execute(sql, values).fetchone()
+    return None if found is None else parse_leaf(found[0])
 
 
 _CLOCK = {

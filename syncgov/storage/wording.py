@@ -74,9 +74,11 @@ def record_words(register: Register | None, table: str, key: str, columns: Mappi
 
 
 def _title(register: Register, columns: Mapping[str, Value]) -> str | None:
-    """The columns that the public page uses as title come first, then the first text that refers to nothing."""
+    """The columns that the public page uses as title come first, then the first text that is no code of a place."""
     declared = register.portal.get("title", ())
     names = [declared] if isinstance(declared, str) else list(declared)
-    names += [column.name for column in register.columns if column.type == "text" and column.ref is None]
+    places = (register.area, register.parent, register.skeleton.community if register.skeleton is not None else None)
+    texts = (column for column in register.columns if column.type == "text" and column.ref is None)
+    names += [column.name for column in texts if column.name not in places]
     found = (columns.get(name) for name in names)
     return next((text for text in found if isinstance(text, str) and text), None)

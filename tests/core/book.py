@@ -134,6 +134,10 @@ class Book:
     def parent(self, row: RowKey) -> str | None:
         return self.parents.get(row)
 
+    def exists(self, row: RowKey) -> bool:
+        path = format_path(*row, "_alive")
+        return any(entry.accepted and entry.body.find(path) is not None for entry in self.entries.values())
+
     def logged(self, dot: Dot) -> Logged | None:
         return self.entries.get(dot)
 

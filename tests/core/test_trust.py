@@ -110,10 +110,13 @@ def test_value_of_a_row(book: Book) -> None:
     assert book.reason(Change(WORKER, {})) == "value"
 
 
-def test_a_required_field_of_a_new_row_may_not_be_null(book: Book) -> None:
-    """Null is no value: it does not fill a required field."""
+def test_value_of_a_required_field(book: Book) -> None:
+    """Null is no value: it neither fills a required field nor empties it."""
     assert book.reason(Change(WORKER, new_task(title=None))) == "value"
     assert book.reason(Change(WORKER, new_task(kind=None))) == ""
+    dot = book.log(Change(WORKER, new_task(kind="a"), seq=1), 5)
+    assert book.reason(Change(WORKER, edit_task(dot, title=None))) == "value"
+    assert book.reason(Change(WORKER, edit_task(dot, kind=None))) == ""
 
 
 def test_value_of_who(book: Book) -> None:
@@ -385,7 +388,8 @@ def test_transition(book: Book) -> None:
     assert book.reason(Change(WORKER, edit_task(made, step=accepted))) == "transition"
     assert book.reason(Change(DESK, edit_task(made, step=step("rework", reason="bad")))) == "transition"
     assert book.reason(Change(DESK, edit_task(made, step=step("reported")))) == "transition"
-    assert book.reason(Change(DESK, edit_task(made, step=None))) == "transition"
+    assert book.reason(Change(DESK, edit_task(made, step=step("gone")))) == "value"
+    assert book.reason(Change(DESK, edit_task(made, step=None))) == "value"
 
 
 def test_transition_of_a_new_row(book: Book) -> None:

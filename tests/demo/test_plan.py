@@ -5,159 +5,21 @@ import sqlite3
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
 
 import pytest
 
-from syncgov.core.register import Register, RegisterSet
-from syncgov.core.workflow import DEFERRED_GUARDS, find_transition, needs_review, precedence_rank
 from syncgov.demo.content import KEY, content_rows
-from syncgov.demo.place import MAX_AREAS, Device, facts, make_place
-from syncgov.demo.plan import Session, Story, Write
+from syncgov.demo.place import make_place
+from syncgov.demo.plan import Story, Write
 from syncgov.demo.story import plan_story
 from syncgov.demo.walks import CLOSED_STATES
 from syncgov.publish.detectors import find_sensitive
-from syncgov.storage.files import builtin_folder, read_registers
 from syncgov.storage.schema import columns_for, table_sql
+from tests.demo.replay import REGISTERS, Replay, value_of
 
 PLACE = make_place(1)
-REGISTERS = RegisterSet(read_registers(builtin_folder()))
 ARGUMENTS = [(1, 563, 544), (7, 200, 150), (3, 40, 40), (5, 20, 0)]
-
-
-@dataclass(eq=False)
-class Entry:
-    """One changeset of the replay: one record, one device, one person."""
-
-    device: Device
-    staff: str
-    day: int
-    writes: tuple[Write, ...]
-    over: dict[tuple[str, str], list["Entry"]]
-    pushed: int | None = None
-    index: int | None = None
-    refused: str = ""
-
-
-@dataclass
-class Replay:
-    """All devices and a centre, in memory. `same_day`: a sync also brings what was pushed earlier on the same day."""
-
-    story: Story
-    same_day: bool
-    log: list[Entry] = field(default_factory=list)
-    known: dict[int, int] = field(default_factory=lambda: defaultdict(int))
-    wait: dict[int, list[Entry]] = field(default_factory=lambda: defaultdict(list))
-    about: dict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))
-
-    def run(self) -> "Replay":
-        """Play all days and then the last one."""
-        for day, session in self.story.sessions():
-            self.session(day.day_index, session)
-        last = self.story.days[-1].day_index + 1
-        for number, action in enumerate(self.story.last_day):
-            # each first syncs, and has what the one before him pushed
-            self.sync(action.device_index, last + number)
-            self.session(last + number, Session(action.device_index, action.staff_id, 0, action.writes, online=True))
-        return self
-
-    def session(self, day: int, session: Session) -> None:
-        """One device is used: it writes what it can see, then it may sync."""
-        device = self.story.place.devices[session.device_index]
-        assert session.staff_id in device.staff
-        for record in session.records:
-            writes = tuple(write for write in session.writes if write.record == record)
-            entry = Entry(device, session.staff_id, day, writes, {})
-            for write in writes:
-                seen = self.visible(device.index, write.key)
-                assert seen or write.kind == "insert", f"{device.label} has no row {write.key} on day {day}"
-                for name in fields_of(write):
-                    entry.over[write.key, name] = heads_of(seen, (write.key, name))
-                self.about[write.key].append(entry)
-            self.wait[device.index].append(entry)
-        if session.online:
-            self.sync(device.index, day)
-
-    def visible(self, index: int, key: str) -> list[Entry]:
-        """What the device knows of the row."""
-        return [
-            entry
-            for entry in self.about[key]
-            if entry.device.index == index or (entry.index is not None and entry.index < self.known[index])
-        ]
-
-    def sync(self, index: int, day: int) -> None:
-        """Push, then pull."""
-        for entry in self.wait.pop(index, []):
-            entry.pushed, entry.index = day, len(self.log)
-            entry.refused = judge(entry)
-            self.log.append(entry)
-        limit = len(self.log)
-        while not self.same_day and limit and self.log[limit - 1].pushed == day:
-            limit -= 1
-        self.known[index] = max(self.known[index], limit)
-
-    def final(self) -> dict[tuple[str, str], list[Entry]]:
-        """(key, field) -> heads at the centre."""
-        places = {place for entry in self.log if not entry.refused for place in entry.over}
-        return {place: heads_of(self.about[place[0]], place) for place in places}
-
-
-def heads_of(entries: list[Entry], place: tuple[str, str]) -> list[Entry]:
-    """The accepted or undecided entries that no other of these replaces."""
-    touching = [entry for entry in entries if place in entry.over and not entry.refused]
-    gone = {id(other) for entry in touching for other in entry.over[place]}
-    return [entry for entry in touching if id(entry) not in gone]
-
-
-def fields_of(write: Write) -> list[str]:
-    """The fields that the columns belong to."""
-    register = REGISTERS[write.register]
-    return list(dict.fromkeys(register.column_field(column).name for column in write.columns))
-
-
-def value_of(entry: Entry, key: str, name: str) -> Any:
-    """What the entry set the field to."""
-    write = next(w for w in entry.writes if w.key == key)
-    return REGISTERS[write.register].field(name).value(write.columns)
-
-
-def judge(entry: Entry) -> str:
-    """The centre's reason to refuse, as far as the plan can tell: roles, areas, workflow and guards."""
-    for write in entry.writes:
-        register = REGISTERS[write.register]
-        for name in fields_of(write):
-            declared = register.field(name)
-            moves = register.workflow is not None and register.workflow.field == name
-            if not (moves or declared.write & set(entry.device.roles)):
-                return "role"
-        area = write.columns.get(register.area) if register.area is not None else None
-        if area is not None and not str(area).startswith(entry.device.areas):
-            return "area"
-    first = entry.writes[0]
-    return judge_step(entry, first) if "state" in first.columns else ""
-
-
-def judge_step(entry: Entry, write: Write) -> str:
-    """Transition and guards."""
-    workflow = REGISTERS[write.register].workflow
-    assert workflow is not None
-    over = [other for other in entry.over[write.key, workflow.field] if not other.refused]
-    values = [value_of(other, write.key, workflow.field) for other in over]
-    assert not needs_review(workflow, values)
-    states = sorted((value["state"] for value in values), key=lambda state: precedence_rank(workflow, state))
-    found = find_transition(workflow, states[0] if states else None, str(write.columns["state"]), entry.device.roles)
-    if found is None:
-        return "transition"
-    for guard in set(found.guards) - DEFERRED_GUARDS:
-        if guard == "other_person":
-            if any(other.staff == entry.staff for other in over):
-                return "guard"
-        elif write.columns[guard] is None:
-            return "guard"
-    return ""
 
 
 @pytest.fixture(scope="module", params=ARGUMENTS, ids=str)
@@ -452,86 +314,6 @@ def test_the_last_day_is_six_people(story: Story) -> None:
     roles = [PLACE.devices[action.device_index].role for action in story.last_day]
     assert roles == ["grid_worker", "operator", "grid_chief", "handler", "checker", "publisher"]
     assert all(len(action.sql) == len(action.writes) for action in story.last_day)
-
-
-def test_the_place_has_the_counts_of_the_source() -> None:
-    """AC-02, AC-03 and AC-18 of the domain page."""
-    assert facts() == {
-        "households": 31623,
-        "residents": 88415,
-        "grids": 181,
-        "workers": 85,
-        "devices": 184,
-        "new_compounds": 41,
-        "old_compounds": 17,
-    }
-    counts = (len(PLACE.communities), len(PLACE.grids), len(PLACE.workers), len(PLACE.devices))
-    assert counts == (9, 181, 85, 184)
-    assert sum(grid.households for grid in PLACE.grids) == 31623
-    assert sum(grid.residents for grid in PLACE.grids) == 88415
-    assert Counter(each.kind for each in PLACE.compounds) == {"new": 41, "old": 17}
-    assert len({each.name for each in PLACE.compounds}) == 58
-
-
-def test_workers_and_grids_are_n_to_m() -> None:
-    """Every grid has a worker; some worker has three; some grid has two."""
-    pairs = [(a.staff, a.area) for a in PLACE.assignments if a.role == "grid_worker"]
-    of_worker, of_grid = Counter(s for s, _ in pairs), Counter(g for _, g in pairs)
-    assert len(of_grid) == 181
-    assert len(of_worker) == 85
-    assert max(of_worker.values()) >= 3
-    assert max(of_grid.values()) >= 2
-
-
-def test_devices_have_few_areas_and_known_people() -> None:
-    """At most 16 prefixes; few devices for the whole street; shared ones and people with several."""
-    people = {person.key for person in PLACE.people}
-    for index, device in enumerate(PLACE.devices):
-        assert device.index == index
-        assert 1 <= len(device.areas) <= MAX_AREAS
-        assert device.staff
-        assert set(device.staff) <= people
-    assert sum(PLACE.area in device.areas for device in PLACE.devices) <= 16
-    assert sum(len(device.staff) > 1 for device in PLACE.devices) > 20
-    assert max(Counter(key for device in PLACE.devices for key in device.staff).values()) >= 2
-
-
-def test_loaded_rows_fit_their_registers() -> None:
-    """Known columns, right types, required ones filled, keys once, references to what exists."""
-    rows = content_rows(PLACE, datetime.date(2025, 11, 21))
-    for name, found in rows.items():
-        register: Register = REGISTERS[name]
-        known = {column.name for declared in register.fields for column in declared.columns}
-        assert len({row[KEY] for row in found}) == len(found)
-        for row in found:
-            assert set(row) <= known | {KEY}
-            for declared in register.fields:
-                value = declared.value({c.name: row.get(c.name) for c in declared.columns})
-                declared.check(value)
-                assert value is not None or not declared.required
-                for column in declared.columns:
-                    if column.ref is not None and row.get(column.name) is not None:
-                        assert row[column.name] in {each[KEY] for each in rows[column.ref]}, (name, row)
-
-
-def test_examples_say_so_and_are_complete() -> None:
-    """Each micro-power has basis, steps, limit, telephone, and a control for each risk; all are marked as examples."""
-    rows = content_rows(PLACE, datetime.date(2025, 11, 21))
-    assert (len(rows["micro_power"]), len(rows["policy"]), len(rows["disclosure_catalog"])) == (12, 8, 12)
-    for name in ("micro_power", "policy", "disclosure_catalog"):
-        assert all(row["example"] is True for row in rows[name])
-    powers = rows["micro_power"]
-    assert len({row["aspect"] for row in powers}) >= 6
-    for row in powers:
-        assert len(row["steps"]) >= 3
-        assert row["basis"]
-        assert row["materials"]
-        assert row["time_limit"]
-        assert row["phone"].startswith("0938-0000")
-        assert row["supervise_phone"].startswith("0938-0000")
-        assert all(risk["control"] for risk in row["risk_points"])
-    linked = {power for row in rows["policy"] for power in row["micro_powers"]}
-    assert linked <= {row[KEY] for row in powers}
 
 
 def test_every_community_discloses(default: Story) -> None:

@@ -13,7 +13,7 @@ import sqlite_utils
 
 from syncgov.core.commitment import parse_body, parse_path
 from syncgov.core.statement import parse_changeset
-from syncgov.errors import InputError, NotAllowedError
+from syncgov.errors import InputError, NotAllowedError, StorageError
 from syncgov.storage.replica import Replica
 from syncgov.sync.client import join, sync
 from tests.helpers import AREA, EAST, World, a_task, everything, insert, new_key, row, served, update
@@ -391,7 +391,7 @@ def test_change_is_all_or_nothing(pen: Replica) -> None:
     before = everything(pen)
     with pytest.raises(InputError):
         block(a_task(), {"place": EAST})
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises(StorageError, match="kind"):
         block(a_task(), a_task(kind="z"))
     assert everything(pen) == before
 
@@ -451,6 +451,7 @@ def test_rows_of_other_programs_reach_another_replica_signed(tmp_path: Path) -> 
         pen, desk = (join(tmp_path / f"{name}.db", url, code) for name, code in zip("pd", codes, strict=True))
         with pen, desk:
             sync(pen)
+            sync(desk)
             program = [sys.executable, "-I", "-c", WRITER, str(pen.path), key]
             subprocess.run(program, check=True, cwd=tmp_path)
             done = sync(pen)

@@ -1,0 +1,94 @@
+"""Datasette over a published folder, hardened, with the static files beside it, in one process on this machine only."""
+
+import json
+import socket
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from datasette.app import Datasette
+
+from syncgov.errors import StorageError
+
+HOST = "127.0.0.1"
+PLUGINS = Path(__file__).resolve().parent / "datasette_plugin"
+MOUNTS = ("portal", "log", "data")
+
+# Arbitrary SQL, suggested facets and streamed CSV each let one visitor stop the server for all (measured).
+SETTINGS = {
+    "default_allow_sql": False,
+    "allow_download": False,
+    "suggest_facets": False,
+    "allow_facet": False,
+    "allow_csv_stream": False,
+    "max_returned_rows": 500,
+    "sql_time_limit_ms": 800,
+    "facet_time_limit_ms": 150,
+    "default_cache_ttl": 300,
+}
+
+
+def make_datasette(out: Path) -> Any:
+    """Return the Datasette that serves published folder *out*.
+
+    Raises:
+        StorageError: it is not a published folder.
+    """
+    database = out / "public.db"
+    try:
+        metadata = json.loads((out / "metadata.json").read_bytes())
+        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as conn:
+            conn.execute("SELECT value FROM meta").fetchone()
+    except (OSError, ValueError, sqlite3.Error) as error:
+        raise StorageError(f"{out} 不是公开文件夹：{error}", f"{out} is not a published folder: {error}") from error
+    return Datasette(
+        immutables=[str(database)],
+        metadata=metadata,
+        plugins_dir=str(PLUGINS),
+        static_mounts=[(name, str(out / name)) for name in MOUNTS],
+        settings=SETTINGS,
+    )
+
+
+def browse(out: Path, port: int = 8001, *, ready: Callable[[int], None] | None = None) -> None:
+    """Serve published folder *out* until Ctrl-C.
+
+    Args:
+        port: 0 for any free one.
+        ready: called with the port once requests are answered.
+
+    Raises:
+        StorageError: not a published folder, or the port is taken.
+    """
+    app = make_datasette(out.absolute()).app()
+    with closing(_listen(port)) as listener:
+        server = _Server(uvicorn.Config(app, log_level="error", access_log=False, lifespan="on"), ready)
+        server.run(sockets=[listener])
+
+
+def _listen(port: int) -> socket.socket:
+    # the protocol is named because asyncio switches Nagle's algorithm off only then: 40 ms an answer
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((HOST, port))
+    except OSError as error:
+        listener.close()
+        raise StorageError(f"端口 {port} 不能用：{error}", f"cannot listen on port {port}: {error}") from error
+    return listener
+
+
+class _Server(uvicorn.Server):
+    """A server that says when it answers."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[int], None] | None) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self._ready is not None and sockets and not self.should_exit:
+            self._ready(sockets[0].getsockname()[1])
