@@ -227,6 +227,12 @@ def make_app(centre: Centre, nonce_clock: Callable[[], int]) -> Starlette:
 
         return Route(path, endpoint, methods=[method])
 
+    async def no_such(_request: Request, error: Exception) -> Response:
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        content = {"type": "urn:syncgov:problem:not-found", "title": "no such resource or method", "status": status}
+        headers = {wire.NONCE_HEADER: app.nonces.issue()}
+        return Response(json.dumps(content), status, headers, "application/problem+json")
+
     routes = [
         route("/v1/charter", "GET", app.charter),
         route("/v1/checkpoint", "GET", app.checkpoint),
@@ -237,7 +243,7 @@ def make_app(centre: Centre, nonce_clock: Callable[[], int]) -> Starlette:
         route("/v1/pull", "POST", app.pull),
         route("/v1/own", "POST", app.own),
     ]
-    return Starlette(routes=routes, exception_handlers={HTTPException: _http_problem})
+    return Starlette(routes=routes, exception_handlers={HTTPException: no_such})
 
 
 async def _respond(request: Request, handler: Handler) -> Response:
@@ -289,9 +295,3 @@ def _packed(request: Request, response: Response) -> Response:
         response.headers["content-encoding"] = "gzip"
         response.headers["content-length"] = str(len(response.body))
     return response
-
-
-async def _http_problem(_request: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    content = {"type": "urn:syncgov:problem:not-found", "title": "no such resource or method", "status": status}
-    return Response(json.dumps(content), status, media_type="application/problem+json")

@@ -126,7 +126,7 @@ def test_the_log_is_counted_completely(place: Place) -> None:
     assert counted == {"accepted": place.published.checkpoint.size - 1, "refused:area": 1}
     meta = dict(cells(place.out, "SELECT key, value FROM meta"))
     assert (meta["size"], meta["simulated"]) == (str(place.published.checkpoint.size), "1")
-    assert meta["as_of"] == "2026-11-19T15:06:40+08:00"
+    assert meta["as_of"] == "2026-11-19T19:06:40+08:00"
 
 
 def test_what_only_the_centre_knows_is_declared(place: Place) -> None:
