@@ -1,5 +1,6 @@
 """A centre and devices in one folder. Devices use the real client; only the socket is replaced."""
 
+import atexit
 import hashlib
 import shutil
 import socket
@@ -203,10 +204,17 @@ class World:
 DRAFT = Draft("测试街道", ORIGIN, AREA, simulated=True)
 
 
+def lasting_folder() -> Path:
+    """Return an empty folder that lasts as long as this process."""
+    folder = Path(tempfile.mkdtemp(prefix="syncgov-tests-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
 @cache
 def _template() -> Path:
     """Make one centre a test run; worlds are copies of it."""
-    folder = Path(tempfile.mkdtemp(prefix="syncgov-tests-")) / "centre"
+    folder = lasting_folder() / "centre"
     Centre.init(folder, DRAFT, small_registers(), clock=ManualClock()).close()
     return folder
 

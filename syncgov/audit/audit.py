@@ -5,13 +5,14 @@ from pathlib import Path
 
 from syncgov.audit.continuity import check_replica, check_since
 from syncgov.audit.data_files import check_data
-from syncgov.audit.folder import Log, load_log, load_trusted_charter
+from syncgov.audit.folder import CHARTER_FILE, Log, load_log, load_trusted_charter
 from syncgov.audit.portal_figures import check_portal
 from syncgov.audit.proofs import check_proofs
 from syncgov.audit.public_db import DATABASE, FIGURES, check_public_db, expected_figures
 from syncgov.audit.report import Finding, Progress, Report, quiet
 from syncgov.audit.signatures import check_signatures
 from syncgov.audit.walk import Walk
+from syncgov.core.merge import shown
 from syncgov.core.public_rows import Table
 from syncgov.core.publication import PublicLog, public_tables
 from syncgov.errors import SyncgovError
@@ -22,11 +23,12 @@ _BROKEN_LOG = (
     "日志本身不完整，其余检查没有进行",
     "the log itself is not whole; nothing that rests on it was checked",
 )
-_BROKEN_BODIES = (
-    "公开内容不完整，没有核对公开库、数字、网页、凭据和数据文件",
-    "disclosed writes are missing or damaged; public.db, figures, pages, evidence and data files were not checked",
+_BROKEN_FOLD = (
+    "公开内容不完整或裁定不对，没有核对公开库、数字、网页、凭据和数据文件",
+    "disclosed writes or verdicts are wrong; public.db, figures, pages, evidence and data files were not checked",
 )
-_INCOMPLETE = ("disclosed", "commitment", "missing", "register")  # findings after which the fold is not the centre's
+# findings after which what this audit folds is not what the centre folded
+_INCOMPLETE = ("disclosed", "commitment", "missing", "register", "verdict", "certificate")
 
 
 def audit(
@@ -59,8 +61,9 @@ def audit(
     check_signatures(log, report, tell, workers=workers)
     walk = Walk(log, report)
     walk.run(tell)
+    _check_logged_charter(log, walk, report)
     if report.has(*_INCOMPLETE):
-        report.skip(*_BROKEN_BODIES)
+        report.skip(*_BROKEN_FOLD)
     else:
         _check_published(out, log, walk, report, tell)
     if since is not None:
@@ -82,6 +85,15 @@ def _check_own_charter(path: Path, log: Log, report: Report) -> None:
         report.add("charter-other", zh, en, path=path.name)
 
 
+def _check_logged_charter(log: Log, walk: Walk, report: Report) -> None:
+    """The folder's charter is the one that the log holds. Findings: charter-other."""
+    row = walk.ledger.state.get(("charter", "1"))
+    field = row.fields.get("document") if row is not None else None
+    if field is not None and shown(field, None, None) != log.charter_raw.decode():
+        zh, en = "公开文件夹里的章程不是日志里的那一份", "the folder's charter is not the one in the log"
+        report.add("charter-other", zh, en, path=CHARTER_FILE)
+
+
 def _check_published(out: Path, log: Log, walk: Walk, report: Report, progress: Progress) -> None:
     """Everything that is derived from the log."""
     registers = walk.ledger.registers(len(log.leaves))
@@ -91,7 +103,7 @@ def _check_published(out: Path, log: Log, walk: Walk, report: Report, progress: 
     try:
         figures = expected_figures(tables, registers)
         tables = {**tables, FIGURES: figures}
-    except sqlite3.Error as error:
+    except (sqlite3.Error, TypeError, ValueError) as error:  # the last two: a divisor that is no number
         report.add("figure", f"数字算不出：{error}", f"the figures cannot be computed: {error}", path=DATABASE)
     check_public_db(out, tables, registers, report, progress)
     if figures is not None:

@@ -62,7 +62,7 @@ def _check_leaves(conn: sqlite3.Connection, log: Log, report: Report) -> None:
 def _check_own(conn: sqlite3.Connection, log: Log, report: Report) -> None:
     sql = "SELECT seq, envelope, idx, verdict FROM _sg_own WHERE idx IS NOT NULL AND verdict IS NOT NULL ORDER BY seq"
     for seq, envelope, index, verdict in conn.execute(sql):
-        if index >= len(log.leaves):
+        if not isinstance(index, int) or index >= len(log.leaves):
             report.counts["replica_newer"] += 1
             continue
         leaf = log.leaves[index]

@@ -18,13 +18,14 @@ def prove(out: Path, table: str, key: str) -> bytes:
     """
     report = Report()
     log = load_log(out, report)
-    if log is None or not report.ok:
+    walk = None if log is None else Walk(log, report)
+    if walk is not None:
+        walk.run(quiet)
+    if log is None or walk is None or not report.ok:
         first = report.findings[0]
         raise AuditError(
             f"{out} 有问题，请先运行 audit：{first.zh}", f"{out} is damaged, run `syncgov audit`: {first.en}"
         )
-    walk = Walk(log, report)
-    walk.fold(quiet)
     return make_prover(log, walk.ledger).prove(table, key)
 
 

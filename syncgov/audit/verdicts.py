@@ -51,8 +51,11 @@ def check_verdict(
     declared: frozenset[str],
     ledger: MemoryLedger,
     report: Report,
-) -> None:
+) -> bool:
     """Compare a leaf's verdict with *judged*, for which *declared* kinds of input were not disclosed.
+
+    Returns:
+        whether the verdict may be right.
 
     Findings: verdict.
     """
@@ -64,6 +67,8 @@ def check_verdict(
     else:
         zh = f"第 {index} 条的裁定是 {leaf.verdict}，按公开内容应是 {judged}"
         report.add("verdict", zh, f"leaf {index}: verdict {leaf.verdict}, judged again {judged}", index=index)
+        return False
+    return True
 
 
 def _is_explained(leaf: Leaf, body: Body, judged: str, declared: frozenset[str], ledger: MemoryLedger) -> bool:

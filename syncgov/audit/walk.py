@@ -60,14 +60,6 @@ class Walk:
             zh, en = f"第 {index} 条：登记册 {name} 不能用：{error.zh}", f"leaf {index}: register {name}: {error.en}"
             self.report.add("register", zh, en, index=index)
 
-    def fold(self, progress: Progress) -> None:
-        """Fold every leaf without checking any."""
-        self._find_hidden()
-        for index, leaf in enumerate(self.log.leaves):
-            self.ledger.append(leaf, self.log.body(index), self._public_part(index, leaf))
-            if index % _EVERY == 0:
-                progress("fold", index, len(self.leaves))
-
     def _find_hidden(self) -> None:
         """Fold the rows that withhold before the rest: they themselves are never withheld."""
         self.hidden = hidden_slots(self.leaves, lambda _index: self.ledger.registers(0))
@@ -77,16 +69,19 @@ class Walk:
         self._check_times(index, leaf)
         refusal = self._check_chain(index, leaf)
         covered = self._check_coverage(index, leaf, body)
-        if not covered and self.ledger.charter.registrar_key(st.dev) is not None and self._judging:
-            self._judging = False  # certificates or registers may be among what is missing
-            self.report.skip(
-                f"第 {index} 条起没有核对裁定：登记终端的公开内容缺失",
-                f"verdicts from leaf {index} on: a registrar's writes are missing",
-            )
-        if self._judging:
-            self._judge(index, leaf, body, refusal)
+        if not covered and self.ledger.charter.registrar_key(st.dev) is not None:
+            self._stop_judging(index)
+        folds = self._judging and self._judge(index, leaf, body, refusal)
         self._extend_chain(leaf)
-        self.ledger.append(leaf, body, self._public_part(index, leaf))
+        self.ledger.append(leaf, body, self._public_part(index, leaf) if folds else ())
+        self.report.counts["accepted" if leaf.accepted else "refused"] += 1
+
+    def _stop_judging(self, index: int) -> None:
+        """Certificates or registers may be among what is missing: from here on nothing is judged or folded."""
+        if self._judging:
+            self._judging = False
+            zh = f"第 {index} 条起没有核对裁定：登记终端的公开内容缺失"
+            self.report.skip(zh, f"verdicts from leaf {index} on were not judged: a registrar's writes are missing")
 
     def _public_part(self, index: int, leaf: Leaf) -> list[FoldWrite]:
         disclosed = dict(self.leaves[index].writes)
@@ -166,7 +161,8 @@ class Walk:
         if index in self.log.bodies and not writes:
             self._found("surplus", index, None, "有公开行却没有公开内容", "has a disclosed line without a write")
         if not leaf.accepted:
-            self._check_refused(index, body)
+            if self._judging:
+                self._check_refused(index, body)
             return True
         missing = [p for p in range(st.pub) if p not in writes and (st.dot, p) not in self.hidden]
         if missing and index not in self.log.damaged:
@@ -174,7 +170,8 @@ class Walk:
             en = f"leaf {index}: {len(missing)} public writes are neither disclosed nor withheld"
             self.report.add("missing", zh, en, index=index)
         self.report.counts["writes"] += len(writes)
-        self._check_withheld(index, st, body)
+        if self._judging:
+            self._check_withheld(index, st, body)
         return not missing
 
     def _check_refused(self, index: int, body: Body) -> None:
@@ -222,16 +219,17 @@ class Walk:
 
     # -- verdicts -----------------------------------------------------------------------------------------------------
 
-    def _judge(self, index: int, leaf: Leaf, body: Body, refusal: str | None) -> None:
+    def _judge(self, index: int, leaf: Leaf, body: Body, refusal: str | None) -> bool:
+        """Compare the verdict; return whether the leaf may be folded: not if it was accepted against the rules."""
         st = leaf.changeset.statement
         if refusal is not None:
-            check_verdict(index, leaf, body, refusal, frozenset(), self.ledger, self.report)
-        elif self.ledger.certificate(st.dev, index) is None:
+            return check_verdict(index, leaf, body, refusal, frozenset(), self.ledger, self.report)
+        if self.ledger.certificate(st.dev, index) is None:
             zh = f"第 {index} 条：终端 {st.dev} 当时没有证书"
             self.report.add("certificate", zh, f"leaf {index}: device {st.dev} had no certificate", index=index)
-        else:
-            judged = judge(st, body, received=leaf.received, index=index, ledger=self.ledger)
-            check_verdict(index, leaf, body, judged.verdict, judged.declared, self.ledger, self.report)
+            return False
+        judged = judge(st, body, received=leaf.received, index=index, ledger=self.ledger)
+        return check_verdict(index, leaf, body, judged.verdict, judged.declared, self.ledger, self.report)
 
 
 def public_leaf(log: Log, index: int) -> PublicLeaf:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import yaml
 
 from syncgov.centre.copy import SecondCopy
@@ -73,12 +74,12 @@ class Centre:
         check_set((*system_registers(), *registers))
         if path.exists() and any(path.iterdir()):
             raise StorageError(f"{path} 不是空文件夹", f"{path} is not an empty folder")
-        for folder in ("keys", "roots"):
-            (path / folder).mkdir(parents=True, exist_ok=True)
         roots = [SigningKey(secrets.token_bytes(32)) for _ in range(draft.roots)]
         log_key, registrar = SigningKey(secrets.token_bytes(32)), SigningKey(secrets.token_bytes(32))
         charter = sign_charter(_charter(draft, roots, log_key, registrar, clock()), roots)
         open_charter(charter)
+        for folder in ("keys", "roots"):
+            (path / folder).mkdir(parents=True, exist_ok=True)
         for number, root in enumerate(roots, 1):
             store_key(path / "roots" / f"root-{number}.key", root, 0, "")
         store_key(path / "keys" / "log.key", log_key, 0, "")
@@ -233,7 +234,6 @@ def parse_draft(text: str, filename: str) -> Draft:
         InputError: not such a file; names the member.
     """
     try:
-        found = yaml.safe_load(text)
-        return Draft(**{str(k): v for k, v in found.items()})
-    except (yaml.YAMLError, AttributeError, TypeError) as error:
+        return msgspec.convert(yaml.safe_load(text), Draft, strict=True)
+    except (yaml.YAMLError, msgspec.ValidationError) as error:
         raise InputError(f"{filename} 不是章程草稿：{error}", f"{filename} is not a charter draft: {error}") from error

@@ -20,6 +20,8 @@ from syncgov.storage.connection import translate
 
 DONE, FOUND, USAGE, BAD_INPUT, UNREACHABLE, STORAGE, NOT_ALLOWED, INTERRUPTED = 0, 1, 2, 65, 69, 74, 77, 130
 
+EXTRAS = frozenset({"starlette", "uvicorn", "datasette", "mkdocs", "material", "jieba"})  # a field device has none
+
 # error -> exit code; the first class that fits counts
 EXIT_CODES: tuple[tuple[type[errors.SyncgovError], int], ...] = (
     (errors.FormatError, BAD_INPUT),
@@ -98,13 +100,31 @@ def _plain(value: object) -> object:
     raise TypeError(f"not for JSON: {type(value).__name__}")
 
 
-_STEPS = {"push": ("上传", "sending"), "pull": ("下载", "receiving")}
+# stages of long work -> what people read; one that is not here is shown as it is called
+_STEPS = {
+    "push": ("上传", "sending"),
+    "pull": ("下载", "receiving"),
+    "load": ("载入", "loading"),
+    "join": ("终端登记", "enrolling"),
+    "days": ("一年的工作（天）", "days of work"),
+    "last day": ("最后一天", "the last day"),
+    "detect": ("检查个人信息", "looking for personal data"),
+    "disclose": ("公开内容", "disclosed writes"),
+    "tables": ("公开库", "public database"),
+    "public_db": ("公开库", "public database"),
+    "data": ("数据文件", "data files"),
+    "fold": ("折叠", "folding"),
+    "proofs": ("证明", "proofs"),
+    "portal": ("网站", "portal"),
+    "signatures": ("核对签名", "signatures"),
+    "verdicts": ("核对裁定", "verdicts"),
+}
 
 
 def _show_progress(step: str, done: int, total: int) -> None:
-    end = "\n" if done >= total else ""
-    click.echo(f"\r{say(*_STEPS.get(step, (step, step)))} {done}/{total}", err=True, nl=False)
-    click.echo(end, err=True, nl=False)
+    """Write over the line of the terminal; end it when the stage is done."""
+    text = f"\r\x1b[2K{say(*_STEPS.get(step, (step, step)))} {done}/{total}"
+    click.echo(text, err=True, nl=done >= total)
 
 
 class Command(click.Command):
@@ -150,6 +170,16 @@ class Root(Group):
             _leave(error.format_message(), error.exit_code)
         except (click.Abort, KeyboardInterrupt):
             _leave(say("已中断", "interrupted"), INTERRUPTED)
+        except ModuleNotFoundError as error:
+            if (error.name or "").split(".")[0] not in EXTRAS:
+                raise
+            _leave(
+                say(
+                    f"缺少 {error.name}：这条命令要装 pip install 'syncgov[centre,publish]'",
+                    f"{error.name} is missing: this command needs pip install 'syncgov[centre,publish]'",
+                ),
+                UNREACHABLE,
+            )
         except OSError as error:
             place = f"{error.filename}：" if error.filename else ""
             _leave(say(f"{place}读写失败（{error.strerror}）", f"{place}{error.strerror or error}"), STORAGE)

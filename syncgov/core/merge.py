@@ -103,7 +103,9 @@ def shown(state: FieldState, declared: Field | None, workflow: Workflow | None) 
 
 
 def _extreme(heads: Sequence[Head], rule: str) -> HeadValue:
-    """Null is the least; equal types are guaranteed by the register."""
+    """Null is the least; equal types are guaranteed by the register. With a withheld head nobody can say."""
+    if any(h.value is WITHHELD for h in heads):
+        return WITHHELD
     present = [h.value for h in heads if h.value is not None]
     if not present or (rule == "min" and len(present) < len(heads)):
         return None

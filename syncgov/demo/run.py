@@ -202,21 +202,18 @@ def _play(fleet: Fleet, story: Story, clock: SimulatedClock, report: Progress) -
 
 def _last_day(ran: Ran, report: Progress) -> None:
     """The wall's clock from here on: `syncgov serve`, and six people at the command line."""
-    server = subprocess.Popen(
-        [sys.executable, "-m", "syncgov", "serve", str(ran.centre), "--port", "0", "--json"],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert server.stdout is not None
-        url = str(json.loads(server.stdout.readline())["url"])
-        for number, action in enumerate(ran.story.last_day, 1):
-            _act(ran, action, url)
-            report("last day", number, len(ran.story.last_day))
-        ran.centres.append((server.pid, _requests(url)))
-    finally:
-        server.send_signal(signal.SIGTERM)
-        server.wait(timeout=START_TIMEOUT_S)
+    command = [sys.executable, "-m", "syncgov", "serve", str(ran.centre), "--port", "0", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            url = str(json.loads(server.stdout.readline())["url"])
+            for number, action in enumerate(ran.story.last_day, 1):
+                _act(ran, action, url)
+                report("last day", number, len(ran.story.last_day))
+            ran.centres.append((server.pid, _requests(url)))
+        finally:
+            server.send_signal(signal.SIGTERM)
+            server.wait(timeout=START_TIMEOUT_S)
 
 
 def _act(ran: Ran, action: LastDayAction, url: str) -> None:

@@ -1,6 +1,7 @@
 """Datasette's metadata: datasette_metadata.yml, merged with what the registers and the finished public.db say."""
 
 import json
+import re
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -19,6 +20,7 @@ from syncgov.errors import InputError
 DATABASE = "public"  # the name that Datasette gives to public.db
 PLUGIN = "syncgov"  # under which the plugin finds its settings
 
+_PARAMETER = re.compile(r":([A-Za-z_]\w*)")
 _OWN_COLUMNS = {
     "key": "主键",
     "_no": "编号",
@@ -79,18 +81,13 @@ def format_metadata(metadata: Mapping[str, Any]) -> bytes:
 
 def _runs(conn: sqlite3.Connection, sql: str) -> bool:
     """Whether a query can be prepared: its tables and columns are there."""
-    parameters = dict.fromkeys(_parameters(sql), "")
+    parameters = dict.fromkeys(_PARAMETER.findall(sql), "")
     try:
         conn.create_function("escape_fts", 1, str)
         conn.execute(f"EXPLAIN {sql}", parameters)
     except sqlite3.OperationalError:
         return False
     return True
-
-
-def _parameters(sql: str) -> Iterator[str]:
-    for part in sql.split(":")[1:]:
-        yield part[: len(part) - len(part.lstrip("abcdefghijklmnopqrstuvwxyz_"))]
 
 
 def _describe(register: Register, present: set[str]) -> dict[str, Any]:
@@ -134,8 +131,7 @@ def _figure_queries(known: list[Register]) -> Iterator[tuple[str, dict[str, Any]
     for register in known:
         for figure in register.figures:
             sql = f"SELECT ({figure.n}) AS n" + (f", ({figure.d}) AS d" if figure.d else "")
-            shown = f"SELECT label, text, unit, note FROM figure WHERE id = '{figure.id}'"
-            note = f"{figure.note}公布的数字：{shown}" if figure.note else f"公布的数字：{shown}"
+            note = f"{figure.note}公布的数字在 figure 表，编号 {figure.id}。"
             yield f"figure_{figure.id}", {"title": f"{figure.label}怎么算", "description": note, "sql": sql}
 
 

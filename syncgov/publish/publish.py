@@ -159,12 +159,12 @@ def _write(
 
 def _disclose(snapshot: Snapshot, folder: Path, report: Progress) -> list[PublicLeaf]:
     """Write the disclosed bodies; return every leaf with what of it is public."""
-    hidden, registrars = hidden_writes(snapshot.ledger), snapshot.registrars()
+    hidden, charter = hidden_writes(snapshot.ledger), snapshot.ledger.charter
     writer = DisclosedWriter(folder)
     leaves = []
     for entry in snapshot.entries():
         registers = snapshot.registers_at(entry.leaf.changeset.statement.seen.size)
-        public = public_leaf(entry, registers, hidden, registrars)
+        public = public_leaf(entry, registers, hidden, charter)
         writer.add(entry, public)
         leaves.append(public)
         _report_some(report, "disclose", entry.index + 1, snapshot.size)

@@ -2,9 +2,10 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
-from syncgov.core.commitment import Dot, Path, Write, parse_path
+from syncgov.core.charter import Charter
+from syncgov.core.commitment import Dot, Path, Value, Write, parse_path
 from syncgov.core.fold import HIDING_TABLES, Slot, Withheld, withheld_slots
 from syncgov.core.merge import WITHHELD, FieldState, RowState
 from syncgov.core.public_log import PublicLeaf, PublicWrite, fold_writes, public_writes
@@ -17,7 +18,7 @@ from syncgov.storage.ledger import Ledger
 from syncgov.storage.state import RowKey, StoredRow, field_state, load_row
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-_COMMUNITY = re.compile(r"[0-9A-Za-z_-]{1,64}")
+_CODE = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _MONTH = re.compile(r"[0-9]{4}-[0-9]{2}")
 
 
@@ -31,9 +32,7 @@ def _state(row: StoredRow) -> RowState:
     return RowState({name: field_state(raw) for name, raw in row.fields.items()})
 
 
-def public_leaf(
-    entry: Entry, registers: RegisterSet, hidden: Mapping[Slot, Withheld], registrars: Collection[str]
-) -> PublicLeaf:
+def public_leaf(entry: Entry, registers: RegisterSet, hidden: Mapping[Slot, Withheld], charter: Charter) -> PublicLeaf:
     """Return the leaf with the writes that are disclosed.
 
     Of an accepted leaf these are its public writes that nothing withholds; of a refused one skeleton and step, as far
@@ -43,6 +42,7 @@ def public_leaf(
         registers: the set active at `seen`, under which it was written.
     """
     st = entry.leaf.changeset.statement
+    registrar = charter.registrar_key(st.dev) is not None
     kept = []
     for position, write in entry.body.disclosed():
         path = parse_path(write.path)
@@ -52,7 +52,7 @@ def public_leaf(
         if entry.leaf.accepted:
             shown = not covers(hidden.get((st.dot, position)), path, write)
         else:
-            shown = _is_harmless(register, path, write) and (register.key == "uuid" or st.dev in registrars)
+            shown = (register.key == "uuid" or registrar) and _is_harmless(register, path, write, charter.area)
         if shown:
             kept.append((position, write))
     return PublicLeaf(entry.index, entry.leaf, tuple(kept))
@@ -70,27 +70,36 @@ def covers(named: Withheld | None, path: Path, write: Write) -> bool:
     return named.path == write.path and named.over == write.over
 
 
-def _is_harmless(register: Register, path: Path, write: Write) -> bool:
+def _is_harmless(register: Register, path: Path, write: Write, area: str) -> bool:
     """Whether a write of a refused changeset says nothing but codes, dates and references."""
     if register.key == "uuid" and not _UUID.fullmatch(path.key):
         return False
     value = write.value
     if path.field == "_alive":
         return isinstance(value, bool)
-    if path.field in ("_community", "_month"):
-        form = _COMMUNITY if path.field == "_community" else _MONTH
-        return value is None or (isinstance(value, str) and form.fullmatch(value) is not None)
-    if register.workflow is None or path.field != register.workflow.field:
-        return False
+    if path.field == "_community":
+        return value is None or (isinstance(value, str) and _is_place(value, area))
+    if path.field == "_month":
+        return value is None or (isinstance(value, str) and _MONTH.fullmatch(value) is not None)
+    return register.workflow is not None and path.field == register.workflow.field and _is_step(register, path, value)
+
+
+def _is_place(value: str, area: str) -> bool:
+    """Whether it is an area code near the charter's, not for example a telephone number in the wrong column."""
+    return _CODE.fullmatch(value) is not None and (value.startswith(area) or area.startswith(value))
+
+
+def _is_step(register: Register, path: Path, value: Value) -> bool:
     declared = register.field(path.field)
-    filled = {column.name: column for column in declared.columns if declared.columns_of(value).get(column.name)}
-    if any(column.type in ("text", "list") and column.ref is None for column in filled.values()):
-        return False
     try:
         declared.check(value)
     except InputError:
         return False
-    return True
+    columns = declared.columns_of(value)
+    texts = [
+        str(columns[c.name]) for c in declared.columns if c.type in ("text", "list") and columns[c.name] is not None
+    ]
+    return all(_CODE.fullmatch(text) for text in texts)
 
 
 def public_state(

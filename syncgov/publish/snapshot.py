@@ -6,9 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from syncgov.core.canonical import unb64u
 from syncgov.core.commitment import Body, Value, open_body
-from syncgov.core.keys import device_id
 from syncgov.core.note import Checkpoint, parse_checkpoint, parse_note
 from syncgov.core.register import RegisterSet
 from syncgov.core.statement import Leaf, parse_leaf
@@ -79,10 +77,6 @@ class Snapshot:
         ((_index, raw, raw_body),) = self.ledger.entries(index, index + 1)
         leaf = parse_leaf(raw)
         return Entry(index, leaf, open_body(raw_body, leaf.changeset.statement))
-
-    def registrars(self) -> frozenset[str]:
-        """Return the ids of the devices that the charter names."""
-        return frozenset(device_id(unb64u(text, 32)) for text in self.ledger.charter.registrars)
 
     def tree(self) -> MemoryTree:
         """Return the tree of the leaves; LogError if its root is not the checkpoint's."""

@@ -105,7 +105,11 @@ def trigger_sql(register: Register) -> dict[str, str]:
     quiet = "WHEN NOT EXISTS (SELECT 1 FROM _sg_merging)"
 
     def hint(side: str) -> str:
-        return f"INSERT OR REPLACE INTO _sg_touched VALUES ('{table}', {side}.{key}, {_NOW_MS});"
+        # not OR REPLACE: the conflict clause of the statement that fires a trigger overrides the trigger's own
+        row = f"tbl = '{table}' AND key = {side}.{key}"
+        return (
+            f"DELETE FROM _sg_touched WHERE {row}; INSERT INTO _sg_touched VALUES ('{table}', {side}.{key}, {_NOW_MS});"
+        )
 
     events = {"insert": hint("NEW"), "update": hint("OLD") + " " + hint("NEW"), "delete": hint("OLD")}
     return {

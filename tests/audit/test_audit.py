@@ -14,8 +14,9 @@ import pytest
 from syncgov.audit.audit import Report, audit
 from syncgov.core.canonical import b64u
 from syncgov.core.charter import open_charter, sign_charter
-from syncgov.core.commitment import redact
+from syncgov.core.commitment import Write, make_body, open_body, redact
 from syncgov.core.keys import SigningKey
+from syncgov.core.tree import root_of_inputs
 from tests.audit.forging import (
     Item,
     device_key,
@@ -377,6 +378,38 @@ def test_a_device_without_certificate_is_found(street: Path) -> None:
         return [*items, items[-1].with_statement(key, st)]
 
     assert {"certificate"} <= codes(forge(street, change))
+
+
+@pytest.mark.parametrize("value", ["很高", 7, None, {"a": 1}])
+def test_a_write_of_another_type_that_was_accepted_is_found(street: Path, value: object) -> None:
+    """What the register does not allow is not folded, whatever it is."""
+    key = device_key(street, "east")
+
+    def change(items: list[Item]) -> list[Item]:
+        last = max(i for i, item in enumerate(items) if item.statement.dev == key.id)
+        before = items[last]
+        path = next(
+            write.path.removesuffix("/_alive")
+            for item in items
+            if item.body is not None
+            for _position, write in open_body(item.body, item.statement).disclosed()
+            if write.path.startswith("task/") and write.path.endswith("/_alive")
+        )
+        writes = [Write(f"{path}/_alive", True, ()), Write(f"{path}/urgency", value, ())]  # type: ignore[arg-type]
+        raw, body = make_body(writes, [], bytes(32))
+        st = msgspec.structs.replace(
+            before.statement,
+            seq=before.statement.seq + 1,
+            prev=before.leaf.changeset.envelope.hash,
+            n=2,
+            pub=2,
+            root=b64u(root_of_inputs(body.digests)),
+        )
+        added = replace(before, verdict="accepted", received=items[-1].received, body=redact(body, lambda *_: True))
+        assert raw
+        return [*items, added.with_statement(key, st)]
+
+    assert codes(forge(street, change)) - DERIVED == {"verdict"}
 
 
 # -- what is derived ------------------------------------------------------------------------------------------------

@@ -145,9 +145,9 @@ def test_the_same_twice_is_the_same_answer(world: World, pen: Replica) -> None:
 def test_a_batch_is_judged_one_after_the_other(world: World) -> None:
     """One refused changeset does not take its neighbours with it."""
     pen = world.device("pen")
-    insert(pen, "task", a_task(title="好"))
-    insert(pen, "task", a_task(title="不在本区", place=WEST))
-    insert(pen, "task", a_task(title="也好"))
+    for title, place in (("好", EAST), ("不在本区", WEST), ("也好", EAST)):
+        insert(pen, "task", a_task(title=title, place=place))
+        pen.commit()
     done = world.sync(pen)
     assert (done.accepted, done.refused) == (2, [(2, "refused:area")])
     titles = {title for (title,) in world.centre.ledger.conn.execute("SELECT title FROM task")}
@@ -286,8 +286,9 @@ def test_the_new_area_counts_at_once(world: World) -> None:
     pen = world.device("pen")
     world.centre.write("device", [(pen.dev, {"areas": [WEST]})])
     world.sync(pen)
-    insert(pen, "task", a_task(title="西", place=WEST))
-    insert(pen, "task", a_task(title="东", place=EAST))
+    for place in (WEST, EAST):
+        insert(pen, "task", a_task(place=place))
+        pen.commit()
     world.sync(pen)
     assert dict(verdicts(world, pen)) == {1: "accepted", 2: "refused:area"}
 
@@ -308,12 +309,9 @@ def test_a_time_with_another_offset_is_refused_and_breaks_nothing(world: World, 
     pen.commit()
     ((envelope, raw),) = write(pen)
     st = parse_changeset(envelope).statement
-    body = open_body(raw, st)
-    writes = [
-        w._replace(value=str(w.value).replace("+08:00", "+09:00")) if w and w.path.endswith("seen_at") else w
-        for w in body.writes
-    ]
-    whole = [w for w in writes if w is not None]
+    writes = [w for _position, w in open_body(raw, st).disclosed()]
+    tokyo = "2026-11-20T11:00:00+09:00"
+    whole = [w._replace(value=tokyo) if w.path.endswith("/seen_at") else w for w in writes]
     raw, body = make_body(whole[: st.pub], whole[st.pub :], bytes(32))
     (outcome,) = push(world, resigned(pen, (envelope, raw), root=b64u(root_of_inputs(body.digests))))
     assert outcome.verdict == "refused:value"
@@ -326,7 +324,9 @@ def test_everything_is_in_the_second_copy_before_the_checkpoint(world: World, pe
     """Leaf and body of every entry, in log order."""
     push(world, *write(pen, "一", "二"))
     ledger = world.centre.ledger
-    copied = list(SecondCopy(world.folder / "centre" / "copy.log").read())
+    copy = SecondCopy(world.folder / "centre" / "copy.log")
+    copied = list(copy.read())
+    copy.close()
     assert copied == [(leaf, body) for _index, leaf, body in ledger.entries(0, ledger.size)]
     checkpoint = verify_checkpoint(ledger.meta.get("checkpoint"), world.centre.charter.log)
     assert (checkpoint.size, checkpoint.root) == (ledger.size, ledger.root(ledger.size))

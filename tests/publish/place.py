@@ -33,7 +33,7 @@ fields:
     class: public
     merge: state
     group:
-      state: {label: 状态, type: code, choices: {new: 已报修, done: 已修好}}
+      state: {label: 状态, type: code, choices: {fresh: 已报修, done: 已修好}}
       crew: {label: 班组, type: text, ref: crew}
 workflow:
   field: step
@@ -49,8 +49,12 @@ workflow:
     - {name: 修好, from: [fresh], to: done, roles: [desk]}
 figures:
   - {id: lamps, label: 报修, unit: 盏, kind: count, n: SELECT count(*) FROM lamp, note: 全部。}
-  - {id: lamps_done, label: 修好率, kind: rate, n: "SELECT count(*) FROM lamp WHERE state = 'done'", d: SELECT count(*) FROM lamp}
-""".replace("{new: 已报修, done: 已修好}", "{fresh: 已报修, done: 已修好}")
+  - id: lamps_done
+    label: 修好率
+    kind: rate
+    n: SELECT count(*) FROM lamp WHERE state = 'done'
+    d: SELECT count(*) FROM lamp
+"""
 
 CALLER = """\
 register: caller

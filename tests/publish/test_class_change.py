@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from syncgov.audit.audit import audit
 from syncgov.core.register import parse_register
 from tests.helpers import EAST, ManualClock, World, insert, update
 from tests.leaks import holders
@@ -31,7 +32,9 @@ def test_what_was_written_as_internal_stays_private(tmp_path: Path) -> None:
         old = insert(one, "paper", {"spot": EAST, "words": SECRET})
         world.sync(one)
         place = Place(world, tmp_path / "out", ManualClock(), None)  # type: ignore[arg-type]
-        world.centre.write("register", [("paper", {"text": TEXT.replace("class: internal, merge", "class: public, merge")})])
+        world.centre.write(
+            "register", [("paper", {"text": TEXT.replace("class: internal, merge", "class: public, merge")})]
+        )
         for device in (one, two):
             world.sync(device)
         place.publish()
@@ -45,6 +48,4 @@ def test_what_was_written_as_internal_stays_private(tmp_path: Path) -> None:
         assert len(cells(place.out, "SELECT 1 FROM conflict WHERE field = 'words'")) == 2
         found = holders([SECRET], [path for path in place.out.rglob("*") if path.is_file()])
         assert found == {SECRET: set()}
-        from syncgov.audit.audit import audit
-
         assert audit(place.out, tmp_path / "centre" / "charter.json").ok

@@ -2,13 +2,14 @@
 
 import hashlib
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from syncgov.core.register import parse_register
 from syncgov.errors import InputError, StorageError
-from syncgov.publish import folder, publish as publishing
+from syncgov.publish import publish as publishing
 from syncgov.publish.folder import replace_folder
 from tests.publish.place import CREW, Place
 
@@ -27,7 +28,7 @@ def left_over(out: Path) -> list[str]:
 def test_a_failing_portal_leaves_the_old_folder(own_place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """The build's own words reach the caller; not a byte of the published folder changes."""
     before = digests(own_place.out)
-    monkeypatch.setattr(publishing.sys, "executable", "/bin/false")
+    monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(StorageError, match="portal"):
         publishing.publish(own_place.world.centre, own_place.out)
     assert digests(own_place.out) == before
@@ -37,10 +38,10 @@ def test_a_failing_portal_leaves_the_old_folder(own_place: Place, monkeypatch: p
 def test_a_figure_that_does_not_run_leaves_the_old_folder(own_place: Place) -> None:
     """The register can be repaired and published again."""
     before = digests(own_place.out)
-    bad = CREW + "figures:\n  - {id: bad, label: 坏, kind: count, n: SELECT count(*) FROM nothing}\n"
+    bad = CREW + "figures:\n  - {id: bad, label: 坏, kind: count, n: SELECT count(*) FROM absent}\n"
     parse_register(bad, "crew.yml")
     own_place.world.centre.write("register", [("crew", {"text": bad})])
-    with pytest.raises(InputError, match="no such table: nothing"):
+    with pytest.raises(InputError, match="no such table: absent"):
         own_place.publish()
     assert digests(own_place.out) == before
     own_place.world.centre.write("register", [("crew", {"text": CREW})])
@@ -61,9 +62,7 @@ def test_the_sql_of_a_figure_only_reads(own_place: Place, sql: str) -> None:
         assert own_place.publish().figures["odd"] == "—"
 
 
-def test_a_swap_that_fails_half_way_brings_the_old_folder_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_swap_that_fails_half_way_brings_the_old_folder_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second rename fails: the first one is undone."""
     out = tmp_path / "out"
     with replace_folder(out) as new:
@@ -76,7 +75,7 @@ def test_a_swap_that_fails_half_way_brings_the_old_folder_back(
             raise OSError("no more")
         rename(source, target)
 
-    monkeypatch.setattr(folder.os, "rename", failing)
+    monkeypatch.setattr(os, "rename", failing)
     with pytest.raises(StorageError), replace_folder(out) as new:
         fill(new, "new")
     assert (out / "public.db").read_text() == "old"

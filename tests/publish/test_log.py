@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from syncgov.core.canonical import encode
 from syncgov.core.charter import open_charter
 from syncgov.core.commitment import open_body, parse_path
 from syncgov.core.merge import WITHHELD
@@ -14,7 +15,9 @@ from syncgov.core.statement import Leaf, parse_leaf
 from syncgov.core.tree import bundle_path, bundles, leaf_hash, parse_bundle, parse_tile, tile_path, tiles, tree_hash
 from syncgov.publish.redaction import hidden_writes, public_leaf, public_state
 from syncgov.publish.snapshot import take_snapshot
-from tests.publish.place import ODD_KEY, Place
+from tests.helpers import new_key
+from tests.leaks import holders
+from tests.publish.place import CANARIES, ODD_KEY, Place, add
 from tests.publish.reading import cells, disclosed
 
 
@@ -49,8 +52,6 @@ def test_disclosed_bodies_are_those_that_were_signed(place: Place) -> None:
     leaves = leaves_of(place.out)
     named = {dot for (dot,) in cells(place.out, "SELECT dot FROM withheld")}
     assert len(named) == 1
-    from syncgov.core.canonical import encode
-
     lines = {line["index"]: encode(line["body"]) for line in disclosed(place.out)}
     assert sorted(lines) == list(lines)
     for index, leaf in enumerate(leaves):
@@ -72,6 +73,22 @@ def test_a_refused_changeset_shows_only_codes(place: Place) -> None:
     assert cells(place.out, "SELECT register, key, verdict FROM leaf WHERE idx = ?", index) == [
         ("lamp", place.keys[3], "refused:area")
     ]
+
+
+def test_a_refused_step_with_words_in_it_is_not_disclosed(own_place: Place) -> None:
+    """Somebody typed a name where a code belongs, and an area where a telephone belongs: neither gets out."""
+    east, text = own_place.world.replicas["east"], "鹮貉隼鹀某某"
+    add(east, 9, spot="13912345678", crew=text, kind="pole")
+    own_place.world.sync(east, CANARIES["person"])
+    own_place.publish()
+    assert cells(own_place.out, "SELECT verdict, key FROM leaf ORDER BY idx DESC LIMIT 2")[1] == (
+        "refused:area",
+        new_key(9),
+    )
+    slots = [slot for slot in disclosed(own_place.out)[-2]["body"]["slots"] if isinstance(slot, list)]
+    assert {parse_path(slot[1]).field for slot in slots} == {"_alive", "_month"}
+    published = [path for path in own_place.out.rglob("*") if path.is_file()]
+    assert holders([text, "13912345678"], published) == {text: set(), "13912345678": set()}
 
 
 def test_every_row_has_evidence_that_verifies(place: Place) -> None:
@@ -103,7 +120,7 @@ def test_the_centres_state_is_what_the_public_can_fold(place: Place) -> None:
         leaves: list[PublicLeaf] = []
         for entry in snapshot.entries():
             registers = snapshot.registers_at(entry.leaf.changeset.statement.seen.size)
-            leaves.append(public_leaf(entry, registers, hidden, snapshot.registrars()))
+            leaves.append(public_leaf(entry, registers, hidden, snapshot.ledger.charter))
         state = public_state(snapshot, leaves, hidden)
         assert state == fold_public(leaves, snapshot.registers_at)
     assert any(head.value is WITHHELD for r in state.values() for f in r.fields.values() for head in f.heads)

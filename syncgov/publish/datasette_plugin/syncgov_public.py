@@ -9,7 +9,7 @@ import json
 import re
 import sqlite3
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from datasette import Response, hookimpl
@@ -22,25 +22,33 @@ _EVIDENCE = re.compile(r"log/proofs/[a-z][a-z0-9_]*/[A-Za-z0-9_.~-]+\.json")
 _CHINESE = "\u3005\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
 _RUNS = re.compile(f"[{_CHINESE}]+|[^\\W{_CHINESE}]+")
 
-# Datasette speaks English only. Whole strings of its templates; one that is not there is skipped.
+# Datasette speaks English only. What its templates say and what to say instead; what is not there is skipped.
 _WORDS = {
     "<html>": '<html lang="zh-CN">',
     '<section class="content">': '<section class="content" role="main">',
     ">home</a>": ">首页</a>",
-    'value="Search"': 'value="查找"',
+    "Menu</title>": "菜单</title>",
+    "Table actions</title>": "操作</title>",
+    "Search:": "查找：",
     'value="Apply"': 'value="筛选"',
     'value="Run SQL"': 'value="查询"',
-    "Search:": "查找：",
-    "Advanced export": "导出",
-    "Suggested facets": "可分组的栏目",
-    "View and edit SQL": "查看查询语句",
+    'value="Export CSV"': 'value="下载 CSV"',
+    "Advanced export": "下载",
     "This data as": "这些数据：",
-    "Next page": "下一页",
-    "Queries</h2>": "查询</h2>",
-    "Powered by": "由以下软件提供服务：",
+    ">Next page<": ">下一页<",
+    ">Queries</h2>": ">查询</h2>",
+    ">Tables</h2>": ">表</h2>",
+    "Query parameters": "查询条件",
+    "Links from other tables": "其他表中的引用",
+    "- remove filter -": "- 去掉 -",
+    "Powered by": "软件：",
     "Data source:": "来源：",
     "Data license:": "许可：",
     "About:": "关于：",
+    # tables by the name that people know
+    "{{ table.name }}</a>{% if table.private %}": (
+        "{{ (metadata.tables or {}).get(table.name, {}).get('title') or table.name }}</a>{% if table.private %}"
+    ),
 }
 
 
@@ -141,7 +149,21 @@ def portal(datasette: Any) -> Any:
 @hookimpl  # type: ignore[untyped-decorator]
 def prepare_jinja2_environment(env: Any) -> None:
     """Say in the pages' language what the templates say in English, and what language that is."""
-    loader = env.loader
+    for loader in _file_loaders(env.loader):
+        _translate(loader)
+
+
+def _file_loaders(loader: Any) -> Iterator[Any]:
+    """Yield the loaders that read files, below those that choose between others."""
+    inner = getattr(loader, "loaders", None) or getattr(loader, "mapping", None)
+    if inner is None:
+        yield loader
+        return
+    for each in inner.values() if isinstance(inner, dict) else inner:
+        yield from _file_loaders(each)
+
+
+def _translate(loader: Any) -> None:
     original = loader.get_source
 
     def get_source(environment: Any, template: str) -> tuple[str, Any, Any]:
