@@ -6,7 +6,7 @@ import json
 import sqlite3
 import zlib
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 
@@ -30,10 +30,8 @@ def contents(path: Path) -> Iterator[bytes]:
     if raw[:2] == b"\x1f\x8b":
         yield gzip.decompress(raw)
     if raw[:1] == b"\x78":
-        try:
+        with suppress(zlib.error):
             yield zlib.decompress(raw)
-        except zlib.error:
-            pass
     if raw.startswith(b"SQLite format 3\0"):
         yield from _cells(path)
 

@@ -51,7 +51,8 @@ def insert_tree(path: Path) -> None:
     """Write one tree with whatever columns the file declares as required."""
     plain(
         path,
-        "INSERT INTO street_tree (id, district, planted_on, species, state) VALUES (?, '3301', '2026-03-12', '国槐', 'thirsty')",
+        "INSERT INTO street_tree (id, district, planted_on, species, state) "
+        "VALUES (?, '3301', '2026-03-12', '国槐', 'thirsty')",
         TREE,
     )
 

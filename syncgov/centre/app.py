@@ -156,7 +156,7 @@ class App:
         message = wire.parse_message(body, wire.Pull, "pull request")
         ledger = self.centre.reader()
         text = self._checkpoint()
-        return self._answer(pull(ledger, certificate, message, text, _size_of(text)))
+        return self._answer(pull(ledger, certificate.dev, message, text, _size_of(text)))
 
     def own(self, request: Request, body: bytes) -> Response:
         """POST /v1/own"""

@@ -61,7 +61,11 @@ class Centre:
         self.registrar = load_key(path / "keys" / "registrar.key").key
         self._copy = SecondCopy(path / "copy.log")
         self._local = threading.local()
-        self._catch_up()
+        try:
+            self._catch_up()
+        except StorageError:
+            self.close()
+            raise
 
     @classmethod
     def init(cls, path: Path, draft: Draft, registers: Sequence[Register], *, clock: Clock = wall_clock) -> "Centre":

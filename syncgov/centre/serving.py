@@ -1,7 +1,6 @@
 """What a device is sent: the rows of its areas, the fields of its roles. Source: protocol page, sections 9 and 10."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 import msgspec
 
@@ -10,21 +9,12 @@ from syncgov.core.commitment import META_TABLE, Body, Write, open_body, parse_pa
 from syncgov.core.register import RegisterSet
 from syncgov.core.statement import Leaf, parse_leaf
 from syncgov.core.tree import consistency_path, inclusion_path
-from syncgov.core.trust import Certificate, RowKey
+from syncgov.core.trust import Area, Certificate, RowKey
 from syncgov.core.wire import MAX_PULL, EntryMessage, Pull, PullAnswer
 from syncgov.errors import FormatError, RollbackError
 from syncgov.storage.ledger import Ledger
 
 _NULL = msgspec.Raw(b"null")
-
-
-@dataclass(frozen=True, slots=True)
-class _Move:
-    """A record that changed its area between two sizes; areas are codes or None (not there)."""
-
-    record: RowKey
-    old: str | None
-    new: str | None
 
 
 class Audience:
@@ -34,9 +24,9 @@ class Audience:
         self._ledger = ledger
         self._certificate = certificate
 
-    def covers(self, area: str | None) -> bool:
-        """Whether an area code lies in the device's areas; no area at all is everybody's."""
-        return area is None or area.startswith(self._certificate.areas)
+    def covers(self, area: Area | None) -> bool:
+        """Whether an area lies in the device's areas; no area at all is everybody's."""
+        return area is None or area.code.startswith(self._certificate.areas)
 
     def tables(self, registers: RegisterSet) -> list[str]:
         """Return the registers of which the device may read some field."""
@@ -67,8 +57,11 @@ def _tables(body: Body) -> set[str]:
     return {path.table for _p, w in body.disclosed() if (path := parse_path(w.path)).table != META_TABLE}
 
 
-def pull(ledger: Ledger, certificate: Certificate, request: Pull, checkpoint_text: str, newest: int) -> PullAnswer:
+def pull(ledger: Ledger, dev: str, request: Pull, checkpoint_text: str, newest: int) -> PullAnswer:
     """Return the next page for a device.
+
+    What it may see is decided by record: by the area where the record is at the target, not where each leaf was
+    written. A record that came into its areas brings its history; one that left them is to be purged.
 
     Raises:
         RollbackError: the device has folded more than this log holds.
@@ -79,64 +72,76 @@ def pull(ledger: Ledger, certificate: Certificate, request: Pull, checkpoint_tex
         raise RollbackError(max(request.size, target), newest)
     if not (0 <= request.size <= request.after <= target and 1 <= request.limit <= MAX_PULL):
         raise FormatError("pull", "size, after, target and limit contradict each other")
+    consistency = [b64(h) for h in consistency_path(request.size, target, ledger.hash_at)] if request.size else []
+    certificate = ledger.certificate(dev, target)
+    if certificate is None or _sees_otherwise(ledger.certificate(dev, request.size), certificate, request.size):
+        return PullAnswer(checkpoint_text, consistency, [], {}, request.after, [], target, reset=True)
     audience = Audience(ledger, certificate)
-    moves = list(_moves(ledger, request.size, target))
-    gained = [m for m in moves if m.old is not None and not audience.covers(m.old) and audience.covers(m.new)]
-    lost = [m for m in moves if m.old is not None and audience.covers(m.old) and not audience.covers(m.new)]
     rows = _visible(ledger, audience, certificate, request, target)
     following = rows[-1][0] + 1 if len(rows) == request.limit else target
-    skipped = {m.record for m in lost}
-    rows = [row for row in rows if (row[3], row[4]) not in skipped or row[5] == certificate.dev]
-    if request.after == request.size:
-        rows = [*_history(ledger, gained, request.size), *rows]
     # the device has its own changesets, but not those of a record that was purged from it before
-    mine = {row[0] for row in rows if row[5] == certificate.dev and row[0] >= request.size}
-    messages = [_message(ledger, audience, row, target, known=row[0] in mine) for row in rows]
-    return PullAnswer(
-        checkpoint=checkpoint_text,
-        consistency=[b64(h) for h in consistency_path(request.size, target, ledger.hash_at)] if request.size else [],
-        entries=messages,
-        keys=dict(_keys(ledger, {row[5] for row in rows} - {certificate.dev})),
-        next=following,
-        purge=[m.record for m in lost],
-        target=target,
-    )
+    messages = [_message(ledger, audience, row, target, known=row[5] == dev) for row in rows]
+    purge: list[RowKey] = []
+    if request.after == request.size:
+        gained, purge = _moved(ledger, audience, dev, request.size, target)
+        old = [row for record in gained for row in _history(ledger, record, request.size)]
+        messages = [*(_message(ledger, audience, row, target, known=False) for row in old), *messages]
+        rows = [*old, *rows]
+    keys = dict(_keys(ledger, {row[5] for row in rows} - {dev}))
+    return PullAnswer(checkpoint_text, consistency, messages, keys, following, purge, target)
+
+
+def _sees_otherwise(earlier: Certificate | None, now: Certificate, size: int) -> bool:
+    """Whether a device that has folded *size* leaves must begin anew: it has other areas or roles since."""
+    return size > 0 and earlier is not None and (earlier.areas != now.areas or earlier.roles != now.roles)
 
 
 _Row = tuple[int, bytes, bytes, str | None, str | None, str]  # idx, leaf, body, tbl, key, dev
 
+# where a record is at the target
+_AREA_NOW = """(SELECT a.area FROM _sg_area AS a WHERE a.tbl = l.tbl AND a.key = l.key AND a.idx < :target
+    ORDER BY a.idx DESC LIMIT 1)"""
+
 
 def _visible(ledger: Ledger, audience: Audience, certificate: Certificate, request: Pull, target: int) -> list[_Row]:
     tables = [t for t in audience.tables(ledger.registers(target)) if t != "device"]
-    areas = " OR ".join(["area IS NULL", *("area GLOB ? || '*'" for _ in certificate.areas)])
-    # a record that moved is judged by where it is now, so leaves written before or after elsewhere are included
+    values: dict[str, str | int] = {"after": request.after, "target": target, "dev": certificate.dev}
+    values |= {"limit": request.limit} | {f"t{n}": table for n, table in enumerate(tables)}
+    values |= {f"p{n}": prefix for n, prefix in enumerate(certificate.areas)}
+    inside = " OR ".join(f"substr(now, 1, length(:p{n})) = :p{n}" for n in range(len(certificate.areas)))
     sql = f"""
-        SELECT idx, leaf, body, tbl, key, dev FROM _sg_leaf WHERE idx >= ? AND idx < ? AND (
-            dev = ? OR (tbl = 'device' AND key = ?)
-            OR (accepted AND tbl IN ({", ".join("?" * len(tables))}) AND ({areas}))
-        ) ORDER BY idx LIMIT ?"""
-    values = (request.after, target, certificate.dev, certificate.dev, *tables, *certificate.areas, request.limit)
+        SELECT idx, leaf, body, tbl, key, dev FROM (
+            SELECT l.*, {_AREA_NOW} AS now FROM _sg_leaf AS l WHERE l.idx >= :after AND l.idx < :target
+        ) WHERE dev = :dev OR (tbl = 'device' AND key = :dev)
+            OR (accepted AND tbl IN ({", ".join(f":t{n}" for n in range(len(tables)))}) AND (now IS NULL OR {inside}))
+        ORDER BY idx LIMIT :limit"""
     return ledger.conn.execute(sql, values).fetchall()
 
 
-def _moves(ledger: Ledger, size: int, target: int) -> Iterator[_Move]:
-    found = ledger.conn.execute(
-        "SELECT DISTINCT a.tbl, a.key FROM _sg_area AS a WHERE a.idx >= ? AND a.idx < ? "
-        "AND EXISTS (SELECT 1 FROM _sg_area AS b WHERE b.tbl = a.tbl AND b.key = a.key AND b.idx < a.idx)",
-        (size, target),
+def _moved(ledger: Ledger, audience: Audience, dev: str, size: int, target: int) -> tuple[list[RowKey], list[RowKey]]:
+    """Return the records that came into the device's areas between two sizes, and those that it must not hold."""
+    changed = ledger.conn.execute("SELECT DISTINCT tbl, key FROM _sg_area WHERE idx >= ? AND idx < ?", (size, target))
+    own = ledger.conn.execute(
+        "SELECT DISTINCT tbl, key FROM _sg_leaf WHERE dev = ? AND idx >= ? AND idx < ? AND tbl IS NOT NULL",
+        (dev, size, target),
+    )
+    gained, lost = [], []
+    for record in {*changed.fetchall(), *own.fetchall()}:
+        before = ledger.area(record, size)
+        had = before is not None and audience.covers(before)
+        if not audience.covers(ledger.area(record, target)):
+            lost.append(record)
+        elif before is not None and not had:
+            gained.append(record)
+    return sorted(gained), sorted(lost)
+
+
+def _history(ledger: Ledger, record: RowKey, size: int) -> list[_Row]:
+    """Return the accepted leaves of a record that the device has not been sent."""
+    return ledger.conn.execute(
+        "SELECT idx, leaf, body, tbl, key, dev FROM _sg_leaf WHERE tbl = ? AND key = ? AND accepted AND idx < ?",
+        (*record, size),
     ).fetchall()
-    for record in found:
-        old, new = ledger.area(record, size), ledger.area(record, target)
-        yield _Move(record, old.code if old else None, new.code if new else None)
-
-
-def _history(ledger: Ledger, gained: Iterable[_Move], size: int) -> Iterator[_Row]:
-    """Yield the accepted leaves of gained records that the device has not been sent."""
-    for move in gained:
-        yield from ledger.conn.execute(
-            "SELECT idx, leaf, body, tbl, key, dev FROM _sg_leaf WHERE tbl = ? AND key = ? AND accepted AND idx < ?",
-            (*move.record, size),
-        )
 
 
 def _message(ledger: Ledger, audience: Audience, row: _Row, target: int, *, known: bool) -> EntryMessage:

@@ -57,7 +57,11 @@ def decode_as(data: bytes, kind: type[T], *, max_bytes: int, what: str) -> T:
     value: T = _parse(data, kind, max_bytes, what)
     if msgspec.json.encode(value, order="deterministic") != data:
         raise FormatError(what, "not in canonical form")
-    if not data.isascii() and not unicodedata.is_normalized("NFC", data.decode()):
+    try:
+        text = "" if data.isascii() else data.decode()
+    except UnicodeDecodeError as error:
+        raise FormatError(what, "not UTF-8") from error
+    if not unicodedata.is_normalized("NFC", text):
         # escapes can make the whole text look composed where no string of it is
         check_value(msgspec.json.decode(data))
     return value

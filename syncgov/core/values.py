@@ -13,7 +13,7 @@ MAX_ITEM_LENGTH = 4000  # code points of one text in a list: one step of a proce
 MAX_INNER_ITEMS = 100  # entries of an array that is an item of a list
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
-_DATETIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d")
+_DATETIME = re.compile(r"[12]\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d\+08:00")  # Beijing time, always
 # NUL ends a string for many programs, the other controls fool terminals; line ends and tabs belong to texts
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 

@@ -80,7 +80,10 @@ class EntryMessage(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class PullAnswer(msgspec.Struct, forbid_unknown_fields=True):
-    """A page of entries; `keys` maps device ids to b64u public keys."""
+    """A page of entries; `keys` maps device ids to b64u public keys.
+
+    `reset`: the device's areas or roles have changed since its size; it begins again at 0, towards the same target.
+    """
 
     checkpoint: str
     consistency: list[str]
@@ -89,6 +92,7 @@ class PullAnswer(msgspec.Struct, forbid_unknown_fields=True):
     next: int
     purge: list[tuple[str, str]]
     target: int
+    reset: bool = False
     v: Literal[1] = 1
 
 

@@ -241,7 +241,10 @@ class Ledger:
     def _extend_chain(self, leaf: Leaf) -> None:
         st = leaf.changeset.statement
         if leaf.verdict == "refused:fork":
-            self.conn.execute("UPDATE _sg_chain SET stopped = 1 WHERE dev = ?", (st.dev,))
+            self.conn.execute(
+                "INSERT INTO _sg_chain VALUES (?, 0, ?, 0, 1) ON CONFLICT(dev) DO UPDATE SET stopped = 1",
+                (st.dev, self.enrolment(st.dev) or ""),
+            )
             return
         self.conn.execute(
             "INSERT INTO _sg_chain VALUES (?, ?, ?, ?, 0) ON CONFLICT(dev) DO UPDATE "

@@ -3,13 +3,14 @@
 Source: protocol page, sections 10 and 12.
 """
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from syncgov.core.canonical import b64u
 from syncgov.core.commitment import Body, meta_path, open_body, parse_path
 from syncgov.core.note import Checkpoint
-from syncgov.core.statement import Leaf, parse_changeset
+from syncgov.core.statement import Leaf, parse_changeset, parse_leaf
 from syncgov.errors import ForkError
 from syncgov.storage.connection import quote, transaction
 from syncgov.storage.replica import Replica
@@ -44,6 +45,11 @@ class Page:
     checkpoint_text: str
     purge: Sequence[RowKey] = ()
 
+    @property
+    def last(self) -> bool:
+        """Whether everything up to the target has arrived."""
+        return self.after >= self.target
+
 
 @dataclass(slots=True)
 class Merged:
@@ -54,8 +60,31 @@ class Merged:
     received: int = 0
 
 
-def merge_page(replica: Replica, page: Page, staff: str | None = None) -> Merged:
-    """Fold a page into the replica, in one transaction; unsigned work is signed first.
+def stage_page(replica: Replica, page: Page) -> None:
+    """Keep a page that is not the last: a pull that is cut off goes on there, and nothing half-pulled ever shows."""
+    with transaction(replica.conn):
+        replica.conn.executemany(
+            "INSERT OR REPLACE INTO _sg_pulled VALUES (?, ?, ?)",
+            [(entry.index, entry.leaf.raw, entry.raw_body) for entry in page.entries],
+        )
+        purge = [*pulled_purge(replica), *page.purge]
+        replica.meta.set(pulling=page.checkpoint_text, after=page.after, target=page.target, purge=json.dumps(purge))
+
+
+def pulled_purge(replica: Replica) -> list[RowKey]:
+    """Return the records that the pages kept so far take away."""
+    return [(table, key) for table, key in json.loads(replica.meta.get("purge", "[]"))]
+
+
+def start_over(replica: Replica, page: Page) -> None:
+    """Note that all is pulled anew up to the checkpoint of *page*: the device's areas or roles have changed."""
+    with transaction(replica.conn):
+        replica.conn.execute("DELETE FROM _sg_pulled")
+        replica.meta.set(pulling=page.checkpoint_text, after=0, target=page.target, purge="[]", anew=1)
+
+
+def merge_pulled(replica: Replica, page: Page, staff: str | None = None) -> Merged:
+    """Fold the last page and those kept before it into the replica, in one transaction; unsigned work is signed first.
 
     Raises:
         NotAllowedError: somebody wrote between commit and merge, and several people use this device.
@@ -65,15 +94,39 @@ def merge_page(replica: Replica, page: Page, staff: str | None = None) -> Merged
         if replica.has_unsigned():
             replica.commit_within(staff)
         replica.conn.execute("INSERT OR IGNORE INTO _sg_merging VALUES (1)")
-        for row in page.purge:
-            _purge(replica, row)
-        fresh = [e for e in page.entries if _store_leaf(replica, e, done)]
-        changed = _fold_entries(replica, fresh)
+        changed = _forget_all(replica) if replica.meta.get_int("anew") else set()
+        entries = [*_staged(replica), *page.entries]
+        fresh = [e for e in entries if _store_leaf(replica, e, done)]
+        changed |= _fold_entries(replica, fresh)
         changed |= _settle_own(replica, fresh)
         _show(replica, changed)
-        _advance(replica, page)
+        for record in [*pulled_purge(replica), *page.purge]:
+            _purge(replica, record)
+        replica.conn.execute("DELETE FROM _sg_pulled")
+        replica.meta.set(checkpoint=page.checkpoint_text, size=page.target, root=b64u(page.checkpoint.root))
+        replica.meta.set(pulling="", after=page.target, target=page.target, purge="[]", anew=0)
         replica.conn.execute("DELETE FROM _sg_merging")
     return done
+
+
+def _staged(replica: Replica) -> list[Entry]:
+    found = replica.conn.execute("SELECT idx, leaf, body FROM _sg_pulled ORDER BY idx").fetchall()
+    entries = []
+    for index, raw, raw_body in found:
+        leaf = parse_leaf(raw)
+        body = None if raw_body is None else open_body(raw_body, leaf.changeset.statement)
+        entries.append(Entry(index, leaf, body, raw_body))
+    return entries
+
+
+def _forget_all(replica: Replica) -> set[RowKey]:
+    """Drop all that was pulled, not what this device wrote and has no verdict on; returns the rows that there were."""
+    rows = replica.conn.execute("SELECT tbl, key FROM _sg_row").fetchall()
+    replica.conn.execute("DELETE FROM _sg_leaf")
+    replica.conn.execute("DELETE FROM _sg_conflict")
+    replica.conn.execute("DELETE FROM _sg_row WHERE own IS NULL")
+    replica.conn.execute("UPDATE _sg_row SET state = '{}'")
+    return set(rows)
 
 
 def _store_leaf(replica: Replica, entry: Entry, done: Merged) -> bool:
@@ -225,12 +278,6 @@ def _purge_row(replica: Replica, row: RowKey) -> None:
     if row[0] in replica.columns:
         key = quote(key_column(replica.registers[row[0]]))
         replica.conn.execute(f"DELETE FROM {quote(row[0])} WHERE {key} = ?", (row[1],))
-
-
-def _advance(replica: Replica, page: Page) -> None:
-    replica.meta.set(checkpoint=page.checkpoint_text, after=page.after, target=page.target)
-    if page.after >= page.target:
-        replica.meta.set(size=page.target, root=b64u(page.checkpoint.root))
 
 
 def own_changesets(replica: Replica) -> list[tuple[int, bytes, bytes]]:

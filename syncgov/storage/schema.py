@@ -1,5 +1,6 @@
 """Tables: those of the protocol, and those that registers declare. Source: protocol page, section 13."""
 
+import contextlib
 import json
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -41,6 +42,7 @@ CREATE TABLE IF NOT EXISTS _sg_own (
 CREATE TABLE IF NOT EXISTS _sg_touched (
     tbl TEXT NOT NULL, key TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (tbl, key)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS _sg_pulled (idx INTEGER PRIMARY KEY, leaf BLOB NOT NULL, body BLOB) STRICT;
 CREATE TABLE IF NOT EXISTS _sg_held (
     tbl TEXT NOT NULL, key TEXT NOT NULL, at INTEGER NOT NULL, columns TEXT NOT NULL, why TEXT NOT NULL
 ) STRICT;
@@ -205,7 +207,14 @@ def _show_table(
     updates = ", ".join(f"{n} = excluded.{n}" for n in names[1:])
     sql = f"INSERT INTO {name} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
     sql += f" ON CONFLICT({key}) DO UPDATE SET {updates}" if updates else " ON CONFLICT DO NOTHING"
-    conn.executemany(sql, [[k, *_row_values(register, columns, row)] for k, row in rows if row.alive])
+    shown = [[k, *_row_values(register, columns, row)] for k, row in rows if row.alive]
+    try:
+        conn.executemany(sql, shown)
+    except sqlite3.IntegrityError:
+        # a value that the register allows and the table does not: its heads are kept, others must not wait for it
+        for values in shown:
+            with contextlib.suppress(sqlite3.IntegrityError):
+                conn.execute(sql, values)
 
 
 def _row_values(register: Register, columns: Sequence[Column], row: StoredRow) -> list[int | str | None]:

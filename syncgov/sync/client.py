@@ -17,7 +17,16 @@ from syncgov.core.statement import parse_leaf, verify_changeset
 from syncgov.core.tree import leaf_hash, verify_consistency, verify_inclusion
 from syncgov.errors import ForkError, NotAllowedError, ProofError, RollbackError, SignatureError, StorageError
 from syncgov.storage.keyfile import key_path, load_key, store_key
-from syncgov.storage.merging import Entry, Merged, Page, merge_page, own_changesets, restore_own
+from syncgov.storage.merging import (
+    Entry,
+    Merged,
+    Page,
+    merge_pulled,
+    own_changesets,
+    restore_own,
+    stage_page,
+    start_over,
+)
 from syncgov.storage.replica import Clock, Replica, wall_clock
 from syncgov.sync.transport import HttpTransport
 
@@ -153,19 +162,28 @@ def _note_results(replica: Replica, results: Sequence[wire.PushResult], done: Sy
 def _pull(
     replica: Replica, transport: HttpTransport, staff: str | None, done: Synced, progress: Progress | None
 ) -> None:
-    size = replica.seen.size
+    size = 0 if replica.meta.get_int("anew") else replica.seen.size
     after, target = size, 0
-    if replica.meta.get_int("target") > size:  # an interrupted pull goes on where it stopped
+    if replica.meta.get_int("target") > replica.seen.size:  # an interrupted pull goes on where it stopped
         after, target = replica.meta.get_int("after"), replica.meta.get_int("target")
     while True:
         answer = transport.post("/v1/pull", wire.Pull(after, PULL_LIMIT, size, target), wire.PullAnswer)
-        page = verify_page(replica, answer)
-        merged = merge_page(replica, page, staff)
-        _count(done, merged)
+        page = verify_page(replica, answer, size)
+        if answer.reset and size > 0:
+            size = after = 0
+            target = page.target
+            start_over(replica, page)
+            continue
+        if not after < page.after <= page.target and not page.last:
+            raise ProofError("page")
+        if page.last:
+            _count(done, merge_pulled(replica, page, staff))
+        else:
+            stage_page(replica, page)
         after, target = page.after, page.target
         if progress is not None:
             progress("pull", after - size, target - size)
-        if after >= target:
+        if page.last:
             return
 
 
@@ -175,8 +193,11 @@ def _count(done: Synced, merged: Merged) -> None:
     done.received += merged.received
 
 
-def verify_page(replica: Replica, answer: wire.PullAnswer) -> Page:
+def verify_page(replica: Replica, answer: wire.PullAnswer, size: int) -> Page:
     """Return the page after the checks of protocol page, section 10; nothing is folded before all hold.
+
+    Args:
+        size: what was asked for: the folded size, or 0 when all is pulled anew.
 
     Raises:
         SignatureError, RollbackError, ForkError, ProofError, CommitmentError.
@@ -185,36 +206,32 @@ def verify_page(replica: Replica, answer: wire.PullAnswer) -> Page:
     seen = replica.seen
     if answer.target < seen.size or checkpoint.size < seen.size:
         raise RollbackError(seen.size, checkpoint.size)
-    target = _checkpoint_for(replica, answer, checkpoint)
-    _verify_growth(replica, answer, target)
-    keys = {dev: unb64u(text, 32) for dev, text in answer.keys.items()}
+    target, text = _checkpoint_for(replica, answer, checkpoint)
+    if size > 0:
+        _verify_growth(replica, answer, target)
+    keys = {dev: unb64u(key, 32) for dev, key in answer.keys.items()}
     for dev, public in keys.items():
         if device_id(public) != dev:
             raise SignatureError(dev)
-    entries = [
-        _verified(message, target, {**keys, replica.dev: replica.key_file.key.public}, replica.dev)
-        for message in answer.entries
-    ]
-    text = answer.checkpoint if target is checkpoint else replica.meta.get("checkpoint")
+    keys[replica.dev] = replica.key_file.key.public
+    entries = [_verified(message, target, keys, replica.dev) for message in answer.entries]
     return Page(entries, answer.next, answer.target, target, text, answer.purge)
 
 
-def _checkpoint_for(replica: Replica, answer: wire.PullAnswer, newest: Checkpoint) -> Checkpoint:
-    """Return the checkpoint of the size that is being folded up to."""
-    if answer.target == newest.size:
-        return newest
-    kept = replica.meta.get("checkpoint")
-    if kept:
+def _checkpoint_for(replica: Replica, answer: wire.PullAnswer, newest: Checkpoint) -> tuple[Checkpoint, str]:
+    """Return the checkpoint of the size that is being folded up to, and its text."""
+    kept = replica.meta.get("pulling")
+    if kept:  # this pull began with a checkpoint that was checked against what the device has seen
         old = verify_checkpoint(kept, replica.charter.log)
-        if old.size == answer.target:
-            return old
+        if old.size == answer.target and (newest.size != old.size or newest.root == old.root):
+            return old, kept
+    elif answer.target == newest.size:
+        return newest, answer.checkpoint
     raise ProofError("checkpoint")
 
 
 def _verify_growth(replica: Replica, answer: wire.PullAnswer, target: Checkpoint) -> None:
     seen = replica.seen
-    if seen.size == 0:
-        return
     try:
         path = [unb64(h, 32) for h in answer.consistency]
         verify_consistency(seen.size, unb64u(seen.root, 32), target.size, target.root, path)

@@ -1,0 +1,106 @@
+"""Run an action on copies of a folder and SIGKILL it before its first, second, third … SQL statement.
+
+usage: die_at.py BASE WORK ACTION
+
+One process imports everything once; each attempt is a fork of it that works on WORK/<k>, a copy of BASE, and dies just
+before statement k of the connection under test. Prints one JSON line an attempt: [k, exit status or minus the signal].
+The last attempt is the first that lives. Nothing in the product knows of this.
+"""
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # run as a script
+
+from syncgov.centre.intake import authenticate
+from syncgov.storage.merging import own_changesets
+from tests.helpers import ManualClock, World
+
+MAX_STATEMENTS = 2000  # more would mean that the action never ends
+
+
+def arm(conn: sqlite3.Connection, k: int) -> None:
+    """Let this process die just before the k-th statement from now on."""
+    seen = 0
+
+    def count(_sql: str) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == k:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    conn.set_trace_callback(count)
+
+
+@contextmanager
+def reopened(folder: Path) -> Iterator[World]:
+    """Open the centre and the devices of a folder."""
+    with World(folder, clock=ManualClock()) as world:
+        for path in sorted(folder.glob("*.db")):
+            world.reopen(path.stem)
+        yield world
+
+
+def commit(world: World, k: int) -> None:
+    """Sign what waits on the device `pen`."""
+    pen = world.replicas["pen"]
+    arm(pen.conn, k)
+    pen.commit()
+
+
+def sync(world: World, k: int) -> None:
+    """Sign, push and merge on the device `pen`; its own statements are counted."""
+    pen = world.replicas["pen"]
+    arm(pen.conn, k)
+    world.sync(pen)
+
+
+def push(world: World, k: int) -> None:
+    """Push the changesets of `pen` one by one at the centre, and write down what was acknowledged."""
+    incoming = [
+        authenticate(world.centre.ledger, envelope, body)
+        for _s, envelope, body in own_changesets(world.replicas["pen"])
+    ]
+    arm(world.centre.ledger.conn, k)
+    for one in incoming:
+        (outcome,) = world.centre.push([one])
+        with (world.folder / "acknowledged").open("a") as file:
+            file.write(json.dumps([one.changeset.statement.seq, outcome.index, outcome.verdict]) + "\n")
+
+
+ACTIONS: dict[str, Callable[[World, int], None]] = {"commit": commit, "sync": sync, "push": push}
+
+
+def attempt(folder: Path, action: str, k: int) -> int:
+    """Run *action* in a child that dies before statement k; returns its exit status, or minus the signal."""
+    child = os.fork()
+    if child == 0:
+        with reopened(folder) as world:
+            ACTIONS[action](world, k)
+        os._exit(0)
+    _pid, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status)
+
+
+def main(base: Path, work: Path, action: str) -> None:
+    """Attempt until one lives."""
+    register_set()  # parsed once, here, and remembered by every child
+    for k in range(1, MAX_STATEMENTS):
+        folder = work / str(k)
+        shutil.copytree(base, folder)
+        status = attempt(folder, action, k)
+        print(json.dumps([k, status]), flush=True)
+        if status != -signal.SIGKILL:
+            return
+    raise SystemExit(f"still alive after {MAX_STATEMENTS} statements")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])
