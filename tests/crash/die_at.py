@@ -21,7 +21,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # run as a script
 
 from syncgov.centre.intake import authenticate
 from syncgov.storage.merging import own_changesets
+from syncgov.storage.replica import Replica
 from tests.helpers import ManualClock, World
+from tests.registers import register_set
 
 MAX_STATEMENTS = 2000  # more would mean that the action never ends
 
@@ -48,42 +50,43 @@ def reopened(folder: Path) -> Iterator[World]:
         yield world
 
 
-def commit(world: World, k: int) -> None:
+def commit(folder: Path, k: int) -> None:
     """Sign what waits on the device `pen`."""
-    pen = world.replicas["pen"]
-    arm(pen.conn, k)
-    pen.commit()
+    with Replica.open(folder / "pen.db", clock=ManualClock()) as pen:
+        arm(pen.conn, k)
+        pen.commit()
 
 
-def sync(world: World, k: int) -> None:
+def sync(folder: Path, k: int) -> None:
     """Sign, push and merge on the device `pen`; its own statements are counted."""
-    pen = world.replicas["pen"]
-    arm(pen.conn, k)
-    world.sync(pen)
+    with reopened(folder) as world:
+        pen = world.replicas["pen"]
+        arm(pen.conn, k)
+        world.sync(pen)
 
 
-def push(world: World, k: int) -> None:
+def push(folder: Path, k: int) -> None:
     """Push the changesets of `pen` one by one at the centre, and write down what was acknowledged."""
-    incoming = [
-        authenticate(world.centre.ledger, envelope, body)
-        for _s, envelope, body in own_changesets(world.replicas["pen"])
-    ]
-    arm(world.centre.ledger.conn, k)
-    for one in incoming:
-        (outcome,) = world.centre.push([one])
-        with (world.folder / "acknowledged").open("a") as file:
-            file.write(json.dumps([one.changeset.statement.seq, outcome.index, outcome.verdict]) + "\n")
+    with reopened(folder) as world:
+        incoming = [
+            authenticate(world.centre.ledger, envelope, body)
+            for _s, envelope, body in own_changesets(world.replicas["pen"])
+        ]
+        arm(world.centre.ledger.conn, k)
+        for one in incoming:
+            (outcome,) = world.centre.push([one])
+            with (folder / "acknowledged").open("a") as file:
+                file.write(json.dumps([one.changeset.statement.seq, outcome.index, outcome.verdict]) + "\n")
 
 
-ACTIONS: dict[str, Callable[[World, int], None]] = {"commit": commit, "sync": sync, "push": push}
+ACTIONS: dict[str, Callable[[Path, int], None]] = {"commit": commit, "sync": sync, "push": push}
 
 
 def attempt(folder: Path, action: str, k: int) -> int:
     """Run *action* in a child that dies before statement k; returns its exit status, or minus the signal."""
     child = os.fork()
     if child == 0:
-        with reopened(folder) as world:
-            ACTIONS[action](world, k)
+        ACTIONS[action](folder, k)
         os._exit(0)
     _pid, status = os.waitpid(child, 0)
     return os.waitstatus_to_exitcode(status)

@@ -12,6 +12,7 @@ import pytest
 
 from syncgov.centre.copy import SecondCopy
 from syncgov.core.statement import parse_leaf
+from syncgov.storage.replica import Replica
 from tests.crash.die_at import reopened
 from tests.helpers import AREA, World, a_task, insert, new_key, tables, update
 
@@ -84,8 +85,7 @@ def test_commit_killed_before_every_statement(base: Path) -> None:
     signed = set()
     street(base).close()
     for folder in killed(base, "commit", 10):
-        with reopened(folder) as world:
-            pen = world.replicas["pen"]
+        with Replica.open(folder / "pen.db") as pen:
             count = pen.conn.execute("SELECT count(*) FROM _sg_own").fetchone()[0]
             assert pen.has_unsigned() == (count == 0)
             assert pen.meta.get_int("last_seq") == count
@@ -102,9 +102,9 @@ def test_commit_of_a_rebuilt_table_killed_before_every_statement(base: Path) -> 
     world.close()
     for folder in killed(base, "commit", 30):
         assert_recovers(folder)
-        with reopened(folder) as again:
+        with Replica.open(folder / "pen.db") as again:
             triggers = "SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'task'"
-            assert again.replicas["pen"].conn.execute(triggers).fetchone() == (3,)
+            assert again.conn.execute(triggers).fetchone() == (3,)
 
 
 def test_sync_killed_before_every_statement(base: Path) -> None:

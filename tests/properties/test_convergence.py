@@ -33,7 +33,7 @@ from syncgov.core.tree import root_of_inputs
 from syncgov.core.wire import Pull, PullAnswer, format_message, parse_message
 from syncgov.storage import capture
 from syncgov.storage.connection import connect
-from syncgov.storage.merging import merge_page
+from syncgov.storage.merging import merge_pulled, stage_page
 from syncgov.storage.replica import Replica
 from syncgov.storage.schema import PROTOCOL_TABLES, columns_for, from_sql, table_sql, to_sql
 from syncgov.storage.state import FoldItem, StoredRow, field_state, fold, load_row
@@ -81,13 +81,16 @@ def fresh() -> Iterator[tuple[Street, Replica, Replica]]:
 def receive(centre: Centre, replica: Replica, limit: int, target: int) -> None:
     """Pull up to *target* in pages of *limit*, through the messages that the wire carries."""
     size = after = replica.seen.size
-    while after < target:
-        certificate = centre.ledger.certificate(replica.dev, centre.ledger.size)
-        assert certificate is not None
+    while size < target:
         text = centre.ledger.meta.get("checkpoint")
-        answer = pull(centre.ledger, certificate, Pull(after, limit, size, 0), text, centre.ledger.size)
-        merge_page(replica, verify_page(replica, parse_message(format_message(answer), PullAnswer, "answer")))
-        after = answer.next
+        answer = pull(centre.ledger, replica.dev, Pull(after, limit, size, 0), text, centre.ledger.size)
+        page = verify_page(replica, parse_message(format_message(answer), PullAnswer, "answer"), size)
+        assert not answer.reset
+        after = page.after
+        if page.last:
+            merge_pulled(replica, page)
+            return
+        stage_page(replica, page)
 
 
 # -- the same log in different batches --------------------

@@ -154,7 +154,7 @@ def run_pull(v: Json, tmp: Path) -> None:
     key = KeyFile(tmp / "key", SigningKey(bytes(32)), 0, "")
     with Replica.create(tmp / f"{v['name']}.db", key, raw(v["charter"]), {"prev": ""}, lambda: 0) as replica:
         replica.meta.set(**v["seen"])
-        verify_page(replica, message)
+        verify_page(replica, message, v["seen"]["size"])
 
 
 def run_fold(v: Json, tmp: Path) -> None:
