@@ -14,7 +14,7 @@ from syncgov.core.merge import WITHHELD, FieldState, HeadValue, RowState, declar
 from syncgov.core.register import Register, RegisterSet, parse_register
 from syncgov.core.register_model import REGISTRAR
 from syncgov.core.statement import Leaf, envelope_hash
-from syncgov.core.trust import Area, Certificate, Logged
+from syncgov.core.trust_view import Area, Certificate, Logged
 from syncgov.errors import FormatError, SyncgovError
 
 DEVICES = "device"
@@ -60,7 +60,7 @@ class _Versions:
 
 
 class MemoryLedger:
-    """The log as far as it was read and folded. Implements `core.trust.Ledger`; `state` is the public fold so far."""
+    """The log as far as it was read and folded. Implements `core.trust_view.Ledger`; `state` is the public fold so far."""
 
     def __init__(self, charter: Charter, charter_raw: bytes) -> None:
         self._charter = charter

@@ -28,7 +28,7 @@ from syncgov.core.canonical import b64u, unb64u
 from syncgov.core.keys import device_id, verify_typed
 from syncgov.core.note import parse_checkpoint, parse_note
 from syncgov.core.statement import parse_changeset
-from syncgov.core.trust import Certificate
+from syncgov.core.trust_view import Certificate
 
 logger = logging.getLogger(__name__)
 

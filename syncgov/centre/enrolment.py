@@ -10,7 +10,7 @@ from syncgov.core.canonical import unb64u
 from syncgov.core.commitment import Value
 from syncgov.core.keys import device_id
 from syncgov.core.register_model import REGISTRAR
-from syncgov.core.trust import DAY_MS
+from syncgov.core.trust_view import DAY_MS
 from syncgov.core.wire import Join, verify_join
 from syncgov.errors import InputError, NotAllowedError
 from syncgov.storage.connection import transaction

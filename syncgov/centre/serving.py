@@ -9,7 +9,7 @@ from syncgov.core.commitment import META_TABLE, Body, Write, open_body, parse_pa
 from syncgov.core.register import RegisterSet
 from syncgov.core.statement import Leaf, parse_leaf
 from syncgov.core.tree import consistency_path, inclusion_path
-from syncgov.core.trust import Area, Certificate, RowKey
+from syncgov.core.trust_view import Area, Certificate, RowKey
 from syncgov.core.wire import MAX_PULL, EntryMessage, Pull, PullAnswer
 from syncgov.errors import FormatError, RollbackError
 from syncgov.storage.ledger import Ledger

@@ -6,86 +6,16 @@ returned as `declared`, never guessed.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
 
 from syncgov.core.canonical import b64u
-from syncgov.core.charter import Charter
-from syncgov.core.commitment import META_TABLE, Body, Dot, Value, Write, meta_path, parse_path
+from syncgov.core.commitment import META_TABLE, Body, Value, Write, meta_path, parse_path
 from syncgov.core.merge import FieldState, Head, is_conflict, same, shown, workflow_of
 from syncgov.core.register import RegisterSet
 from syncgov.core.register_model import REGISTRAR, Register
 from syncgov.core.statement import ACCEPTED, Statement
+from syncgov.core.trust_view import DAY_MS, Area, Certificate, Ledger, Logged, RowKey
 from syncgov.core.workflow import DEFERRED_GUARDS, Transition, Workflow, find_transition, needs_review
 from syncgov.errors import InputError
-
-DAY_MS = 86_400_000
-RowKey = tuple[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Certificate:
-    """What the log says about a device. Times are ms UTC by `received`; `since` is when this version was received."""
-
-    dev: str
-    public_key: bytes
-    roles: frozenset[str]
-    areas: tuple[str, ...]
-    valid_from: int
-    valid_to: int
-    staff: tuple[str, ...] | None  # None: not disclosed
-    revoked: bool
-    since: int
-
-
-class Area(NamedTuple):
-    """An area code; not *exact* when only the public community is known and the real code is below it."""
-
-    code: str
-    exact: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Logged:
-    """A changeset that is in the log, as far as its body is known."""
-
-    index: int
-    accepted: bool
-    effective: tuple[int, int]
-    statement: Statement
-    body: Body
-
-
-class Ledger(Protocol):
-    """What a verdict may look at. The centre answers from SQLite, the audit from memory."""
-
-    @property
-    def charter(self) -> Charter:
-        """The charter of this log."""
-        ...
-
-    def certificate(self, dev: str, size: int) -> Certificate | None:
-        """The device's certificate as the leaves below *size* say."""
-        ...
-
-    def registers(self, size: int) -> RegisterSet:
-        """The register set active at *size*, system registers included."""
-        ...
-
-    def area(self, record: RowKey, size: int) -> Area | None:
-        """The record's area below *size*; None if the record has none or is not there yet."""
-        ...
-
-    def parent(self, row: RowKey) -> str | None:
-        """The shown parent key of a child row, None if not known."""
-        ...
-
-    def exists(self, row: RowKey) -> bool:
-        """Whether an accepted leaf before this one wrote the row's presence."""
-        ...
-
-    def logged(self, dot: Dot) -> Logged | None:
-        """The changeset first logged under *dot*."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from syncgov.core.commitment import META_TABLE, Body, Dot, meta_path, open_body,
 from syncgov.core.register import RegisterSet
 from syncgov.core.register_model import REGISTRAR, Column
 from syncgov.core.statement import Leaf, Statement, parse_leaf
-from syncgov.core.trust import Area, Certificate, Logged, RowKey
+from syncgov.core.trust_view import Area, Certificate, Logged, RowKey
 from syncgov.storage.connection import Meta
 from syncgov.storage.files import parse_cached, system_registers
 from syncgov.storage.schema import PROTOCOL_TABLES, SCHEMA_VERSION, columns_for, ensure_table, refill, show_rows
@@ -60,7 +60,7 @@ class Chain:
 
 
 class Ledger:
-    """The log of a centre, on one connection. Implements `core.trust.Ledger`. Call writers inside a transaction."""
+    """The log of a centre, on one connection. Implements `core.trust_view.Ledger`. Call writers inside a transaction."""
 
     def __init__(self, conn: sqlite3.Connection) -> None:
         self.conn = conn

@@ -12,7 +12,8 @@ from syncgov.core.register import RegisterSet
 from syncgov.core.register_model import REGISTRAR
 from syncgov.core.statement import Seen, Statement
 from syncgov.core.tree import root_of_inputs
-from syncgov.core.trust import DAY_MS, Area, Certificate, Judgement, Logged, RowKey, judge
+from syncgov.core.trust import Judgement, judge
+from syncgov.core.trust_view import DAY_MS, Area, Certificate, Logged, RowKey
 from tests.registers import register_set
 
 REGISTERS = register_set()
@@ -111,7 +112,7 @@ def _is_public(table: str, name: str) -> bool:
 
 @dataclass
 class Book:
-    """Implements `core.trust.Ledger` from lists in memory."""
+    """Implements `core.trust_view.Ledger` from lists in memory."""
 
     received: int = NOW
     certificates: dict[str, list[tuple[int, Certificate]]] = field(default_factory=dict)

@@ -7,7 +7,8 @@ import pytest
 from syncgov.core.canonical import b64u
 from syncgov.core.commitment import Value, Write, meta_path
 from syncgov.core.statement import REFUSALS
-from syncgov.core.trust import DAY_MS, Judgement
+from syncgov.core.trust import Judgement
+from syncgov.core.trust_view import DAY_MS
 from tests.core.book import (
     CHIEF,
     DESK,

@@ -1,0 +1,81 @@
+"""What a verdict may look at: certificates, areas, earlier changesets. Source: protocol page, sections 8 and 11.
+
+The centre answers from SQLite, the audit from memory.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from syncgov.core.charter import Charter
+from syncgov.core.commitment import Body, Dot
+from syncgov.core.register import RegisterSet
+from syncgov.core.statement import Statement
+
+DAY_MS = 86_400_000
+RowKey = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What the log says about a device. Times are ms UTC by `received`; `since` is when this version was received."""
+
+    dev: str
+    public_key: bytes
+    roles: frozenset[str]
+    areas: tuple[str, ...]
+    valid_from: int
+    valid_to: int
+    staff: tuple[str, ...] | None  # None: not disclosed
+    revoked: bool
+    since: int
+
+
+class Area(NamedTuple):
+    """An area code; not *exact* when only the public community is known and the real code is below it."""
+
+    code: str
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """A changeset that is in the log, as far as its body is known."""
+
+    index: int
+    accepted: bool
+    effective: tuple[int, int]
+    statement: Statement
+    body: Body
+
+
+class Ledger(Protocol):
+    """What a verdict may look at. The centre answers from SQLite, the audit from memory."""
+
+    @property
+    def charter(self) -> Charter:
+        """The charter of this log."""
+        ...
+
+    def certificate(self, dev: str, size: int) -> Certificate | None:
+        """The device's certificate as the leaves below *size* say."""
+        ...
+
+    def registers(self, size: int) -> RegisterSet:
+        """The register set active at *size*, system registers included."""
+        ...
+
+    def area(self, record: RowKey, size: int) -> Area | None:
+        """The record's area below *size*; None if the record has none or is not there yet."""
+        ...
+
+    def parent(self, row: RowKey) -> str | None:
+        """The shown parent key of a child row, None if not known."""
+        ...
+
+    def exists(self, row: RowKey) -> bool:
+        """Whether an accepted leaf before this one wrote the row's presence."""
+        ...
+
+    def logged(self, dot: Dot) -> Logged | None:
+        """The changeset first logged under *dot*."""
+        ...
