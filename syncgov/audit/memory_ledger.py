@@ -60,7 +60,7 @@ class _Versions:
 
 
 class MemoryLedger:
-    """The log as far as it was read and folded. Implements `core.trust_view.Ledger`; `state` is the public fold so far."""
+    """The log as far as it was read and folded, for verdicts. `state` is the public fold so far."""
 
     def __init__(self, charter: Charter, charter_raw: bytes) -> None:
         self._charter = charter

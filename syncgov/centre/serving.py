@@ -75,7 +75,7 @@ def pull(ledger: Ledger, dev: str, request: Pull, checkpoint_text: str, newest: 
     consistency = [b64(h) for h in consistency_path(request.size, target, ledger.hash_at)] if request.size else []
     certificate = ledger.certificate(dev, target)
     if certificate is None or _sees_otherwise(ledger.certificate(dev, request.size), certificate, request.size):
-        return PullAnswer(checkpoint_text, consistency, [], {}, request.after, [], target, reset=True)
+        return PullAnswer(checkpoint_text, consistency, [], {}, request.after, [], True, target)
     audience = Audience(ledger, certificate)
     rows = _visible(ledger, audience, certificate, request, target)
     following = rows[-1][0] + 1 if len(rows) == request.limit else target
@@ -88,7 +88,7 @@ def pull(ledger: Ledger, dev: str, request: Pull, checkpoint_text: str, newest: 
         messages = [*(_message(ledger, audience, row, target, known=False) for row in old), *messages]
         rows = [*old, *rows]
     keys = dict(_keys(ledger, {row[5] for row in rows} - {dev}))
-    return PullAnswer(checkpoint_text, consistency, messages, keys, following, purge, target)
+    return PullAnswer(checkpoint_text, consistency, messages, keys, following, purge, False, target)
 
 
 def _sees_otherwise(earlier: Certificate | None, now: Certificate, size: int) -> bool:
@@ -121,18 +121,21 @@ def _visible(ledger: Ledger, audience: Audience, certificate: Certificate, reque
 def _moved(ledger: Ledger, audience: Audience, dev: str, size: int, target: int) -> tuple[list[RowKey], list[RowKey]]:
     """Return the records that came into the device's areas between two sizes, and those that it must not hold."""
     changed = ledger.conn.execute("SELECT DISTINCT tbl, key FROM _sg_area WHERE idx >= ? AND idx < ?", (size, target))
-    own = ledger.conn.execute(
-        "SELECT DISTINCT tbl, key FROM _sg_leaf WHERE dev = ? AND idx >= ? AND idx < ? AND tbl IS NOT NULL",
-        (dev, size, target),
+    own = set(
+        ledger.conn.execute(
+            "SELECT DISTINCT tbl, key FROM _sg_leaf WHERE dev = ? AND idx >= ? AND idx < ? AND tbl IS NOT NULL",
+            (dev, size, target),
+        ).fetchall()
     )
     gained, lost = [], []
-    for record in {*changed.fetchall(), *own.fetchall()}:
+    for record in {*changed.fetchall(), *own}:
         before = ledger.area(record, size)
         had = before is not None and audience.covers(before)
-        if not audience.covers(ledger.area(record, target)):
+        if audience.covers(ledger.area(record, target)):
+            if before is not None and not had:
+                gained.append(record)
+        elif had or record in own:  # a device is not told of records that it never had
             lost.append(record)
-        elif before is not None and not had:
-            gained.append(record)
     return sorted(gained), sorted(lost)
 
 
@@ -174,7 +177,7 @@ def own(ledger: Ledger, certificate: Certificate, after: int, checkpoint_text: s
         path = [b64(h) for h in inclusion_path(index, newest, ledger.hash_at)]
         entries.append(EntryMessage(msgspec.Raw(raw_body), index, msgspec.Raw(raw), path))
     last = rows[-1][4] if rows else after
-    return PullAnswer(checkpoint_text, [], entries, {}, last, [], newest)
+    return PullAnswer(checkpoint_text, [], entries, {}, last, [], False, newest)
 
 
 def _keys(ledger: Ledger, devices: Iterable[str]) -> Iterator[tuple[str, str]]:

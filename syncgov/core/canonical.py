@@ -14,6 +14,8 @@ MAX_DEPTH = 16  # deeper input only serves to exhaust a reader's stack
 
 T = TypeVar("T")
 
+_TO_URL = bytes.maketrans(b"+/", b"-_")
+
 
 def encode(value: Any) -> bytes:
     """Return the canonical bytes of *value*.
@@ -102,7 +104,7 @@ def check_value(value: Any, depth: int = 0) -> None:
 
 def b64u(data: bytes) -> str:
     """Return base64url without padding (RFC 4648 section 5)."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+    return binascii.b2a_base64(data, newline=False).translate(_TO_URL, b"=").decode()
 
 
 def unb64u(text: str, length: int | None = None) -> bytes:

@@ -3,11 +3,11 @@
 Source: protocol page, sections 3 and 5.
 """
 
-import base64
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
@@ -93,6 +93,7 @@ def format_path(table: str, key: str, field: str) -> str:
     return path
 
 
+@lru_cache(maxsize=65_536)  # a path is looked at when its body is checked and again when it is folded
 def parse_path(path: str) -> Path:
     """Return the parts of a path; raise FormatError if it is not one."""
     match = _PATH.fullmatch(path)
@@ -114,7 +115,7 @@ def meta_path(dot: Dot, field: str) -> str:
 def digest(salt: str, write: Write) -> bytes:
     """Return the 32-byte RFC 9901 disclosure digest of *write* under the b64u *salt*."""
     disclosure = encode_unchecked([salt, write.path, {"over": write.over, "set": write.value}])
-    return hashlib.sha256(base64.urlsafe_b64encode(disclosure).rstrip(b"=")).digest()
+    return hashlib.sha256(b64u(disclosure).encode()).digest()
 
 
 def salts_of(seed: bytes, count: int) -> list[str]:

@@ -38,16 +38,18 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 def tree_hash(leaf_hashes: Iterable[bytes]) -> bytes:
     """Return the root over leaf hashes; SHA-256("") when there are none."""
+    sha256 = hashlib.sha256
     row = list(leaf_hashes)
     while len(row) > 1:
         odd = row[-1:] if len(row) % 2 else []  # a node without a partner moves up as it is
-        row = [node_hash(row[i], row[i + 1]) for i in range(0, len(row) - 1, 2)] + odd
+        row = [sha256(b"\x01" + row[i] + row[i + 1]).digest() for i in range(0, len(row) - 1, 2)] + odd
     return row[0] if row else EMPTY_ROOT
 
 
 def root_of_inputs(inputs: Iterable[bytes]) -> bytes:
     """Return the root of the tree whose leaf inputs are *inputs*."""
-    return tree_hash(leaf_hash(item) for item in inputs)
+    sha256 = hashlib.sha256
+    return tree_hash([sha256(b"\x00" + item).digest() for item in inputs])
 
 
 def root_from(size: int, get: GetHash) -> bytes:

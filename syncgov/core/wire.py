@@ -91,8 +91,8 @@ class PullAnswer(msgspec.Struct, forbid_unknown_fields=True):
     keys: dict[str, str]
     next: int
     purge: list[tuple[str, str]]
+    reset: bool
     target: int
-    reset: bool = False
     v: Literal[1] = 1
 
 

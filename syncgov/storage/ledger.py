@@ -60,7 +60,7 @@ class Chain:
 
 
 class Ledger:
-    """The log of a centre, on one connection. Implements `core.trust_view.Ledger`. Call writers inside a transaction."""
+    """The log of a centre, on one connection; what `core.trust_view` asks for. Call writers inside a transaction."""
 
     def __init__(self, conn: sqlite3.Connection) -> None:
         self.conn = conn

@@ -91,6 +91,7 @@ def merge_pulled(replica: Replica, page: Page, staff: str | None = None) -> Merg
     """
     done = Merged()
     with transaction(replica.conn):
+        replica.refresh()
         if replica.has_unsigned():
             replica.commit_within(staff)
         replica.conn.execute("INSERT OR IGNORE INTO _sg_merging VALUES (1)")

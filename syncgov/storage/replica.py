@@ -78,6 +78,8 @@ class Replica:
         self.charter: Charter = open_charter(self.meta.get("charter").encode())
         self.registers = RegisterSet(())
         self.columns: dict[str, list[Column]] = {}
+        self._certificate = StoredRow()
+        self._loaded_at = -1
         self.load_registers()
 
     @classmethod
@@ -138,7 +140,7 @@ class Replica:
 
     def certificate(self) -> StoredRow:
         """Return the device's own certificate row, empty before the first sync."""
-        return load_row(self.conn, ("device", self.dev))
+        return self._certificate
 
     @property
     def roles(self) -> frozenset[str]:
@@ -158,11 +160,18 @@ class Replica:
         return Seen(self.meta.get("root"), self.meta.get_int("size"))
 
     def load_registers(self) -> None:
-        """Read the register set from the folded rows."""
+        """Read the register set and the certificate from the folded rows."""
+        self._loaded_at = self.meta.get_int("size")
+        self._certificate = load_row(self.conn, ("device", self.dev))
         self.registers = load_register_set(self.conn)
         roles = self.roles
         shown = ((name, columns_for(register, roles)) for name, register in self.registers.items())
         self.columns = {name: columns for name, columns in shown if columns}
+
+    def refresh(self) -> None:
+        """Read registers and certificate again if another program has synced this file since."""
+        if self.meta.get_int("size") != self._loaded_at:
+            self.load_registers()
 
     # -- writing --------------------
 
@@ -197,6 +206,7 @@ class Replica:
 
     def commit_within(self, staff: str | None, note: str | None = None) -> Committed:
         """`commit` inside a transaction that is already open."""
+        self.refresh()
         changed = self._schema_changed()
         hints = self._all_rows() if changed else self.unsigned_rows()
         done = Committed()

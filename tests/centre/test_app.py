@@ -322,7 +322,8 @@ def test_entries_that_are_not_authentic(world: World, pen: Replica) -> None:
     assert rejected(world, envelope, b'{"slots":[],"v":1}') == "format"
     assert rejected(world, envelope, b"null") == "format"
     assert rejected(world, envelope, b"{}") == "format"
-    assert rejected(world, envelope.replace(sig, sig[:-4] + b"AA=="), body) in ("signature", "format")
+    forged = sig[:60] + (b"B" if sig[60:61] == b"A" else b"A") + sig[61:]
+    assert rejected(world, envelope.replace(sig, forged), body) == "signature"
     assert rejected(world, b"{}", body) == "format"
     assert rejected(world, envelope[:-1] + b',"z":0}', body) == "format"
     assert rejected(world, envelope.replace(b":", b": ", 1), body) == "format"

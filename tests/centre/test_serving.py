@@ -144,6 +144,19 @@ def test_refused_changesets_of_others_are_not_sent(world: World, east: Replica, 
     assert not contains(desk, "被退回的标题")
 
 
+def test_a_device_is_not_told_of_records_elsewhere(world: World, east: Replica, west: Replica, desk: Replica) -> None:
+    """Not even that they exist: what is made, edited or moved outside its areas leaves no trace in an answer."""
+    size = east.seen.size
+    key = insert(west, "task", a_task(place=WEST))
+    world.sync(west)
+    world.sync(desk)
+    update(desk, "task", key, place=f"{WEST}7")
+    world.sync(desk)
+    answer = ask(world, east, size)
+    assert answer.target == world.centre.ledger.size
+    assert (answer.purge, answer.entries, answer.keys) == ([], [], {})
+
+
 # -- moving --------------------
 
 

@@ -352,26 +352,32 @@ def test_an_edit_after_an_interrupted_pull(world: World, desk: Replica, monkeypa
 
 
 def test_a_write_between_two_pages(world: World, desk: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody writes while pages come in: it is signed before the next page is merged."""
+    """Somebody writes while pages come in: it is signed before they are merged, and nothing else was seen."""
+    world.sync(desk)
+    pen = world.replicas["pen"]
+    (key,) = pen.conn.execute("SELECT min(id) FROM task").fetchone()
+    for number in range(5):
+        update(pen, "task", key, urgency=number)
+        pen.commit()
+    world.sync(pen)
     monkeypatch.setattr(client, "PULL_LIMIT", 2)
-    pages: list[str] = []
+    pages: list[int] = []
 
     def writing(path: str, body: bytes) -> bytes:
         if path == "/v1/pull":
-            keys = [key for (key,) in desk.conn.execute("SELECT id FROM task")]
-            if keys and not pages:
-                pages.append(keys[0])
-                update(desk, "task", keys[0], title="边收边写")
+            pages.append(len(body))
+            if len(pages) == 2:
+                update(desk, "task", key, title="边收边写")
         return body
 
     world.wire.tamper = writing
     world.sync(desk)
-    assert len(pages) == 1
+    assert len(pages) > 2
     world.wire.reset()
     assert world.sync(desk).accepted == 1
-    found = row(desk, "task", pages[0])
+    found = row(desk, "task", key)
     assert found is not None
-    assert found["title"] == "边收边写"
+    assert (found["title"], found["urgency"]) == ("边收边写", 4)
     assert not desk.conn.execute("SELECT * FROM conflict").fetchall()
 
 

@@ -10,12 +10,13 @@ from syncgov.core.charter import CHARTER_TYPE, Charter, key_text, sign_charter
 from syncgov.core.note import Checkpoint, sign_checkpoint, sign_note
 from syncgov.core.proof import format_receipt
 from syncgov.core.statement import format_envelope
-from syncgov.core.tree import MemoryTree, consistency_path, format_bundle, inclusion_path, leaf_hash
+from syncgov.core.tree import MemoryTree, consistency_path, format_bundle, format_tile, inclusion_path, leaf_hash
 from tests.vectors.base import AT, LOG, ORIGIN, OTHER, REGISTRAR, ROOT_1, ROOT_2, VKEY, Json, filled, vector
 from tests.vectors.changesets import signed
 
 LEAVES = [b"leaf %d" % number for number in range(11)]
-TREE = MemoryTree(map(leaf_hash, LEAVES))
+TREE_HASHES = [leaf_hash(raw) for raw in LEAVES]
+TREE = MemoryTree(TREE_HASHES)
 CHECKPOINT = Checkpoint(ORIGIN, TREE.size, TREE.root())
 SIGNED = sign_checkpoint(CHECKPOINT, LOG)
 
@@ -105,6 +106,19 @@ def bundle() -> list[Json]:
         ("257", "format", "257 entries", b"\0\0" * 257),
     ]
     return [vector(name, expect, comment, bundle={"hex": raw.hex()}) for name, expect, comment, raw in cases]
+
+
+def tile() -> list[Json]:
+    """Section 6: a hash tile of tlog-tiles, in hex."""
+    good = format_tile(TREE_HASHES)
+    cases = [
+        ("plain", "ok", "a partial tile of eleven hashes", good),
+        ("full", "ok", "256 hashes", format_tile(TREE_HASHES[:1] * 256)),
+        ("cut", "format", "one byte too few", good[:-1]),
+        ("empty", "format", "no hash", b""),
+        ("257", "limit", "257 hashes", good[:32] * 257),
+    ]
+    return [vector(name, expect, comment, tile={"hex": raw.hex()}) for name, expect, comment, raw in cases]
 
 
 CHARTER = Charter(

@@ -125,6 +125,7 @@ def pull() -> list[Json]:
         keys={DEVICE.id: b64u(DEVICE.public)},
         next=3,
         purge=[("task", "k9")],
+        reset=False,
         target=3,
     )
     good = wire.format_message(answer)

@@ -22,10 +22,11 @@ from syncgov.core.keys import SigningKey, verify_typed
 from syncgov.core.merge import FieldState, Head, fold_write, is_conflict, shown
 from syncgov.core.note import verify_checkpoint
 from syncgov.core.proof import verify_receipt
+from syncgov.core.record_proof import verify_record_proof
 from syncgov.core.register import RegisterSet, parse_register
 from syncgov.core.register_model import Column, Field, Register
 from syncgov.core.statement import format_statement, parse_changeset, parse_leaf, parse_statement, verify_changeset
-from syncgov.core.tree import format_bundle, parse_bundle, verify_consistency
+from syncgov.core.tree import format_bundle, format_tile, parse_bundle, parse_tile, verify_consistency
 from syncgov.core.workflow import Workflow
 from syncgov.errors import SyncgovError
 from syncgov.storage.connection import connect
@@ -109,6 +110,15 @@ def run_consistency(v: Json, _tmp: Path) -> None:
 
 def run_bundle(v: Json, _tmp: Path) -> None:
     assert format_bundle(parse_bundle(raw(v["bundle"]))) == raw(v["bundle"])
+
+
+def run_tile(v: Json, _tmp: Path) -> None:
+    assert format_tile(parse_tile(raw(v["tile"]))) == raw(v["tile"])
+
+
+def run_proof_file(v: Json, _tmp: Path) -> None:
+    proof = verify_record_proof(raw(v["proof"]), open_charter(raw(v["charter"])))
+    assert {field.field: field.value for field in proof.fields} == {"_alive": True, "title": "路灯不亮"}
 
 
 def run_charter(v: Json, _tmp: Path) -> None:
