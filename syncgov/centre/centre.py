@@ -7,7 +7,7 @@ import secrets
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import msgspec
@@ -237,7 +237,15 @@ def parse_draft(text: str, filename: str) -> Draft:
     Raises:
         InputError: not such a file; names the member.
     """
+    known = {each.name for each in fields(Draft)}
     try:
-        return msgspec.convert(yaml.safe_load(text), Draft, strict=True)
+        found = yaml.safe_load(text)
+        unknown = sorted(set(map(str, found)) - known) if isinstance(found, dict) else []
+        if unknown:
+            raise InputError(
+                f"{filename} 里有不认识的项：{'、'.join(unknown)}；可用：{'、'.join(sorted(known))}",
+                f"{filename}: unknown members {', '.join(unknown)}; known: {', '.join(sorted(known))}",
+            )
+        return msgspec.convert(found, Draft, strict=True)
     except (yaml.YAMLError, msgspec.ValidationError) as error:
         raise InputError(f"{filename} 不是章程草稿：{error}", f"{filename} is not a charter draft: {error}") from error

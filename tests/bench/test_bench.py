@@ -12,7 +12,7 @@ from tests.bench.measures import ROUNDS, side_by_side
 def test_the_bench_prints_and_writes_its_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Rows 3 and 4 with their ratios, and the versions of everything they depend on."""
     path = tmp_path / "bench.json"
-    assert main(["--json", str(path), "--changesets", "20", "--rows", "3"]) in (0, 1)
+    assert main(["--json", str(path), "--changesets", "20", "--rows", "3"]) == 0
     found = json.loads(path.read_text(encoding="utf-8"))
     assert [each["row"] for each in found["results"]] == ["3", "3+", "4", "4+"]
     assert all(each["ratio"] > 0 and each["count"] in (20, 3) for each in found["results"])

@@ -1,0 +1,223 @@
+"""Bundles at the centre: the invitation, and the reply to what a carrier brings.
+
+What a bundle asks goes through the same doors as a request over the network: `enrolment.join`, `intake.authenticate`,
+`Centre.push`, `serving.pull`. Source: protocol page, section 14.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from syncgov.centre import enrolment
+from syncgov.centre.centre import Centre
+from syncgov.centre.intake import Incoming, Outcome, authenticate
+from syncgov.centre.serving import certificate_message, own, pull
+from syncgov.core import bundle, wire
+from syncgov.core.keys import SigningKey
+from syncgov.core.note import parse_checkpoint, parse_note
+from syncgov.core.statement import parse_changeset
+from syncgov.core.trust_view import Certificate
+from syncgov.errors import (
+    FormatError,
+    InputError,
+    NotAllowedError,
+    RollbackError,
+    SignatureError,
+    StorageError,
+    UnknownDeviceError,
+)
+from syncgov.storage import sealing
+from syncgov.storage.files import write_atomic
+from syncgov.storage.keyfile import load_key
+
+AGE_KEY = "age.key"  # in CENTRE/keys, in the form that age-keygen writes
+
+
+@dataclass(frozen=True, slots=True)
+class Replied:
+    """What a bundle brought, and the reply to carry back. `more`: the device must bundle again to get the rest."""
+
+    dev: str
+    reply: bytes
+    joined: bool
+    results: Sequence[wire.PushResult] = field(default_factory=tuple)
+    sent: int = 0
+    more: bool = False
+
+
+def recipient_note(centre: Centre) -> str:
+    """Return the signed note that says to whom bundles for this centre are sealed."""
+    return bundle.sign_recipient(centre.charter.origin, sealing.recipient_of(_identity(centre)), _log_key(centre))
+
+
+def invitation(centre: Centre) -> bytes:
+    """Return the invitation file: charter and recipient. It holds nothing secret and serves any number of devices."""
+    return bundle.format_invitation((centre.path / "charter.json").read_bytes(), recipient_note(centre))
+
+
+def receive(centre: Centre, data: bytes) -> Replied:
+    """Take a request and return the reply, sealed to the device that asked. Taking it again changes nothing.
+
+    Raises:
+        InputError: for another centre, no request, or sealed to another key. FormatError: cut short or damaged.
+        SignatureError: not signed by its device. NotAllowedError: unknown or revoked device, or a code that is no good.
+        RollbackError: the device has seen more of the log than this centre holds; nothing was taken.
+    """
+    label, content = bundle.split_bundle_file(data)
+    _check_label(centre, label)
+    header, packed = bundle.open_bundle(label, sealing.unseal(content, _identity(centre)))
+    request = bundle.unpack(packed, bundle.Request)
+    bundle.check_recipient(request.recipient)
+    if request.pull.size > centre.ledger.size:
+        raise RollbackError(request.pull.size, centre.ledger.size)
+    with centre.lock:
+        joined = None if request.join is None else _join(centre, request.join, header)
+        certificate = centre.ledger.certificate(header.dev, centre.ledger.size)
+        if certificate is None:
+            raise UnknownDeviceError(header.dev)
+        results = push_entries(centre, header.dev, request.push.entries)
+        if certificate.revoked:
+            raise NotAllowedError(
+                f"终端 {header.dev[:8]} 已停用：它的 {len(results)} 条已记入日志，不生成回包",
+                f"device {header.dev[:8]} is revoked: its {len(results)} changesets are logged, there is no reply",
+            )
+        reply = _answer(centre, certificate, request, joined, results)
+    sent = sum(len(page.entries) for page in reply.pages)
+    more = bool(reply.pages) and reply.pages[-1].next < reply.pages[-1].target
+    return Replied(header.dev, _seal(centre, header, request, reply), joined is not None, results, sent, more)
+
+
+def _check_label(centre: Centre, label: bundle.Label) -> None:
+    """Refuse by name, before anything is opened."""
+    if label.origin != centre.charter.origin:
+        raise InputError(
+            f"这个包是给中心“{label.origin}”的，这里是“{centre.charter.origin}”；没有打开，请转交",
+            f"this bundle is for the centre {label.origin!r}, this is {centre.charter.origin!r}; it was not opened",
+        )
+    if label.kind == "reply":
+        raise InputError(
+            f"这是给终端 {label.dev[:8]} 的回包，请带到那台终端上 receive",
+            f"this is a reply for device {label.dev[:8]}; receive it there",
+        )
+    if label.kind == "invitation":
+        raise InputError(
+            "这是本中心的邀请文件，请在终端上用 join --bundle",
+            "this is an invitation of this centre; use it on a device: join --bundle",
+        )
+
+
+def _join(centre: Centre, message: wire.Join, header: bundle.Header) -> int:
+    if message.public != header.public:
+        raise SignatureError(header.dev)
+    return enrolment.join(centre, message)
+
+
+def push_entries(centre: Centre, dev: str, entries: Sequence[wire.PushEntry]) -> list[wire.PushResult]:
+    """Log what a device sent, in order; what is not authentic is rejected alone."""
+    checked = [_incoming(centre, entry, dev) for entry in entries]
+    outcomes = iter(centre.push([one for one in checked if isinstance(one, Incoming)]))
+    return [_result(one, next(outcomes)) if isinstance(one, Incoming) else one for one in checked]
+
+
+def _result(incoming: Incoming, outcome: Outcome) -> wire.PushResult:
+    state: Literal["waiting", "logged"] = "waiting" if outcome.index is None else "logged"
+    seq = incoming.changeset.statement.seq
+    return wire.PushResult(seq=seq, state=state, index=outcome.index, verdict=outcome.verdict)
+
+
+def _incoming(centre: Centre, entry: wire.PushEntry, dev: str) -> wire.PushResult | Incoming:
+    seq = 0
+    try:
+        st = parse_changeset(bytes(entry.envelope)).statement
+        seq = st.seq
+        if st.dev != dev:
+            raise NotAllowedError("只能上传本终端的记录", "a device pushes its own changesets only")
+        return authenticate(centre.ledger, bytes(entry.envelope), bytes(entry.body))
+    except (FormatError, SignatureError, NotAllowedError) as error:
+        return wire.PushResult(seq=seq, state="rejected", code=error.code, detail=error.en)
+
+
+def _answer(
+    centre: Centre,
+    certificate: Certificate,
+    request: bundle.Request,
+    joined: int | None,
+    results: list[wire.PushResult],
+) -> bundle.Reply:
+    ledger = centre.ledger
+    text = ledger.meta.get("checkpoint")  # once: another process may sign a newer one meanwhile
+    newest = parse_checkpoint(parse_note(text).text).size
+    answered = None
+    if joined is not None:
+        answered = wire.JoinAnswer(text, certificate_message(ledger, joined, newest, certificate.dev))
+    owned = None if request.own is None else own(ledger, certificate, request.own.after, text, newest)
+    return bundle.Reply(
+        answered,
+        owned,
+        list(_pages(centre, certificate.dev, request.pull, text, newest)),
+        request.pull,
+        wire.PushAnswer(text, results),
+        recipient_note(centre),
+    )
+
+
+def _pages(centre: Centre, dev: str, ask: wire.Pull, text: str, newest: int) -> Iterator[wire.PullAnswer]:
+    """Yield the answers that the device would get one after the other, as many as a bundle holds."""
+    filled = 0
+    while True:
+        answer = pull(centre.ledger, dev, ask, text, newest)
+        size = len(wire.format_message(answer))
+        if filled and filled + size > bundle.FILL_BYTES:
+            return
+        filled += size
+        yield answer
+        if answer.reset and ask.size > 0:
+            ask = wire.Pull(0, ask.limit, 0, answer.target)
+        elif answer.next >= answer.target or answer.next <= ask.after:
+            return  # all was sent; or the device asked for a time before its certificate and gets nothing
+        else:
+            ask = wire.Pull(answer.next, ask.limit, ask.size, answer.target)
+
+
+def _seal(centre: Centre, asked: bundle.Header, request: bundle.Request, reply: bundle.Reply) -> bytes:
+    label = bundle.Label("reply", asked.origin, asked.dev)
+    size = reply.pages[-1].target if reply.pages else 0
+    header = bundle.Header(asked.dev, asked.first, "reply", asked.last, asked.origin, "", "", size, 1)
+    plain = bundle.sign_bundle(label, header, reply, _log_key(centre))
+    return bundle.format_bundle_file(label, sealing.seal(plain, request.recipient))
+
+
+# -- keys --------------------
+
+
+def _log_key(centre: Centre) -> SigningKey:
+    return load_key(centre.path / "keys" / "log.key").key
+
+
+def _identity(centre: Centre) -> str:
+    """Return the centre's age identity; the first use makes it."""
+    path = centre.path / "keys" / AGE_KEY
+    with _alone(path.parent):
+        if not path.exists():
+            identity = sealing.new_identity()
+            text = f"# public key: {sealing.recipient_of(identity)}\n{identity}\n"
+            write_atomic(path, text.encode(), mode=0o600)
+        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
+    if len(lines) != 1:
+        raise StorageError(f"密钥文件 {path} 已损坏", f"damaged key file: {path}")
+    return lines[0]
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold a folder alone: two processes must not both make the key."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
