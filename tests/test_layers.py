@@ -52,6 +52,8 @@ IMPURE_CALLS = {"open", "print", "input", "now", "utcnow", "today", "generate"}
 
 # distribution names whose import name differs
 IMPORT_NAMES = {"pyyaml": "yaml", "sqlite-utils": "sqlite_utils", "mkdocs-material": "material"}
+# module -> the extra whose packages it imports late, inside the function that needs them
+LATE = {"syncgov/storage/sealing.py": "bundle"}
 # layer -> the extra whose packages it may import beside the core dependencies
 EXTRA_OF = {"centre": "centre", "publish": "publish", "demo": "demo", "portal": "publish"}
 
@@ -159,6 +161,11 @@ def declared_imports(root: Path) -> dict[str, set[str]]:
     return {"core": core, **extras}
 
 
+def extra_of(path: Path, root: Path) -> str:
+    """Return `core`, or the extra whose packages a module may import too."""
+    return LATE.get(path.relative_to(root).as_posix(), EXTRA_OF.get(layer_of(path, root), "core"))
+
+
 def undeclared_imports(root: Path) -> list[str]:
     """List every third-party import that the layer's dependency list does not bring."""
     declared = declared_imports(root)
@@ -167,7 +174,7 @@ def undeclared_imports(root: Path) -> list[str]:
         f"{path.relative_to(root)}: {name}"
         for path in sources(root)
         for name in {name.split(".")[0] for name in imports(path, root)}
-        if name not in known | declared[EXTRA_OF.get(layer_of(path, root), "core")]
+        if name not in known | declared[extra_of(path, root)]
     ]
 
 

@@ -30,11 +30,30 @@ def enrol(
     Raises:
         InputError: a role that no register knows, or areas outside the charter's.
     """
-    ledger = centre.ledger
-    known = known_roles(ledger)
     wanted = [roles] if isinstance(roles, str) else list(roles)
-    unknown = sorted(set(wanted) - known)
-    if unknown or not wanted:
+    check_grant(centre, wanted, areas)
+    ledger = centre.ledger
+    codes = ["-".join("".join(secrets.choice(_ALPHABET) for _ in range(4)) for _ in range(3)) for _ in range(count)]
+    with centre.lock, transaction(ledger.conn):
+        ledger.conn.executemany(
+            "INSERT INTO _sg_code VALUES (?, ?, ?, ?, ?, NULL)",
+            [
+                (_hash(code), json.dumps(wanted), json.dumps(list(areas)), json.dumps(list(staff)), centre.clock())
+                for code in codes
+            ],
+        )
+    return codes
+
+
+def check_grant(centre: Centre, roles: Sequence[str], areas: Sequence[str]) -> None:
+    """Return if a certificate may be given for *roles* in *areas*.
+
+    Raises:
+        InputError: a role that no register knows, or areas outside the charter's.
+    """
+    known = known_roles(centre.ledger)
+    unknown = sorted(set(roles) - known)
+    if unknown or not roles:
         raise InputError(
             f"没有角色 {'、'.join(unknown)}，可用：{'、'.join(sorted(known))}",
             f"unknown roles {', '.join(unknown)}; known: {', '.join(sorted(known))}",
@@ -46,16 +65,6 @@ def enrol(
             f"区域应为 1 至 {MAX_AREAS} 个以 {centre.charter.area} 开头的代码",
             f"areas must be 1 to {MAX_AREAS} codes that begin with {centre.charter.area}",
         )
-    codes = ["-".join("".join(secrets.choice(_ALPHABET) for _ in range(4)) for _ in range(3)) for _ in range(count)]
-    with centre.lock, transaction(ledger.conn):
-        ledger.conn.executemany(
-            "INSERT INTO _sg_code VALUES (?, ?, ?, ?, ?, NULL)",
-            [
-                (_hash(code), json.dumps(wanted), json.dumps(list(areas)), json.dumps(list(staff)), centre.clock())
-                for code in codes
-            ],
-        )
-    return codes
 
 
 def known_roles(ledger: Ledger) -> set[str]:

@@ -79,8 +79,8 @@ def pull(ledger: Ledger, dev: str, request: Pull, checkpoint_text: str, newest: 
     audience = Audience(ledger, certificate)
     rows = _visible(ledger, audience, certificate, request, target)
     following = rows[-1][0] + 1 if len(rows) == request.limit else target
-    # the device has its own changesets, but not those of a record that was purged from it before
-    messages = [_message(ledger, audience, row, target, known=row[5] == dev) for row in rows]
+    # the device has its own changesets, but perhaps not those of a record that was purged from it before
+    messages = [_message(ledger, audience, row, target, known=row[5] == dev and request.size > 0) for row in rows]
     purge: list[RowKey] = []
     if request.after == request.size:
         gained, purge = _moved(ledger, audience, dev, request.size, target)
@@ -128,7 +128,10 @@ def _moved(ledger: Ledger, audience: Audience, dev: str, size: int, target: int)
         ).fetchall()
     )
     gained, lost = [], []
+    tables = audience.tables(ledger.registers(target))
     for record in {*changed.fetchall(), *own}:
+        if record[0] not in tables:
+            continue
         before = ledger.area(record, size)
         had = before is not None and audience.covers(before)
         if audience.covers(ledger.area(record, target)):

@@ -5,13 +5,14 @@ Arguments and results are documented by `syncgov COMMAND --help`.
 
 import sys
 
-from syncgov.cli import centre, field, public, registers
+from syncgov.cli import bundle, centre, field, public, registers
 from syncgov.cli.app import EXIT_CODES, root
 
-__all__ = ["EXIT_CODES", "centre", "field", "main", "public", "registers", "root"]
+__all__ = ["EXIT_CODES", "bundle", "centre", "field", "main", "public", "registers", "root"]
 
 _DAY = (
-    "init load enrol serve join commit sync status conflicts publish browse audit prove verify import register demo"
+    "init load enrol serve join commit sync bundle receive status conflicts publish browse audit prove verify import "
+    "register demo"
 ).split()
 root.commands = {name: root.commands[name] for name in _DAY}
 

@@ -4,16 +4,30 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from syncgov.cli.app import BAD_INPUT, Output, command, leave, numbered, path_argument, root, staff_option
+from syncgov.cli.app import (
+    BAD_INPUT,
+    Output,
+    command,
+    leave,
+    numbered,
+    path_argument,
+    path_option,
+    root,
+    staff_option,
+)
 from syncgov.cli.words import both, error_words, language, say
 from syncgov.errors import InputError
 from syncgov.storage.replica import Replica
 from syncgov.storage.state import RowKey
 from syncgov.storage.status import Change, Conflict, Stage, Status, conflicts, status
 from syncgov.storage.wording import SHORT_KEY, time_words
+
+if TYPE_CHECKING:
+    from syncgov.sync.client import Synced
 
 MAX_LISTED = 200  # changes that are printed one by one; the rest is counted
 
@@ -24,26 +38,42 @@ Problems = Sequence[tuple[RowKey, InputError]]
     root,
     ("登记本终端：生成密钥，新建副本，第一次同步。", "Enrol this device: make a key and a replica, sync once."),
     "syncgov join my.db --url http://127.0.0.1:8600 --code 2345-6789-ABCD",
+    "syncgov join my.db --bundle invitation.bundle --code 2345-6789-ABCD",
 )
 @path_argument("replica")
-@click.option("--url", required=True, help=both("中心的地址。", "Address of the centre."))
+@click.option("--url", help=both("中心的地址。", "Address of the centre."))
+@path_option(
+    "--bundle", "invitation", zh="从不联网的终端：中心的邀请文件。", en="Never online: the centre's invitation."
+)
 @click.option(
     "--code", required=True, help=both("管理员给的登记码，只能用一次。", "One-time code from the administrator.")
 )
-def join(out: Output, replica: Path, url: str, code: str) -> None:
+def join(out: Output, replica: Path, url: str | None, invitation: Path | None, code: str) -> None:
+    from syncgov.cli.bundle import join_by_invitation
     from syncgov.sync import client
 
+    if (url is None) == (invitation is None):
+        raise click.UsageError(say("--url 和 --bundle 要写一个，只写一个", "give one of --url and --bundle"))
+    if invitation is not None:
+        return join_by_invitation(out, replica, invitation, code)
+    assert url is not None
     with closing(client.join(replica, url, code)) as joined:
         done = client.sync(joined, progress=out.progress())
-        found = status(joined, language())
-        tables = [n for n in joined.columns if joined.registers[n].writers & joined.roles]
+        tell_joined(out, joined, done)
+
+
+def tell_joined(out: Output, replica: Replica, done: "Synced") -> None:
+    """Say that a device has joined and what it may write."""
+    found = status(replica, language())
+    tables = [n for n in replica.columns if replica.registers[n].writers & replica.roles]
     out.line(
         f"已加入“{found.centre}”，终端 {found.device[:SHORT_KEY]}，收到 {done.received} 条",
         _joined(found, done.received),
     )
+    path = replica.path
     out.line(
-        f"可以写的表：{numbered(sorted(tables))}。任何能写 SQLite 的程序都行；写完运行 syncgov commit {replica}",
-        f"tables: {numbered(sorted(tables))}. Write them with any SQLite program, then run `syncgov commit {replica}`",
+        f"可以写的表：{numbered(sorted(tables))}。任何能写 SQLite 的程序都行；写完运行 syncgov commit {path}",
+        f"tables: {numbered(sorted(tables))}. Write them with any SQLite program, then run `syncgov commit {path}`",
     )
     out.result({"device": found.device, "centre": found.centre, "received": done.received, "size": done.size})
 

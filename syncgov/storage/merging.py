@@ -100,13 +100,18 @@ def merge_pulled(replica: Replica, page: Page, staff: str | None = None) -> Merg
         fresh = [e for e in entries if _store_leaf(replica, e, done)]
         changed |= _fold_entries(replica, fresh)
         changed |= _settle_own(replica, fresh)
+        _name_records(replica, fresh)
         _show(replica, changed)
-        for record in [*pulled_purge(replica), *page.purge]:
+        purge = [*pulled_purge(replica), *page.purge]
+        for record in purge:
             _purge(replica, record)
+        scrub = bool(purge) or replica.meta.get_int("anew") == 1
         replica.conn.execute("DELETE FROM _sg_pulled")
         replica.meta.set(checkpoint=page.checkpoint_text, size=page.target, root=b64u(page.checkpoint.root))
         replica.meta.set(pulling="", after=page.target, target=page.target, purge="[]", anew=0)
         replica.conn.execute("DELETE FROM _sg_merging")
+    if scrub:
+        replica.scrub()
     return done
 
 
@@ -156,6 +161,14 @@ def _store_leaf(replica: Replica, entry: Entry, done: Merged) -> bool:
     else:
         done.received += 1
     return True
+
+
+def _name_records(replica: Replica, entries: Sequence[Entry]) -> None:
+    """Note the record of changesets of child rows alone, now that the fold knows whose children they are."""
+    for entry in entries:
+        if replica.conn.execute("SELECT tbl FROM _sg_leaf WHERE idx = ?", (entry.index,)).fetchone()[0] is None:
+            record = _record_of(replica, entry)
+            replica.conn.execute("UPDATE _sg_leaf SET tbl = ?, key = ? WHERE idx = ?", (*record, entry.index))
 
 
 def _record_of(replica: Replica, entry: Entry) -> tuple[str | None, str | None]:
@@ -218,7 +231,7 @@ def _fold_item(replica: Replica, entry: Entry) -> FoldItem | None:
 def _own_body(replica: Replica, leaf: Leaf) -> Body | None:
     st = leaf.changeset.statement
     found = replica.conn.execute("SELECT body, envelope FROM _sg_own WHERE seq = ?", (st.seq,)).fetchone()
-    if st.dev != replica.dev or found is None or found[1] != leaf.changeset.envelope.raw:
+    if st.dev != replica.dev or found is None or found[1] != leaf.changeset.envelope.raw or not found[0]:
         return None
     return open_body(found[0], st)
 
@@ -288,8 +301,10 @@ def own_changesets(replica: Replica) -> list[tuple[int, bytes, bytes]]:
 
 
 def own_values(replica: Replica, seq: int) -> dict[str, object]:
-    """Return path to value of what own changeset *seq* wrote, protocol fields left out."""
+    """Return path to value of what own changeset *seq* wrote, protocol fields left out; empty if it was purged."""
     envelope, raw = replica.conn.execute("SELECT envelope, body FROM _sg_own WHERE seq = ?", (seq,)).fetchone()
+    if not raw:
+        return {}
     body = open_body(raw, parse_changeset(envelope).statement)
     return {w.path: w.value for _p, w in body.disclosed() if not parse_path(w.path).field.startswith("_")}
 

@@ -31,8 +31,10 @@ from syncgov.storage.schema import (
     SCHEMA_VERSION,
     columns_for,
     ensure_table,
+    is_declared,
     key_column,
     refill,
+    show_rows,
 )
 from syncgov.storage.state import RowKey, StoredRow, load_row, store_rows
 
@@ -263,6 +265,8 @@ class Replica:
             try:
                 stored = load_row(self.conn, row)
                 columns = capture.read_columns(self.conn, register, self.columns[row[0]], row[1])
+                if columns is None and self._is_unshown(row):
+                    continue
                 change = capture.diff_row(register, row, columns, stored)
                 record = self._record(row, columns, stored)
             except InputError as error:
@@ -279,6 +283,15 @@ class Replica:
                 pending.rows[row] = stored
                 pending.at = max(pending.at, min(at, now))
         return records
+
+    def _is_unshown(self, row: RowKey) -> bool:
+        """Whether the row lives and its table cannot hold it; see `schema.show_rows`."""
+        return self.conn.execute("SELECT 1 FROM _sg_unshown WHERE tbl = ? AND key = ?", row).fetchone() is not None
+
+    def unsigned_work(self) -> dict[RowKey, list[capture.FieldWrite]]:
+        """Return what was written since the last commit, as it would be signed, by record; no rows with problems."""
+        hints = self._all_rows() if self._schema_changed() else self.unsigned_rows()
+        return {record: pending.writes for record, pending in self._collect(hints, Committed()).items()}
 
     def _record(self, row: RowKey, columns: dict[str, Value] | None, stored: StoredRow) -> RowKey:
         register = self.registers[row[0]]
@@ -332,6 +345,25 @@ class Replica:
         self.meta.set(last_seq=seq, last_hash=envelope_hash(signed.envelope))
         done.signed.append((seq, record))
 
+    def sign(self, record: RowKey, writes: Sequence[capture.FieldWrite], staff: str | None, note: str = "") -> int:
+        """Sign and show writes of one record that no table holds yet (a decision, work sent again); returns the seq.
+
+        Call inside a transaction.
+
+        Raises:
+            NotAllowedError: the person may not write here. InputError: values that cannot be signed.
+        """
+        self._require_newest()
+        pending = _Pending([*writes], {write.row: load_row(self.conn, write.row) for write in writes}, self.clock())
+        done = Committed()
+        self._sign(record, pending, self._person(staff), note, done)
+        if done.problems:
+            raise done.problems[0][1]
+        self.conn.execute("INSERT OR IGNORE INTO _sg_merging VALUES (1)")
+        show_rows(self.conn, pending.rows, self.registers, self.columns)
+        self.conn.execute("DELETE FROM _sg_merging")
+        return done.signed[0][0]
+
     # -- keeping the file in order --------------------
 
     def hold(self, rows: Sequence[RowKey] | set[RowKey], why: str) -> None:
@@ -361,7 +393,12 @@ class Replica:
     def repair_tables(self) -> None:
         """Give every register table its declared form, checks and triggers; call inside a transaction."""
         started = self.conn.execute("INSERT OR IGNORE INTO _sg_merging VALUES (1)").rowcount
+        self._drop_unreadable()
+        unsigned = self.unsigned_rows()
         for name, columns in self.columns.items():
+            if is_declared(self.conn, self.registers[name], columns):
+                continue
+            self.hold([row for row in unsigned if row[0] == name], "table rebuilt")
             if ensure_table(self.conn, self.registers[name], columns, triggers=True):
                 keys = self.conn.execute("SELECT key FROM _sg_row WHERE tbl = ?", (name,)).fetchall()
                 rows = (((name, key), load_row(self.conn, (name, key))) for (key,) in keys)
@@ -369,6 +406,19 @@ class Replica:
         if started:
             self.conn.execute("DELETE FROM _sg_merging")
         self.meta.set(cookie=self.conn.execute("PRAGMA schema_version").fetchone()[0])
+
+    def _drop_unreadable(self) -> None:
+        """Take away the tables of registers that this device may no longer read; unsigned rows are kept aside."""
+        names = {n for (n,) in self.conn.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        for name in names & set(self.registers) - set(self.columns):
+            self.columns[name] = []
+            self.hold([row for row in self.unsigned_rows() if row[0] == name], "not readable")
+            del self.columns[name]
+            self.conn.execute(f"DROP TABLE {quote(name)}")
+
+    def scrub(self) -> None:
+        """Make purged bytes go from the WAL too; freed pages are overwritten by `secure_delete`."""
+        self.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def mark_durable(self) -> None:
         """Let the key file remember the chain's end; call before any byte leaves the device."""

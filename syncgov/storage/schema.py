@@ -1,6 +1,5 @@
 """Tables: those of the protocol, and those that registers declare. Source: protocol page, section 13."""
 
-import contextlib
 import json
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -29,6 +28,8 @@ CREATE TABLE IF NOT EXISTS _sg_conflict (
     seq INTEGER NOT NULL, at INTEGER NOT NULL, value TEXT NOT NULL, shows TEXT NOT NULL,
     PRIMARY KEY (tbl, key, field, idx)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS _sg_unshown (tbl TEXT NOT NULL, key TEXT NOT NULL, PRIMARY KEY (tbl, key))
+    STRICT, WITHOUT ROWID;
 CREATE VIEW IF NOT EXISTS conflict AS
     SELECT c.tbl AS register, c.key, c.field, c.value, c.shows, l.by AS staff, c.dev AS device, c.seq, c.at, c.idx
     FROM _sg_conflict AS c LEFT JOIN _sg_leaf AS l ON l.idx = c.idx;
@@ -140,6 +141,15 @@ def ensure_table(conn: sqlite3.Connection, register: Register, columns: Sequence
     return changed
 
 
+def is_declared(conn: sqlite3.Connection, register: Register, columns: Sequence[Column]) -> bool:
+    """Return whether the register's table and triggers are as `ensure_table` makes them."""
+    wanted = {register.name: table_sql(register, columns, register.name), **trigger_sql(register)}
+    found = dict(
+        conn.execute("SELECT name, sql FROM sqlite_master WHERE name IN (?, ?, ?, ?)", tuple(wanted)).fetchall()
+    )
+    return found == wanted
+
+
 def _rebuild(conn: sqlite3.Connection, register: Register, columns: Sequence[Column]) -> None:
     name, old = quote(register.name), quote(f"_sg_old_{register.name}")
     for trigger in trigger_sql(register):
@@ -211,10 +221,20 @@ def _show_table(
     try:
         conn.executemany(sql, shown)
     except sqlite3.IntegrityError:
-        # a value that the register allows and the table does not: its heads are kept, others must not wait for it
-        for values in shown:
-            with contextlib.suppress(sqlite3.IntegrityError):
-                conn.execute(sql, values)
+        _show_one_by_one(conn, register.name, sql, shown)
+
+
+def _show_one_by_one(
+    conn: sqlite3.Connection, table: str, sql: str, shown: Sequence[Sequence[int | str | None]]
+) -> None:
+    """Show what the table can hold. A row with a value that it no longer allows (a later edition of the register
+    dropped a code) keeps its heads and is noted, so that its absence is not taken for a deletion."""
+    for values in shown:
+        try:
+            conn.execute(sql, values)
+            conn.execute("DELETE FROM _sg_unshown WHERE tbl = ? AND key = ?", (table, values[0]))
+        except sqlite3.IntegrityError:
+            conn.execute("INSERT OR IGNORE INTO _sg_unshown VALUES (?, ?)", (table, values[0]))
 
 
 def _row_values(register: Register, columns: Sequence[Column], row: StoredRow) -> list[int | str | None]:

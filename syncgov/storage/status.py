@@ -1,20 +1,18 @@
-"""What became of each change on this device, and what clashes, in words. Source: protocol page, sections 11 and 12."""
+"""What became of each change on this device, in words. Source: protocol page, section 11."""
 
 import json
-import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from syncgov.core.commitment import META_TABLE, Dot, Value, parse_path
-from syncgov.core.register_model import Field, Register
+from syncgov.core.disputes import disputed
 from syncgov.core.statement import Leaf, parse_changeset, parse_leaf
-from syncgov.storage.merging import own_values
+from syncgov.storage.conflicts import count_conflicts, last_good_of
+from syncgov.storage.labels import field_of, own_writes, record_label, written
 from syncgov.storage.refusals import REJECTED, refusal
 from syncgov.storage.replica import Replica
-from syncgov.storage.schema import key_column
-from syncgov.storage.state import RowKey, load_row
-from syncgov.storage.wording import Language, presence_words, record_words, value_words
+from syncgov.storage.state import RowKey
+from syncgov.storage.wording import Language, value_words
 
 CLOCK_TOLERANCE_MS = 600_000  # ten minutes: clocks of phones without network drift by less
 
@@ -55,6 +53,7 @@ class Change:
         label: what people call the record. code: the refusal code.
         why, remedy: in words, where there is something to say.
         values: of a refused change what was written: (record's or child's field, value), in words.
+        built_on: of a refused change the numbers of refused ones that it was written on top of.
     """
 
     stage: Stage
@@ -67,6 +66,7 @@ class Change:
     why: str = ""
     remedy: str = ""
     values: tuple[tuple[str, str], ...] = ()
+    built_on: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +87,9 @@ class Status:
         centre: the charter's name. size: entries of the log that are folded in.
         delivered: own changesets with verdict accepted, or received by the centre and about to get one.
         corrected: refused changesets whose fields were all written again since.
+        resubmitted: (number of a refused changeset, number under which it was sent again).
+        conflicts: fields that wait for somebody's decision; `minor`: those in which the register's rule has chosen.
+        disputed: own changesets after the last one that a revocation holds to be beyond doubt.
         clock: a warning if this device's clock is wrong, else empty.
         rebuilt: another program changed the form of a table; only a commit finds out what was written since.
         held: values kept aside because their rows could not be signed before a sync wrote over them.
@@ -101,7 +104,10 @@ class Status:
     size: int
     delivered: int
     corrected: int
+    resubmitted: tuple[tuple[int, int], ...]
     conflicts: int
+    minor: int
+    disputed: tuple[int, ...]
     clock: str
     rebuilt: bool
     held: tuple[Held, ...]
@@ -112,38 +118,12 @@ class Status:
         return self.delivered if stage is Stage.DELIVERED else sum(change.stage is stage for change in self.changes)
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
-    """One of the values that clash: what, who, when (effective, ms UTC), on which device, and whether it shows."""
-
-    value: str
-    person: str | None
-    device: str
-    own: bool
-    at: int
-    index: int
-    shows: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Conflict:
-    """A field with more than one value. `resolvers`: the roles that may decide."""
-
-    table: str
-    key: str
-    field: str
-    label: str
-    field_label: str
-    shows: str
-    resolvers: tuple[str, ...]
-    versions: tuple[Version, ...]
-
-
 def status(replica: Replica, language: Language = "zh") -> Status:
     """Return what became of everything that was written on this device."""
     certificate = replica.certificate()
     areas = certificate.shown("areas", None)
     refused, corrected = _refused(replica, language)
+    decisions, minor = count_conflicts(replica)
     return Status(
         centre=replica.charter.name,
         url=replica.meta.get("url"),
@@ -154,9 +134,10 @@ def status(replica: Replica, language: Language = "zh") -> Status:
         size=replica.seen.size,
         delivered=_delivered(replica),
         corrected=corrected,
-        conflicts=replica.conn.execute(
-            "SELECT count(*) FROM (SELECT DISTINCT tbl, key, field FROM _sg_conflict)"
-        ).fetchone()[0],
+        resubmitted=tuple(sorted(resubmitted(replica).items())),
+        conflicts=decisions,
+        minor=minor,
+        disputed=_disputed(replica),
         clock=_clock_warning(replica, language),
         rebuilt=replica.has_unsigned() and not replica.unsigned_rows(),
         held=tuple(
@@ -175,7 +156,7 @@ def _delivered(replica: Replica) -> int:
 
 def _unsigned(replica: Replica, language: Language) -> Iterator[Change]:
     for (table, key), at in sorted(replica.unsigned_rows().items(), key=lambda item: item[1]):
-        label = _record_label(replica, (table, key))
+        label = record_label(replica, (table, key))
         yield Change(Stage.UNSIGNED, 0, table, key, label, at, remedy=_SIGN[language])
 
 
@@ -184,11 +165,12 @@ _SIGN = {"zh": "运行 syncgov commit 签名", "en": "run `syncgov commit`"}
 
 def _on_the_way(replica: Replica, language: Language) -> Iterator[Change]:
     found = replica.conn.execute(
-        "SELECT seq, envelope, tbl, key, sent FROM _sg_own WHERE idx IS NULL AND sent IS NOT 'logged' ORDER BY seq"
+        "SELECT seq, envelope, tbl, key, sent FROM _sg_own WHERE idx IS NULL AND sent IS NOT 'logged' "
+        "AND coalesce(sent, '') NOT LIKE 'refused:%' ORDER BY seq"
     ).fetchall()
     for seq, envelope, table, key, sent in found:
         at = parse_changeset(envelope).statement.at
-        label = _record_label(replica, (table, key))
+        label = record_label(replica, (table, key))
         if sent == "waiting":
             yield Change(Stage.WAITING, seq, table, key, label, at, why=_WAITS[language])
         elif sent == "rejected":
@@ -199,87 +181,86 @@ def _on_the_way(replica: Replica, language: Language) -> Iterator[Change]:
             yield Change(Stage.UNSENT, seq, table, key, label, at)
 
 
+# by a leaf, or by what the centre answered to a device that may no longer pull
+_VERDICT = "coalesce(verdict, sent)"
+
+
 def _refused(replica: Replica, language: Language) -> tuple[list[Change], int]:
-    """Return the refused changes that nobody has corrected since, and how many were corrected."""
+    """Return the refused changes that nobody has corrected or sent again, and how many were corrected."""
     found = replica.conn.execute(
-        "SELECT seq, envelope, tbl, key, verdict FROM _sg_own WHERE verdict LIKE 'refused:%' ORDER BY seq"
+        f"SELECT seq, envelope, tbl, key, {_VERDICT} FROM _sg_own WHERE {_VERDICT} LIKE 'refused:%' ORDER BY seq"
     ).fetchall()
-    changes = []
+    again = resubmitted(replica)
+    numbers = {line[0] for line in found} - set(again)
+    changes, corrected = [], 0
     for seq, envelope, table, key, verdict in found:
-        if _is_corrected(replica, seq, (table, key)):
+        if seq in again:
             continue
-        at = parse_changeset(envelope).statement.at
+        if _is_corrected(replica, seq, (table, key)):
+            corrected += 1
+            continue
         why, remedy = refusal(verdict).words(language)
-        code = verdict.removeprefix("refused:")
-        label = _record_label(replica, (table, key), seq)
+        built_on = tuple(sorted(_built_on(replica, seq) & numbers))
+        if built_on:
+            names = "、".join(f"#{number}" for number in built_on)
+            why, remedy = (text.format(why=why, remedy=remedy, names=names) for text in _CASCADE[language])
+        at = parse_changeset(envelope).statement.at
+        label = record_label(replica, (table, key), seq)
         values = _values(replica, seq, language)
-        changes.append(Change(Stage.REFUSED, seq, table, key, label, at, code, why, remedy, values))
-    return changes, len(found) - len(changes)
+        code = verdict.removeprefix("refused:")
+        changes.append(Change(Stage.REFUSED, seq, table, key, label, at, code, why, remedy, values, built_on))
+    return changes, corrected
+
+
+_CASCADE = {
+    "zh": (
+        "它是在被退回的 {names} 之上写的，那一条没有生效，这一条也不能生效（{why}）",
+        "请先改正并重新提交 {names}，再重新提交这一条",
+    ),
+    "en": (
+        "it was written on top of {names}, which was refused, so it cannot count either ({why})",
+        "correct and resubmit {names} first, then this one",
+    ),
+}
+
+
+def _built_on(replica: Replica, seq: int) -> set[int]:
+    """Return the numbers of the own changesets that own changeset *seq* replaces something of."""
+    dots = (dot for _path, write in own_writes(replica, seq) for dot in write.over)
+    return {number for dev, number in dots if dev == replica.dev}
+
+
+def resubmitted(replica: Replica) -> dict[int, int]:
+    """Return the refused changesets that were sent again: number -> new number."""
+    return {int(old): new for old, new in json.loads(replica.meta.get("resubmitted", "{}")).items()}
+
+
+def _disputed(replica: Replica) -> tuple[int, ...]:
+    last_good = last_good_of(replica)
+    seqs = replica.conn.execute("SELECT seq FROM _sg_own ORDER BY seq").fetchall() if replica.dev in last_good else []
+    return tuple(seq for _dev, seq in disputed(last_good, ((replica.dev, seq) for (seq,) in seqs)))
 
 
 def _is_corrected(replica: Replica, seq: int, record: RowKey) -> bool:
     """Whether later changesets of this device that were not refused wrote every field again."""
-    wanted = {line[:3] for line in _written(replica, seq)}
+    wanted = {line[:3] for line in written(replica, seq)}
     later = replica.conn.execute(
         "SELECT seq FROM _sg_own WHERE tbl = ? AND key = ? AND seq > ? AND coalesce(verdict, '') NOT LIKE 'refused:%' "
-        "AND coalesce(sent, '') <> 'rejected'",
+        "AND coalesce(sent, '') <> 'rejected' AND coalesce(sent, '') NOT LIKE 'refused:%'",
         (*record, seq),
     ).fetchall()
     for (number,) in later:
-        wanted -= {line[:3] for line in _written(replica, number)}
+        wanted -= {line[:3] for line in written(replica, number)}
     return bool(later) and not wanted
 
 
 def _values(replica: Replica, seq: int, language: Language) -> tuple[tuple[str, str], ...]:
     lines = []
-    for table, _key, name, value in _written(replica, seq):
-        declared = _field(replica, table, name)
+    for table, _key, name, value in written(replica, seq):
+        declared = field_of(replica, table, name)
         label = declared.label if declared is not None else name
         lines.append((label, value_words(declared, value, language)))
     return tuple(lines)
-
-
-def _written(replica: Replica, seq: int) -> Iterator[tuple[str, str, str, Value]]:
-    """Yield (table, key, field, value) of what own changeset *seq* wrote to records."""
-    for text, value in own_values(replica, seq).items():
-        path = parse_path(text)
-        if path.table != META_TABLE:
-            yield (*path, value)  # type: ignore[misc]
-
-
-def _field(replica: Replica, table: str, name: str) -> Field | None:
-    register = replica.registers.get(table)
-    return register.find(name) if register is not None else None
-
-
-def _record_label(replica: Replica, record: RowKey, seq: int | None = None) -> str:
-    """Return what people call a record: as this device shows it, else as changeset *seq* wrote it."""
-    register = replica.registers.get(record[0])
-    if register is None:
-        return record_words(None, *record, {})
-    stored = load_row(replica.conn, record)
-    columns = _shown_columns(replica, register, record[1])
-    for declared in register.fields:
-        if declared.name in stored.fields or declared.name in stored.own:
-            columns.update(declared.columns_of(stored.local(declared.name, register)))
-    if seq is not None and not stored.fields and not stored.own:
-        for table, key, name, value in _written(replica, seq):
-            found = register.find(name)
-            if (table, key) == record and found is not None:
-                columns.update(found.columns_of(value))
-    return record_words(register, *record, columns)
-
-
-def _shown_columns(replica: Replica, register: Register, key: str) -> dict[str, Value]:
-    """Return the row as it stands in the table, whoever wrote it there and whether it is signed or not."""
-    if register.name not in replica.columns:
-        return {}
-    try:
-        cursor = replica.conn.execute(f'SELECT * FROM "{register.name}" WHERE "{key_column(register)}" = ?', (key,))
-    except sqlite3.OperationalError:
-        return {}  # another program dropped the table or its key; the next commit repairs it
-    found = cursor.fetchone()
-    return {} if found is None else dict(zip((part[0] for part in cursor.description), found, strict=True))
 
 
 def _clock_warning(replica: Replica, language: Language) -> str:
@@ -305,42 +286,3 @@ _CLOCK = {
     "zh": ("本终端的时钟快了，请校准；记录不受影响", "本终端的时钟慢了，请校准；记录不受影响"),
     "en": ("this device's clock is ahead; set it (no record is lost)", "this device's clock is behind; set it"),
 }
-
-
-def conflicts(replica: Replica, language: Language = "zh") -> list[Conflict]:
-    """Return every field that has more than one value, with its values in log order."""
-    found: dict[tuple[str, str, str], list[tuple[str, str, str | None, Dot, int, int]]] = {}
-    rows = replica.conn.execute(
-        "SELECT register, key, field, value, shows, staff, device, seq, at, idx FROM conflict "
-        "ORDER BY register, key, field, idx"
-    )
-    for table, key, name, value, shows, person, device, seq, at, index in rows:
-        found.setdefault((table, key, name), []).append((value, shows, person, (device, seq), at, index))
-    return [_conflict(replica, place, lines, language) for place, lines in found.items()]
-
-
-def _conflict(
-    replica: Replica,
-    place: tuple[str, str, str],
-    lines: list[tuple[str, str, str | None, Dot, int, int]],
-    language: Language,
-) -> Conflict:
-    table, key, name = place
-    declared = _field(replica, table, name)
-    register = replica.registers.get(table)
-    resolvers = declared.resolve if declared is not None else register.write if register is not None else frozenset()
-
-    def words(text: str) -> str:
-        value = json.loads(text)
-        return presence_words(value, language) if name == "_alive" else value_words(declared, value, language)
-
-    versions = [
-        Version(words(value), person, dot[0], dot[0] == replica.dev, at, index, value == shows)
-        for value, shows, person, dot, at, index in lines
-    ]
-    label = _record_label(replica, (table, key))
-    field_label = declared.label if declared is not None else _PRESENCE_LABEL[language]
-    return Conflict(table, key, name, label, field_label, words(lines[0][1]), tuple(sorted(resolvers)), tuple(versions))
-
-
-_PRESENCE_LABEL = {"zh": "是否删除", "en": "deletion"}

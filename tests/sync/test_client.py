@@ -11,7 +11,7 @@ from syncgov.core import wire
 from syncgov.core.canonical import b64, b64u
 from syncgov.core.keys import SigningKey
 from syncgov.core.note import Checkpoint, sign_checkpoint, verify_checkpoint
-from syncgov.core.statement import format_leaf, parse_leaf
+from syncgov.core.statement import CHANGESET_TYPE, format_envelope, format_leaf, parse_leaf
 from syncgov.core.tree import MemoryTree, consistency_path, inclusion_path, leaf_hash
 from syncgov.errors import (
     CommitmentError,
@@ -156,6 +156,27 @@ def test_a_forked_log_of_the_same_size(world: World, desk: Replica) -> None:
     with pytest.raises(ForkError):
         world.sync(desk)
     assert everything(desk) == before
+
+
+@pytest.mark.parametrize("lie_about_the_key", [False, True])
+def test_a_forged_changeset(world: World, desk: Replica, lie_about_the_key: bool) -> None:
+    """The operator writes in a device's name with a key of his own, logs it, signs the log and proves it."""
+    forger = SigningKey(b"f" * 32)
+    leaf = world.leaf(-5)
+    payload = leaf.changeset.envelope.payload
+    signature = (leaf.changeset.statement.dev, forger.sign_typed(CHANGESET_TYPE, payload))
+    envelope = format_envelope(CHANGESET_TYPE, payload, [signature])
+    other = format_leaf(envelope, floor=leaf.floor, received=leaf.received, verdict=leaf.verdict)
+    liar = Liar(world, replace=(world.centre.ledger.size - 5, other))
+
+    def change(answer: Answer) -> Answer:
+        forged = liar.answer(answer, desk.seen.size)
+        keys = {leaf.changeset.statement.dev: b64u(forger.public)}
+        alone = [each for each in forged.entries if bytes(each.leaf) == other]
+        assert len(alone) == 1
+        return msgspec.structs.replace(forged, keys=keys, entries=alone) if lie_about_the_key else forged
+
+    refused(world, desk, SignatureError, change)
 
 
 def test_a_verdict_changed_afterwards(world: World, desk: Replica) -> None:

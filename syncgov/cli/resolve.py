@@ -1,0 +1,219 @@
+"""What a person decides on a device: resolve, resubmit, adopt, rejoin."""
+
+import json
+from pathlib import Path
+
+import click
+
+from syncgov.cli.app import DONE, FOUND, Output, command, leave, path_argument, root, staff_option
+from syncgov.cli.field import MAX_LISTED, print_change
+from syncgov.cli.words import both, error_words, language
+from syncgov.core.commitment import Value
+from syncgov.core.register_model import Field, Register
+from syncgov.errors import InputError
+from syncgov.importers.cells import convert
+from syncgov.storage.adopting import Adopted
+from syncgov.storage.replica import Replica
+from syncgov.storage.resolving import PRESENCE, head_values
+from syncgov.storage.wording import PRESENCE_LABEL, SHORT_KEY
+
+_KEEP = {"true": True, "keep": True, "保留": True, "false": False, "delete": False, "删除": False}
+
+
+@command(
+    root,
+    ("裁定冲突：写下应取的值，写在所有相互冲突的值之上。", "Decide a conflict: write the value that shall count."),
+    "syncgov resolve my.db event 0190a2b4-5c6d-7e8f-9a0b-1c2d3e4f5061 category anquan",
+    "syncgov resolve my.db event 0190a2b4-5c6d-7e8f-9a0b-1c2d3e4f5061 step 2",
+)
+@path_argument("replica")
+@click.argument("table")
+@click.argument("key")
+@click.argument("field")
+@click.argument("value")
+@staff_option
+def resolve(out: Output, replica: Path, table: str, key: str, field: str, value: str, staff: str | None) -> None:
+    from syncgov.storage import resolving
+
+    with Replica.open(replica) as opened:
+        name = _field_name(opened.registers.get(table), field)
+        seq = resolving.resolve(opened, table, key, name, read_value(opened, (table, key, name), value), staff)
+    out.line(f"已裁定，#{seq} 待上传：syncgov sync {replica}", f"decided as #{seq}; send it with `syncgov sync {replica}`")
+    out.result({"seq": seq, "table": table, "key": key, "field": name})
+
+
+def _field_name(register: Register | None, text: str) -> str:
+    """Return the field that a person means: its name, its label, or one of its columns."""
+    if text in (PRESENCE, *PRESENCE_LABEL.values()):
+        return PRESENCE
+    if register is None:
+        return text
+    labels = {f.label: f.name for f in register.fields} | {c.name: f.name for f in register.fields for c in f.columns}
+    return text if register.find(text) is not None else labels.get(text, text)
+
+
+def read_value(opened: Replica, place: tuple[str, str, str], text: str) -> Value:
+    """Return the value that *text* is for a field in conflict; of a group it is the number of a version, or JSON."""
+    if place[2] == PRESENCE:
+        if text.lower() not in _KEEP:
+            raise InputError("应为 保留 或 删除", "must be `keep` or `delete`")
+        return _KEEP[text.lower()]
+    register = opened.registers.get(place[0])
+    declared = register.find(place[2]) if register is not None else None
+    if declared is None:
+        return text  # there is no such conflict; `resolve` says so
+    if not declared.group:
+        return convert(declared.columns[0], text)
+    values = head_values(opened, *place)
+    if text.isdecimal():
+        if not 1 <= int(text) <= len(values):
+            raise InputError(f"编号应为 1 至 {len(values)}", f"the number must be 1 to {len(values)}")
+        return values[int(text) - 1]
+    return _group(declared, text)
+
+
+def _group(declared: Field, text: str) -> Value:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = text
+    if not isinstance(found, dict) and found is not None:
+        raise InputError(
+            f"“{declared.label}”由几栏组成：请写 conflicts 列出的编号，或 JSON 对象",
+            f"{declared.name} is a group: give the number that `conflicts` lists, or a JSON object",
+        )
+    return None if found is None else {c.name: None for c in declared.columns} | found
+
+
+@command(
+    root,
+    (
+        "重新提交被退回的变更，可同时改正；不写编号则列出可以重新提交的。",
+        "Send refused changes again, corrected; without numbers, list those that can be sent.",
+    ),
+    "syncgov resubmit my.db",
+    "syncgov resubmit my.db 7 --set grid_id=620502007001001 --staff W001",
+)
+@path_argument("replica")
+@click.argument("seqs", type=click.IntRange(min=1), nargs=-1, metavar="[SEQ]...")
+@click.option(
+    "--set", "corrections", multiple=True, metavar="COLUMN=VALUE", help=both("改正一栏，可多次。", "Correct a column.")
+)
+@staff_option
+def resubmit(
+    out: Output, replica: Path, seqs: tuple[int, ...], corrections: tuple[str, ...], staff: str | None
+) -> None:
+    from syncgov.storage import resubmitting
+
+    with Replica.open(replica) as opened:
+        if not seqs and not corrections:
+            _list_resubmittable(out, opened)
+            return
+        values = {}
+        for pair in corrections:
+            name, equals, text = pair.partition("=")
+            if not equals or len(seqs) != 1:
+                raise InputError("应写成：一个编号，--set 栏=值", "write one number, and --set COLUMN=VALUE")
+            register, column = resubmitting.correctable(opened, seqs[0], name)
+            values[name] = convert(next(c for c in register.columns if c.name == column), text)
+        done = resubmitting.resubmit(opened, seqs, staff, values)
+    for one in done:
+        out.line(f"#{one.seq} 已重新提交为 #{one.new_seq}，待上传", f"#{one.seq} will be sent again as #{one.new_seq}")
+    out.result({"resubmitted": [[one.seq, one.new_seq] for one in done]})
+
+
+def _list_resubmittable(out: Output, opened: Replica) -> None:
+    from syncgov.storage.resubmitting import resubmittable
+
+    found = resubmittable(opened, language())
+    out.result({"changes": found})
+    if not found:
+        out.line("没有可以重新提交的变更", "nothing to send again")
+    for change in found[:MAX_LISTED]:
+        print_change(out, change)
+
+
+@command(
+    root,
+    (
+        "补签：由主管把停用终端的文件里没有送达的变更重新签名。",
+        "Sign anew what a revoked device's file holds and could not deliver.",
+    ),
+    "syncgov adopt supervisor.db lost-device.db --staff W100",
+)
+@path_argument("replica")
+@path_argument("file")
+@staff_option
+def adopt(out: Output, replica: Path, file: Path, staff: str | None) -> None:
+    from syncgov.storage import adopting
+
+    with Replica.open(replica) as opened:
+        done = adopting.adopt(opened, file, staff)
+    print_adopted(out, done)
+    out.result(adopted_result(done))
+    leave(FOUND if done.left else DONE)
+
+
+def adopted_result(done: Adopted) -> dict[str, object]:
+    """Return what an adoption did, for machines."""
+    return {
+        "device": done.device,
+        "signed": done.signed,
+        "known": done.known,
+        "left": [{"seq": seq, "problem": error_words(error)} for seq, error in done.left],
+        "unsigned": done.unsigned,
+    }
+
+
+def print_adopted(out: Output, done: Adopted) -> None:
+    """Print what an adoption did."""
+    out.line(
+        f"补签 {len(done.signed)} 条，此前已处理 {len(done.known)} 条，不能补签 {len(done.left)} 条",
+        f"adopted {len(done.signed)}, already there {len(done.known)}, not possible {len(done.left)}",
+    )
+    for seq, new, label in done.signed[:MAX_LISTED]:
+        out.text(f"  {f'#{seq} → ' if seq else ''}#{new}  {label}")
+    for seq, error in done.left:
+        out.warn(f"  #{seq}：{error.zh}", f"  #{seq}: {error.en}")
+    if done.unsigned:
+        out.warn(
+            f"另有 {done.unsigned} 行没有签名，说不清是谁写的，没有补签",
+            f"{done.unsigned} rows were never signed; nobody can say by whom, so they were left",
+        )
+
+
+@command(
+    root,
+    (
+        "重新登记本终端：新密钥；没有送达的变更用新密钥重新签名，旧文件保留为 .old。",
+        "Enrol this device again: a new key, under which undelivered work is signed; the old file is kept as .old.",
+    ),
+    "syncgov rejoin my.db --code 2345-6789-ABCD",
+)
+@path_argument("replica")
+@click.option("--code", required=True, help=both("管理员给的新登记码。", "A new code from the administrator."))
+@staff_option
+def rejoin(out: Output, replica: Path, code: str, staff: str | None) -> None:
+    from syncgov.sync import reenrolment
+
+    print_reenrolled(out, reenrolment.rejoin(replica, code, staff, progress=out.progress()))
+
+
+def print_reenrolled(out: Output, done: "Reenrolled") -> None:
+    """Print what a re-enrolment did, and give its result."""
+    out.line(
+        f"已重新登记：终端 {done.old_device[:SHORT_KEY]} → {done.device[:SHORT_KEY]}；旧文件保留为 {done.kept}",
+        f"enrolled again: device {done.old_device[:SHORT_KEY]} is now {done.device[:SHORT_KEY]}; old file: {done.kept}",
+    )
+    print_adopted(out, done.adopted)
+    if done.synced is None:
+        out.warn("还没有上传，有网时请 sync", "not sent yet; run `syncgov sync` when there is a line")
+    out.result(
+        {
+            "device": done.device,
+            "old_device": done.old_device,
+            "kept": str(done.kept),
+            "adopted": adopted_result(done.adopted),
+            "synced": done.synced,
+        }
+    )

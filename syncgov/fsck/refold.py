@@ -1,0 +1,213 @@
+"""The log folded once more with the reference fold, and what follows from it. Source: protocol page, sections 7–12.
+
+Nothing here reads what the writer derived: states, areas, versions and register sets come from leaves and bodies.
+"""
+
+from bisect import bisect_left
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any, TypeAlias
+
+from syncgov.core.canonical import encode_unchecked, unb64u
+from syncgov.core.charter import Charter
+from syncgov.core.commitment import META_TABLE, Body, Dot, Value, meta_path, parse_path
+from syncgov.core.fold import FoldWrite, RowKey, fold_leaf
+from syncgov.core.keys import device_id
+from syncgov.core.merge import FieldState, HeadValue, RowState, declared_field, is_conflict, shown, workflow_of
+from syncgov.core.register import Register, RegisterSet, parse_register
+from syncgov.core.statement import Leaf
+from syncgov.errors import FormatError, RegisterError
+
+DEVICES, REGISTERS = "device", "register"  # their rows are kept version by version
+Fields: TypeAlias = dict[str, HeadValue]
+Own: TypeAlias = dict[str, tuple[Value, Dot, tuple[Dot, ...]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A log entry; the body is None where this file does not hold it."""
+
+    index: int
+    leaf: Leaf
+    body: Body | None
+
+    @property
+    def by(self) -> str | None:
+        """Who wrote it, as far as that is known."""
+        write = self.body.find(meta_path(self.leaf.changeset.statement.dot, "by")) if self.body is not None else None
+        return write.value if write is not None and isinstance(write.value, str) else None
+
+
+@cache
+def system_registers() -> tuple[Register, ...]:
+    """Return the registers that belong to the protocol version, from the package."""
+    folder = resources.files("syncgov") / "registers" / "system"
+    files = sorted((each for each in folder.iterdir() if each.name.endswith(".yml")), key=lambda each: each.name)
+    return tuple(parse_register(each.read_text(encoding="utf-8"), each.name) for each in files)
+
+
+class Refold:
+    """Takes the entries in log order.
+
+    Attributes:
+        state: the heads of every row. overlay: what the own device wrote on top that has no verdict.
+        versions: what a certificate's or register's row showed: (index, fields or None, received).
+        areas: where a record was: (index, area). unusable: register texts that do not parse.
+        indexes: of the entries that were folded.
+    """
+
+    def __init__(self, charter: Charter) -> None:
+        self.charter = charter
+        self.state: dict[RowKey, RowState] = {}
+        self.overlay: dict[RowKey, Own] = {}
+        self.versions: dict[RowKey, list[tuple[int, Fields | None, int]]] = {}
+        self.areas: dict[RowKey, list[tuple[int, str]]] = {}
+        self.unusable: list[tuple[int, str, RegisterError]] = []
+        self.indexes: set[int] = set()
+        self._sets: list[tuple[int, RegisterSet]] = [(-1, RegisterSet(system_registers()))]
+
+    def registers(self, size: int) -> RegisterSet:
+        """Return the register set that the leaves below *size* say."""
+        return self._sets[bisect_left(self._sets, size, key=lambda pair: pair[0]) - 1][1]
+
+    @property
+    def newest(self) -> RegisterSet:
+        """The register set that all leaves say."""
+        return self._sets[-1][1]
+
+    def key(self, dev: str, size: int) -> bytes | None:
+        """Return the public key of a device as the charter, or the leaves below *size*, say."""
+        public = self.charter.registrar_key(dev)
+        if public is not None:
+            return public
+        for index, fields, _received in reversed(self.versions.get((DEVICES, dev), [])):
+            text = fields.get("public_key") if fields is not None else None
+            if index < size and isinstance(text, str):
+                return _public(dev, text)
+        return None
+
+    def enrolment(self, dev: str) -> int | None:
+        """Return the index of the leaf that enrolled a device."""
+        versions = self.versions.get((DEVICES, dev))
+        return versions[0][0] if versions else None
+
+    def record(self, entry: Entry) -> RowKey | None:
+        """Return the record that an entry writes to, None if that is not known; call before `take`."""
+        if entry.body is None:
+            return None
+        registers = self.registers(entry.leaf.changeset.statement.seen.size)
+        for _position, write in entry.body.disclosed():
+            path = parse_path(write.path)
+            register = registers.get(path.table)
+            if path.table == META_TABLE or register is None:
+                continue
+            if register.parent is None or register.parent_register is None:
+                return (path.table, path.key)
+            written = entry.body.find(write.path[: -len(path.field)] + register.parent)
+            row = (path.table, path.key)
+            parent = written.value if written is not None else self._parent(row, entry.index)
+            return (register.parent_register, parent) if isinstance(parent, str) else None
+        return None
+
+    def _parent(self, row: RowKey, index: int) -> HeadValue:
+        register = self.registers(index).get(row[0])
+        return None if register is None or register.parent is None else self.value(row, register.parent, register)
+
+    def take(self, entry: Entry, record: RowKey | None) -> str | None:
+        """Fold an accepted entry; return the area of its record."""
+        assert entry.body is not None
+        self.indexes.add(entry.index)
+        registers = self.registers(entry.index)
+        writes = [FoldWrite(*write) for _position, write in entry.body.disclosed()]
+        touched = fold_leaf(self.state, entry.index, entry.leaf, writes, registers)
+        for row in sorted(touched):
+            if row[0] in (DEVICES, REGISTERS):
+                fields = self._fields(row, registers[row[0]]) if self.alive(row) else None
+                self.versions.setdefault(row, []).append((entry.index, fields, entry.leaf.received))
+        if any(table == REGISTERS for table, _key in touched):
+            self._sets.append((entry.index, self._active(entry.index)))
+        return None if record is None else self._take_area(entry.index, record, registers)
+
+    def _take_area(self, index: int, record: RowKey, registers: RegisterSet) -> str | None:
+        register = registers.get(record[0])
+        if register is None or register.area is None:
+            return None
+        declared = register.column_field(register.area)
+        value = self.value(record, declared.name, register)
+        area = declared.columns_of(value).get(register.area)  # type: ignore[arg-type]  # nothing here is withheld
+        if not isinstance(area, str):
+            return None
+        history = self.areas.setdefault(record, [])
+        if not history or history[-1][1] != area:
+            history.append((index, area))
+        return area
+
+    def _fields(self, row: RowKey, register: Register) -> Fields:
+        return {each.name: self.value(row, each.name, register) for each in register.fields}
+
+    def _active(self, index: int) -> RegisterSet:
+        found = []
+        for row, state in self.state.items():
+            text = shown(state.fields.get("text", FieldState()), None, None) if row[0] == REGISTERS else None
+            if self.alive(row) and isinstance(text, str):
+                try:
+                    found.append(parse_register(text, f"{row[1]}.yml"))
+                except RegisterError as error:
+                    self.unusable.append((index, row[1], error))
+        return RegisterSet((*system_registers(), *found))
+
+    # -- what shows --------------------
+
+    def value(self, row: RowKey, name: str, register: Register | None) -> HeadValue:
+        """Return what the accepted writes of a field show."""
+        state = self.state[row].fields.get(name) if row in self.state else None
+        if state is None:
+            return None
+        if name == "_alive":
+            return any(head.value is True for head in state.heads)
+        return shown(state, declared_field(register, name), workflow_of(register, name))
+
+    def local(self, row: RowKey, name: str, register: Register | None) -> HeadValue:
+        """Return what this device shows: its own write without verdict, else the accepted one."""
+        own = self.overlay.get(row, {}).get(name)
+        return own[0] if own is not None else self.value(row, name, register)
+
+    def alive(self, row: RowKey) -> bool:
+        """Whether a row shows on this device."""
+        return self.local(row, "_alive", None) is True
+
+    def columns(self, row: RowKey, register: Register) -> dict[str, Any]:
+        """Return what each column of a row shows."""
+        result: dict[str, Any] = {}
+        for declared in register.fields:
+            result.update(declared.columns_of(self.local(row, declared.name, register)))  # type: ignore[arg-type]
+        return result
+
+
+def _public(dev: str, text: str) -> bytes | None:
+    try:
+        public = unb64u(text, 32)
+    except FormatError:
+        return None
+    return public if device_id(public) == dev else None
+
+
+def raw_state(state: RowState) -> dict[str, list[Any]]:
+    """Return the form in which a file keeps a row's heads: `{field: [[head, …], before?]}`."""
+    return {name: _raw_field(field) for name, field in state.fields.items()}
+
+
+def _raw_field(field: FieldState) -> list[Any]:
+    heads = [[h.dev, h.seq, h.index, h.at, h.tick, h.value] for h in field.heads]
+    return [heads, field.before] if is_conflict(field.heads) else [heads]
+
+
+def equal(a: Any, b: Any) -> bool:
+    """Whether two JSON values are the same (true is not 1, the order of members is nothing)."""
+    if a is b:
+        return True
+    try:
+        return encode_unchecked(a) == encode_unchecked(b)
+    except (FormatError, TypeError):
+        return False

@@ -1,0 +1,127 @@
+"""Enrolling a device again: a new key, and under it all that the old key could not bring home.
+
+For a device that is stopped (cloned, restored) or revoked. The old file is kept as `NAME.old`. Every step can be
+cut off and repeated. Source: protocol page, sections 8 and 13.
+"""
+
+import os
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from syncgov.errors import StorageError, TransportError
+from syncgov.storage.adopting import Adopted, take_over
+from syncgov.storage.files import sync_folder
+from syncgov.storage.keyfile import key_path
+from syncgov.storage.replica import Clock, Replica, wall_clock
+from syncgov.sync import client
+from syncgov.sync.client import Progress, Synced
+
+_SIDES = ("-wal", "-shm")  # SQLite's own files beside a database that some program still holds
+
+
+@dataclass(slots=True)
+class Reenrolled:
+    """What a re-enrolment did. `kept` is the old file; `synced` is None if the line broke after all was signed."""
+
+    device: str
+    old_device: str
+    kept: Path
+    adopted: Adopted
+    synced: Synced | None
+
+
+def rejoin(
+    path: Path, code: str, staff: str | None = None, *, clock: Clock = wall_clock, progress: Progress | None = None
+) -> Reenrolled:
+    """Enrol the device of the replica at *path* again, in place; the old file becomes `<path>.old`.
+
+    Raises:
+        NotAllowedError: a bad code, or unsigned work on a shared device without *staff*.
+        TransportError: the centre cannot be reached; nothing has changed, repeat it later.
+    """
+    fresh = path.with_name(path.name + ".new")
+    _finish(path, fresh)
+    if not path.exists():
+        raise StorageError(f"找不到文件 {path}", f"no such file: {path}")
+    old_device, adopted = _carry(fresh, code, path, staff, clock, progress)
+    kept = _keep(path)
+    _finish(path, fresh)
+    return _sent(path, old_device, kept, adopted, clock, progress)
+
+
+def join_from(
+    path: Path,
+    code: str,
+    old: Path,
+    staff: str | None = None,
+    *,
+    clock: Clock = wall_clock,
+    progress: Progress | None = None,
+) -> Reenrolled:
+    """Enrol again into a new file at *path*, with the work of the replica at *old*, which becomes `<old>.old`."""
+    if path == old:
+        return rejoin(path, code, staff, clock=clock, progress=progress)
+    old_device, adopted = _carry(path, code, old, staff, clock, progress)
+    kept = _keep(old)
+    return _sent(path, old_device, kept, adopted, clock, progress)
+
+
+def _carry(
+    path: Path, code: str, old: Path, staff: str | None, clock: Clock, progress: Progress | None
+) -> tuple[str, Adopted]:
+    """Join (unless an earlier try did), fetch the log, and sign the old file's work under the new key."""
+    with Replica.open(old, clock=clock) as other:
+        if not other.is_older_than_key:
+            other.commit(staff)
+        url, old_device = other.meta.get("url"), other.dev
+        joined = Replica.open(path, clock=clock) if path.exists() else client.join(path, url, code, clock=clock)
+        with closing(joined):
+            client.sync(joined, staff, progress=progress)
+            adopted = take_over(joined, other, staff)
+    return old_device, adopted
+
+
+def _sent(
+    path: Path, old_device: str, kept: Path, adopted: Adopted, clock: Clock, progress: Progress | None
+) -> Reenrolled:
+    with Replica.open(path, clock=clock) as joined:
+        try:
+            synced = client.sync(joined, progress=progress)
+        except TransportError:
+            synced = None  # all is signed and safe; it goes with the next sync
+        return Reenrolled(joined.dev, old_device, kept, adopted, synced)
+
+
+def _keep(path: Path) -> Path:
+    """Rename a replica and its key to the first free `.old`; returns the new name of the replica."""
+    kept = path.with_name(path.name + ".old")
+    number = 1
+    while kept.exists():
+        number += 1
+        kept = path.with_name(f"{path.name}.old{number}")
+    _move(path, kept)
+    os.replace(key_path(path), key_path(kept))
+    sync_folder(path.parent)
+    return kept
+
+
+def _finish(path: Path, fresh: Path) -> None:
+    """Put the fresh replica in the old one's place if that has gone; also when an earlier try died in between."""
+    if fresh.exists() and not path.exists():
+        if key_path(path).exists():
+            kept = next(k for k in path.parent.glob(f"{path.name}.old*") if not key_path(k).exists())
+            os.replace(key_path(path), key_path(kept))
+        _move(fresh, path)
+    if not fresh.exists() and path.exists() and key_path(fresh).exists() and not key_path(path).exists():
+        os.replace(key_path(fresh), key_path(path))
+        sync_folder(path.parent)
+
+
+def _move(old: Path, new: Path) -> None:
+    for side in _SIDES:
+        beside = old.with_name(old.name + side)
+        if beside.exists():
+            os.replace(beside, new.with_name(new.name + side))
+    os.replace(old, new)
+    sync_folder(old.parent)
