@@ -7,9 +7,9 @@ from syncgov.audit.memory_ledger import MemoryLedger
 from syncgov.audit.report import Progress, Report
 from syncgov.audit.verdicts import check_verdict
 from syncgov.core.canonical import b64u
-from syncgov.core.commitment import META_TABLE, Body, parse_path
+from syncgov.core.commitment import META_TABLE, Body, format_path, parse_path
 from syncgov.core.fold import FoldWrite, Slot, Withheld
-from syncgov.core.merge import WITHHELD
+from syncgov.core.merge import WITHHELD, workflow_of
 from syncgov.core.public_log import PublicLeaf, hidden_slots
 from syncgov.core.register import RegisterSet
 from syncgov.core.statement import Leaf, Statement
@@ -205,7 +205,7 @@ class Walk:
                     self._found("withheld", index, last, "不可能是所说的那一处", "cannot be the write that is withheld")
                 last = write.path
             elif named is not None:
-                if named.path <= last or not _is_public(self.ledger.registers(st.seen.size), named.path):
+                if named.path <= last or not _may_be_hidden(self.ledger.registers(st.seen.size), named.path, body):
                     self._found("withheld", index, named.path, "不可能是所说的那一处", "cannot be what is withheld")
                 self.report.counts["withheld"] += 1
                 last = named.path
@@ -240,8 +240,15 @@ def public_leaf(log: Log, index: int) -> PublicLeaf:
     return PublicLeaf(index, leaf, writes)
 
 
-def _is_public(registers: RegisterSet, path: str) -> bool:
-    table, _key, name = parse_path(path)
+def _may_be_hidden(registers: RegisterSet, path: str, body: Body) -> bool:
+    """Whether a public write of this path may be withheld: no skeleton, no workflow, and its row's presence shows.
+
+    The path of a hidden write is the operator's word. That the presence of its row is disclosed in the same changeset
+    keeps him from hiding a whole row behind the name of another.
+    """
+    table, key, name = parse_path(path)
     register = registers.get(table)
     field = register.find(name) if register is not None else None
-    return field is not None and field.klass == "public"
+    if register is None or field is None or field.klass != "public" or workflow_of(register, name) is not None:
+        return False
+    return body.find(format_path(table, key, "_alive")) is not None

@@ -85,10 +85,11 @@ def format_path(table: str, key: str, field: str) -> str:
     Raises:
         FormatError: a part that the protocol page, section 3, does not allow.
     """
+    length = len(key)
     if "~" in key or "/" in key:
         key = key.replace("~", "~0").replace("/", "~1")
     path = f"{table}/{key}/{field}"
-    if not _PATH.fullmatch(path) or len(key) > 256:
+    if not _PATH.fullmatch(path) or length > 128:
         raise FormatError("path", f"{path!r} has a part that is not allowed")
     return path
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from syncgov.core.canonical import encode_unchecked
 from syncgov.core.commitment import Dot, Value
 from syncgov.core.register_model import Field, Register
 from syncgov.core.workflow import Workflow, needs_review, precedence_rank
@@ -64,8 +65,10 @@ class RowState:
 
 
 def same(a: HeadValue, b: HeadValue) -> bool:
-    """Whether two values are equal as JSON (true is not 1)."""
-    return type(a) is type(b) and a == b
+    """Whether two values are equal as JSON (true is not 1, at any depth)."""
+    if type(a) is not type(b) or a != b:
+        return False
+    return not isinstance(a, (list, dict)) or encode_unchecked(a) == encode_unchecked(b)
 
 
 def is_conflict(heads: Sequence[Head]) -> bool:

@@ -310,10 +310,14 @@ def test_transform_and_delete(pen: Replica) -> None:
     assert row(pen, "task", other) is not None
 
 
-def test_a_dropped_column_is_not_a_change(pen: Replica) -> None:
+@pytest.mark.parametrize("plain_sql", [False, True])
+def test_a_dropped_column_is_not_a_change(pen: Replica, plain_sql: bool) -> None:
     """The column comes back with its values; other changes of the row are signed."""
     key = new(pen, urgency=2)
-    sqlite_utils_command(pen, "transform", "task", "--drop", "urgency")
+    if plain_sql:
+        pen.conn.execute("ALTER TABLE task DROP COLUMN urgency")
+    else:
+        sqlite_utils_command(pen, "transform", "task", "--drop", "urgency")
     update(pen, "task", key, title="新")
     pen.commit()
     assert signed(pen)[1] == {f"task/{key}/_alive": True, f"task/{key}/title": "新"}
@@ -332,6 +336,18 @@ def test_a_dropped_column_of_a_group_is_not_a_change(pen: Replica) -> None:
     found = row(pen, "task", key)
     assert found is not None
     assert found["reason"] == "dup"
+
+
+def test_a_renamed_column_is_a_dropped_one(pen: Replica) -> None:
+    """Under another name nobody knows it: its value stands as it was signed."""
+    key = new(pen, urgency=2)
+    pen.conn.execute("ALTER TABLE task RENAME COLUMN urgency TO hurry")
+    pen.conn.execute("UPDATE task SET hurry = 7, title = '新' WHERE id = ?", (key,))
+    pen.commit()
+    assert signed(pen)[1] == {f"task/{key}/_alive": True, f"task/{key}/title": "新"}
+    found = row(pen, "task", key)
+    assert found is not None
+    assert found["urgency"] == 2
 
 
 def test_an_added_column_goes_away(pen: Replica) -> None:
