@@ -7,7 +7,7 @@ from portal import markup, text
 from portal.model import Row
 from portal.site import Site
 
-COLUMNS = 5  # summary columns in a list whose rows have a page of their own, where the others stand
+COLUMNS = 6  # summary columns in a list whose rows have a page of their own, where the others stand
 _UNBROKEN = ("boolean", "code", "date", "datetime", "integer", "money")  # values that read badly over two lines
 
 
@@ -29,7 +29,7 @@ def row_table(site: Site, page: str, rows: Sequence[Row], leave_out: Sequence[st
 
 
 def _cells(site: Site, page: str, row: Row, columns: Sequence[str]) -> list[str]:
-    number = markup.unbroken(text.shorten(row.number) or text.NOTHING)
+    number = f'<span class="sg-number">{text.esc(text.shorten(row.number) or text.NOTHING)}</span>'
     return [row_name(site, page, row), number, *(_cell(site, row, name) for name in columns), site.evidence(page, row)]
 
 

@@ -130,8 +130,8 @@ def test_every_command_has_help_with_an_example_in_both_languages(words: tuple[s
 def test_the_commands_are_those_of_the_design() -> None:
     """Names are a contract; nothing is there before it works."""
     expected = (
-        "init load enrol serve join commit sync bundle receive status conflicts publish browse audit prove verify "
-        "import register demo"
+        "init load enrol revoke renew serve join commit sync bundle receive status conflicts resolve resubmit adopt "
+        "rejoin publish browse audit prove verify fsck import register demo"
     )
     assert list(root.commands) == expected.split()
 
@@ -471,7 +471,7 @@ def test_conflicts_are_shown_with_words(street: Street, tmp_path: Path) -> None:
     for path in (*paths, paths[0]):
         good("sync", path)
     text = run("conflicts", paths[0], env=CHINESE).output
-    for words in ("事件“冲突的一件” 类别", "由 operator 裁定", "安全生产  W0  本终端", "道路交通  W1  终端"):
+    for words in ("事件“冲突的一件” 类别", "由 综治平台操作员 裁定", "安全生产  W0  本终端", "道路交通  W1  终端"):
         assert words in text
     found = answer("conflicts", paths[1])["conflicts"]
     assert [v["value"] for v in found[0]["versions"]] == ["安全生产", "道路交通"]
@@ -520,6 +520,20 @@ def test_register_check_follows_references(tmp_path: Path) -> None:
     done = run("register", "check", path)
     assert done.exit_code == 65
     assert "nowhere" in done.stderr
+
+
+def test_register_check_runs_figures_and_names_roles_and_the_folder(tmp_path: Path) -> None:
+    """SQL that could not be published, a misspelt role: the complaint has the file as it was given."""
+    event = (ROOT / "syncgov" / "registers" / "event.yml").read_text()
+    path = tmp_path / "event.yml"
+    path.write_text(event)
+    good("register", "check", path)
+    path.write_text(event.replace("FROM event WHERE state = 'void'", "FROM visit"))
+    done = run("register", "check", path)
+    assert (done.exit_code, f"{path}:" in done.stderr, "no such table: visit" in done.stderr) == (65, True, True)
+    path.write_text(event.replace("to: rejected, roles: [operator]", "to: rejected, roles: [operater]"))
+    done = run("register", "check", path)
+    assert (done.exit_code, f"{path}:" in done.stderr, "Did you mean 'operator'" in done.stderr) == (65, True, True)
 
 
 def test_register_show_lists_columns_and_steps(replica: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 # What only the centre, the publisher or a developer installs: a field device must run without it.
-EXTRA_PACKAGES = ("starlette", "uvicorn", "datasette", "mkdocs", "material", "jieba", "pytest", "hypothesis")
+EXTRA_PACKAGES = ("starlette", "uvicorn", "datasette", "mkdocs", "material", "jieba", "pyrage", "pytest", "hypothesis")
 
 PACKAGED_SUFFIXES = {".py", ".sql", ".yml", ".csv", ".json", ".md", ".html", ".css", ".js", ".svg", ".txt", ".typed"}
 
@@ -132,7 +132,7 @@ def test_the_installed_command_checks_a_packaged_register(installed: Installed) 
 def test_a_field_device_needs_no_extra(installed: Installed) -> None:
     """The command starts, and shows the help of a worker's commands, when no package of an extra can be imported."""
     blocked = f"import sys; sys.modules.update(dict.fromkeys({EXTRA_PACKAGES!r}))"
-    for command in ("join", "commit", "sync", "status", "conflicts"):
+    for command in ("join", "commit", "sync", "status", "conflicts", "resolve", "resubmit", "fsck"):
         code = f"{blocked}; sys.argv = ['syncgov', {command!r}, '--help']; from syncgov.cli import main; main()"
         done = installed.run(installed.python, "-c", code)
         assert done.returncode == 0, done.stderr

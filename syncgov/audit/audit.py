@@ -3,9 +3,9 @@
 import sqlite3
 from pathlib import Path
 
-from syncgov.audit.continuity import check_replica, check_since
+from syncgov.audit.continuity import check_replica, check_since, read_since, require_replica
 from syncgov.audit.data_files import check_data
-from syncgov.audit.folder import CHARTER_FILE, Log, load_log, load_trusted_charter
+from syncgov.audit.folder import CHARTER_FILE, Log, load_log, load_trusted_charter, require_folder
 from syncgov.audit.portal_figures import check_portal
 from syncgov.audit.proofs import check_proofs
 from syncgov.audit.public_db import DATABASE, FIGURES, check_public_db, expected_figures
@@ -15,7 +15,6 @@ from syncgov.audit.walk import Walk
 from syncgov.core.merge import shown
 from syncgov.core.public_rows import Table
 from syncgov.core.publication import PublicLog, public_tables
-from syncgov.errors import SyncgovError
 
 __all__ = ["Finding", "Report", "audit"]
 
@@ -50,14 +49,23 @@ def audit(
 
     Returns:
         every bad thing, named; `ok` if there is none. A damaged folder is a finding, never an exception.
+
+    Raises:
+        InputError: what is given is not what it is given as: no folder, charter, checkpoint or replica.
     """
+    require_folder(out)
+    trusted = None if charter is None else load_trusted_charter(charter)
+    older = None if since is None else read_since(since)
+    if replica is not None:
+        require_replica(replica)
     report, tell = Report(), progress or quiet
     log = load_log(out, report)
     if log is None:
         report.skip(*_BROKEN_LOG)
         return report
-    if charter is not None:
-        _check_own_charter(charter, log, report)
+    if trusted is not None and trusted != log.charter:
+        zh, en = "公开文件夹里的章程不是所给的那一份", "the folder's charter is not the one given"
+        report.add("charter-other", zh, en, path=CHARTER_FILE)
     check_signatures(log, report, tell, workers=workers)
     walk = Walk(log, report)
     walk.run(tell)
@@ -66,23 +74,11 @@ def audit(
         report.skip(*_BROKEN_FOLD)
     else:
         _check_published(out, log, walk, report, tell)
-    if since is not None:
-        check_since(since, log, report)
+    if older is not None:
+        check_since(older, log, report)
     if replica is not None:
         check_replica(replica, log, report)
     return report
-
-
-def _check_own_charter(path: Path, log: Log, report: Report) -> None:
-    """Findings: charter-other."""
-    try:
-        trusted = load_trusted_charter(path)
-    except SyncgovError as error:
-        report.add("charter-other", f"所给章程不成立：{error.zh}", f"the charter given: {error.en}", path=path.name)
-        return
-    if trusted != log.charter:
-        zh, en = "公开文件夹里的章程不是所给的那一份", "the folder's charter is not the one given"
-        report.add("charter-other", zh, en, path=path.name)
 
 
 def _check_logged_charter(log: Log, walk: Walk, report: Report) -> None:
@@ -107,9 +103,6 @@ def _check_published(out: Path, log: Log, walk: Walk, report: Report, progress: 
         report.add("figure", f"数字算不出：{error}", f"the figures cannot be computed: {error}", path=DATABASE)
     check_public_db(out, tables, registers, report, progress)
     if figures is not None:
-        names = [name for name, _kind in figures.columns]
-        texts = {str(row[names.index("id")]): str(row[names.index("text")]) for row in figures.rows}
-        report.counts["figures"] = len(texts)
-        check_portal(out, texts, report, progress)
+        check_portal(out, figures, registers, report, progress)
     check_proofs(out, log, walk.ledger, tables, report, progress)
-    check_data(out, tables, report, progress)
+    check_data(out, tables, registers, report, progress)

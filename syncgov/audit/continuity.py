@@ -4,18 +4,37 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from syncgov.audit.folder import Log, read_checkpoint
+from syncgov.audit.folder import Log, read_text
 from syncgov.audit.report import Report
-from syncgov.errors import SyncgovError
+from syncgov.core.canonical import b64u
+from syncgov.core.note import MAX_NOTE_BYTES, parse_checkpoint, parse_decimal, parse_note, verify_checkpoint
+from syncgov.errors import FormatError, InputError, SyncgovError
+
+_TABLES = frozenset({"_sg_meta", "_sg_leaf", "_sg_own"})  # what this reads of a replica
 
 
-def check_since(source: str, log: Log, report: Report) -> None:
-    """The log extends the one of an older checkpoint (a file, or its text).
+def read_since(source: str) -> str:
+    """Return the text of a checkpoint, given as a file's path or as the text itself.
+
+    Raises:
+        InputError: neither a file nor a checkpoint. By whom it is signed is not looked at.
+    """
+    try:
+        text = source if "\n" in source else read_text(Path(source).parent, Path(source).name, MAX_NOTE_BYTES)
+        parse_checkpoint(parse_note(text).text)
+    except FormatError as error:
+        shown = source.split("\n")[0]
+        raise InputError(f"{shown} 不是检查点：{error.zh}", f"{shown} is not a checkpoint: {error.en}") from error
+    return text
+
+
+def check_since(text: str, log: Log, report: Report) -> None:
+    """The log extends the one of an older checkpoint.
 
     Findings: since.
     """
     try:
-        old = read_checkpoint(source, log.charter.log)
+        old = verify_checkpoint(text, log.charter.log)
     except SyncgovError as error:
         report.add("since", f"旧检查点不成立：{error.zh}", f"the older checkpoint: {error.en}")
         return
@@ -30,13 +49,29 @@ def check_since(source: str, log: Log, report: Report) -> None:
         )
 
 
-def check_replica(path: Path, log: Log, report: Report) -> None:
-    """Everything that a device was told is logged, is logged, at its place and with its verdict.
+def require_replica(path: Path) -> None:
+    """Raise InputError unless *path* is a device's replica that can be read."""
+    try:
+        with closing(_open(path)) as conn:
+            tables = {name for (name,) in conn.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    except sqlite3.Error as error:
+        raise InputError(f"副本 {path} 读不了：{error}", f"replica {path} cannot be read: {error}") from error
+    if not tables >= _TABLES:
+        raise InputError(f"{path} 不是副本", f"{path} is not a replica")
 
-    Findings: replica.
+
+def _open(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+
+
+def check_replica(path: Path, log: Log, report: Report) -> None:
+    """What a device has folded is a prefix of this log; all that it was told is logged, at its place, with its verdict.
+
+    Findings: replica, fork.
     """
     try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as conn:
+        with closing(_open(path)) as conn:
+            _check_seen(conn, log, report)
             _check_leaves(conn, log, report)
             _check_own(conn, log, report)
     except sqlite3.Error as error:
@@ -46,6 +81,32 @@ def check_replica(path: Path, log: Log, report: Report) -> None:
             f"replica {path.name} cannot be read: {error}",
             path=path.name,
         )
+
+
+def _check_seen(conn: sqlite3.Connection, log: Log, report: Report) -> None:
+    """Compare the tree that the device has folded, and the checkpoint that it was shown, with this log's tree."""
+    meta = dict(conn.execute("SELECT key, value FROM _sg_meta WHERE key IN ('size', 'root', 'checkpoint')"))
+    seen = set()
+    try:
+        seen.add((parse_decimal(meta.get("size", ""), "size"), meta.get("root", "")))
+        if meta.get("checkpoint"):
+            checkpoint = verify_checkpoint(meta["checkpoint"], log.charter.log)
+            seen.add((checkpoint.size, b64u(checkpoint.root)))
+    except SyncgovError as error:
+        report.add("replica", f"副本记下的检查点不成立：{error.zh}", f"the checkpoint in the replica: {error.en}")
+    for size, root in sorted(seen):
+        if size > log.checkpoint.size:
+            report.counts["replica_newer"] += 1
+            report.skip(
+                f"副本见过 {size} 条的日志，公开的只有 {log.checkpoint.size} 条，多出的部分无从比较",
+                f"the replica has seen a log of {size}; the published one has {log.checkpoint.size} entries",
+            )
+            continue
+        published = b64u(log.tree.root(size))
+        if root != published:
+            zh = f"日志有两个版本：前 {size} 条的根，副本见过的是 {root}，公开的是 {published}；请保存这两份文件"
+            en = f"two histories: the root of {size} entries is {root} in the replica and {published} as published"
+            report.add("fork", zh, f"{en}; keep both files")
 
 
 def _check_leaves(conn: sqlite3.Connection, log: Log, report: Report) -> None:

@@ -9,7 +9,7 @@ from syncgov.audit.report import Report
 from syncgov.core.canonical import decode_as
 from syncgov.core.charter import MAX_CHARTER_BYTES, Charter, open_charter
 from syncgov.core.commitment import MAX_BODY_BYTES, Body, open_body
-from syncgov.core.note import MAX_NOTE_BYTES, Checkpoint, parse_checkpoint, parse_note, verify_checkpoint
+from syncgov.core.note import MAX_NOTE_BYTES, Checkpoint, verify_checkpoint
 from syncgov.core.statement import Leaf, parse_leaf
 from syncgov.core.tree import (
     MAX_BUNDLE_BYTES,
@@ -25,7 +25,7 @@ from syncgov.core.tree import (
     tile_path,
     tiles,
 )
-from syncgov.errors import FormatError, SignatureError, SyncgovError
+from syncgov.errors import FormatError, InputError, SyncgovError
 
 CHARTER_FILE = "log/charter.json"
 CHECKPOINT_FILE = "log/checkpoint"
@@ -288,25 +288,19 @@ def _read_lines(
         damaged |= set(within).difference(bodies)
 
 
+def require_folder(out: Path) -> None:
+    """Raise InputError unless *out* is a folder; what is not in it is for the audit to find."""
+    if not out.is_dir():
+        raise InputError(f"没有文件夹 {out}", f"there is no folder {out}")
+
+
 def load_trusted_charter(path: Path) -> Charter:
     """Return the charter in a file that the auditor holds.
 
     Raises:
-        FormatError, NotAllowedError: not a charter signed by its roots.
+        InputError: it cannot be read, or is not a charter signed by its roots.
     """
-    return open_charter(read_file(path.parent, path.name, MAX_CHARTER_BYTES))
-
-
-def read_checkpoint(source: str, vkey: str) -> Checkpoint:
-    """Return the checkpoint in a file, or in the text itself, signed by *vkey*.
-
-    Raises:
-        FormatError: neither a file nor a checkpoint. SignatureError: not signed by that key.
-    """
-    if "\n" not in source:
-        source = read_text(Path(source).parent, Path(source).name, MAX_NOTE_BYTES)
     try:
-        return verify_checkpoint(source, vkey)
-    except SignatureError:
-        parse_checkpoint(parse_note(source).text)
-        raise
+        return open_charter(read_file(path.parent, path.name, MAX_CHARTER_BYTES))
+    except SyncgovError as error:
+        raise InputError(f"{path} 不是章程：{error.zh}", f"{path} is not a charter: {error.en}") from error

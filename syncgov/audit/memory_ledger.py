@@ -116,6 +116,11 @@ class MemoryLedger:
         """Whether an accepted leaf wrote the row's presence, as far as that is public."""
         return row in self.state and "_alive" in self.state[row].fields
 
+    def head_count(self, row: RowKey, name: str) -> int:
+        """How many heads the field has now, as far as it is public."""
+        state = self.state.get(row)
+        return len(state.fields[name].heads) if state is not None and name in state.fields else 0
+
     def logged(self, dot: Dot) -> Logged | None:
         """The changeset first logged under *dot*."""
         return self._logged.get(dot)

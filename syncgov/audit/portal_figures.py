@@ -1,4 +1,7 @@
-"""The figures on the portal's pages: every text marked `data-figure` says what public.db's figure says."""
+"""The portal: its pages are there, and every text marked `data-figure` says what public.db's figure says.
+
+Other text of the pages is not read: whoever wants to be sure looks into public.db.
+"""
 
 from collections.abc import Iterator, Mapping
 from html.parser import HTMLParser
@@ -6,10 +9,29 @@ from pathlib import Path
 
 from syncgov.audit.folder import names_below, read_text
 from syncgov.audit.report import Progress, Report
+from syncgov.core.public_rows import Table
+from syncgov.core.publication import published_registers
+from syncgov.core.register import Register, RegisterSet
 from syncgov.errors import FormatError
 
 PORTAL = "portal"
+HOME = f"{PORTAL}/index.html"
+FIGURE_PAGE = f"{PORTAL}/figures.html"
+HEADLINES = 8  # figures that the first page shows
+FIXED_PAGES = (
+    "index.html",
+    HOME,
+    FIGURE_PAGE,
+    *(f"{PORTAL}/{name}.html" for name in "about community/index complain data decisions verify withheld".split()),
+    f"{PORTAL}/spec/protocol.html",
+)
+LAST_IN_MENU = 500  # place of a register whose portal block names none
 MAX_PAGE_BYTES = 16 << 20  # one page; the longest history is far below
+_NOT_READ = (
+    "网页上除标明的数字以外的文字、记录自己的网页在不在，以及 metadata.json 和数据说明里的文字；以公开库为准",
+    "text of pages beside the marked figures, whether each record's own page is there, and the words that describe the "
+    "data; public.db counts",
+)
 _VOID = frozenset("area base br col embed hr img input link meta source track wbr".split())
 
 
@@ -69,32 +91,64 @@ def marked_figures(html: str) -> list[tuple[str, str]]:
     return parser.found
 
 
-def check_portal(out: Path, figures: Mapping[str, str], report: Report, progress: Progress) -> None:
-    """Compare every marked text of every page with *figures* (id -> text).
+def headlines(figures: Table, registers: RegisterSet) -> list[str]:
+    """Return the ids of the first page's figures: in the order of the menus, those of registers without pages last."""
+    order = {each.name: _place(each) for each in published_registers(registers) if each.portal}
+    names = [name for name, _kind in figures.columns]
+    rows = [dict(zip(names, row, strict=True)) for row in figures.rows]
+    rows.sort(key=lambda row: (row["register"] not in order, order.get(str(row["register"]), (0, ""))))
+    return [str(row["id"]) for row in rows[:HEADLINES]]
+
+
+def _place(register: Register) -> tuple[int, str]:
+    place = register.portal.get("order", LAST_IN_MENU)
+    return (place if isinstance(place, int) else LAST_IN_MENU, register.name)
+
+
+def check_portal(out: Path, figures: Table, registers: RegisterSet, report: Report, progress: Progress) -> None:
+    """The fixed pages are there, the figures stand where they must, and every marked text of every page is right.
 
     Findings: portal.
     """
-    pages = sorted(name for name in _pages(out))
-    if not pages:
+    names = [name for name, _kind in figures.columns]
+    texts = {str(row[names.index("id")]): str(row[names.index("text")]) for row in figures.rows}
+    report.counts["figures"] = len(texts)
+    report.skip(*_NOT_READ)
+    if not (out / PORTAL).is_dir():
         report.add("portal", "公开文件夹里没有网站", "the folder has no portal", path=PORTAL)
+        return
+    pages = sorted(_pages(out))
+    for name in sorted(set(FIXED_PAGES).difference(pages)):
+        report.add("portal", f"缺少网页 {name}", f"page {name} is missing", path=name)
+    marked: dict[str, set[str]] = {}
     for done, name in enumerate(pages):
         if done % 100 == 0:
             progress("portal", done, len(pages))
-        try:
-            html = read_text(out, name, MAX_PAGE_BYTES)
-        except FormatError as error:
-            report.add("portal", f"网页 {name} 读不了：{error.zh}", f"page {name}: {error.en}", path=name)
-            continue
-        report.counts["pages"] += 1
-        if "data-figure" not in html.lower():
-            continue
-        for figure, text in marked_figures(html):
-            report.counts["portal_figures"] += 1
-            wanted = figures.get(figure)
-            if text.strip() != wanted:
-                zh = f"网页 {name} 上的数字 {figure} 是“{text.strip()[:60]}”，应为“{wanted}”"
-                en = f"page {name}: figure {figure} reads {text.strip()[:60]!r}, must read {wanted!r}"
+        marked[name] = _check_page(out, name, texts, report)
+    for name, wanted in ((FIGURE_PAGE, list(texts)), (HOME, headlines(figures, registers))):
+        for figure in wanted:
+            if name in marked and figure not in marked[name]:
+                zh, en = f"网页 {name} 上没有数字 {figure}", f"page {name} lacks figure {figure}"
                 report.add("portal", zh, en, key=figure, path=name)
+
+
+def _check_page(out: Path, name: str, texts: Mapping[str, str], report: Report) -> set[str]:
+    """Compare the marked texts of a page; return the ids that stand there."""
+    try:
+        html = read_text(out, name, MAX_PAGE_BYTES)
+    except FormatError as error:
+        report.add("portal", f"网页 {name} 读不了：{error.zh}", f"page {name}: {error.en}", path=name)
+        return set(texts)
+    report.counts["pages"] += 1
+    found = marked_figures(html) if "data-figure" in html.lower() else []
+    for figure, text in found:
+        report.counts["portal_figures"] += 1
+        wanted = texts.get(figure)
+        if text.strip() != wanted:
+            zh = f"网页 {name} 上的数字 {figure} 是“{text.strip()[:60]}”，应为“{wanted}”"
+            en = f"page {name}: figure {figure} reads {text.strip()[:60]!r}, must read {wanted!r}"
+            report.add("portal", zh, en, key=figure, path=name)
+    return {figure for figure, _text in found}
 
 
 def _pages(out: Path) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from syncgov.audit.folder import load_log, load_trusted_charter, read_file
+from syncgov.audit.folder import load_log, load_trusted_charter, read_file, require_folder
 from syncgov.audit.proofs import make_prover
 from syncgov.audit.report import Report, quiet
 from syncgov.audit.walk import Walk
@@ -14,8 +14,9 @@ def prove(out: Path, table: str, key: str) -> bytes:
     """Return the proof file of one public record, made from the folder *out* alone.
 
     Raises:
-        AuditError: the folder is damaged, or holds nothing public of such a record.
+        AuditError: the folder is damaged, or holds nothing public of such a record. InputError: there is no folder.
     """
+    require_folder(out)
     report = Report()
     log = load_log(out, report)
     walk = None if log is None else Walk(log, report)

@@ -1,34 +1,30 @@
-"""public.db against the fold: every object, every table, every cell, every figure. Source: protocol page, section 9.
+"""public.db against the fold: every declaration, index, cell and figure. Source: protocol page, section 9.
 
 What public.db must hold is built again in memory; the file itself is only read, never asked to compute.
 """
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from syncgov.audit.public_schema import Object, expected_objects, quote, search_shadows
 from syncgov.audit.report import Progress, Report
 from syncgov.core.public_rows import Table
-from syncgov.core.publication import figure_rows, published_registers, search_columns
+from syncgov.core.publication import figure_rows
 from syncgov.core.register import RegisterSet
 
 DATABASE = "public.db"
 FIGURES = "figure"
 MAX_FIGURE_STEPS = 2_000_000_000  # virtual machine steps of one figure: about half a minute
 _STEPS = 1_000_000  # between two looks at the counter
-_SHADOWS = ("_fts", "_fts_data", "_fts_idx", "_fts_content", "_fts_docsize", "_fts_config")
+_JOURNALS = ("-wal", "-shm", "-journal")  # beside a database, SQLite takes them for part of it
 _ALLOWED = frozenset(
     {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
 )  # what the SQL of a figure may do
 
 Rows = Mapping[tuple[Any, ...], tuple[Any, ...]]
-
-
-def quote(name: str) -> str:
-    """Return *name* as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def expected_figures(tables: Mapping[str, Table], registers: RegisterSet) -> Table:
@@ -70,58 +66,86 @@ def check_public_db(
 
     Findings: database, schema, cell, row-missing, row-surplus, figure.
     """
-    path = out / DATABASE
+    for suffix in _JOURNALS:
+        if (out / f"{DATABASE}{suffix}").exists():
+            zh, en = (
+                f"多出文件 {DATABASE}{suffix}，它会改变公开库的内容",
+                f"{DATABASE}{suffix} changes what {DATABASE} says",
+            )
+            report.add("database", zh, en, path=DATABASE + suffix)
+    uri = f"{(out / DATABASE).resolve().as_uri()}?mode=ro&immutable=1"
     try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as conn:
+        with closing(sqlite3.connect(uri, uri=True)) as conn:
             conn.execute("PRAGMA trusted_schema = 0")
-            present = _check_objects(conn, tables, registers, report)
+            _check_header(conn, report)
+            present = _check_objects(conn, expected_objects(tables, registers), search_shadows(registers), report)
+            may_be_run = not report.has("schema")  # SQL that is not ours could stand in an index
             for done, name in enumerate(sorted(tables)):
                 progress("public_db", done, len(tables))
                 if name in present:
                     _check_table(conn, name, tables[name], report)
+                if may_be_run:
+                    _check_indexes(conn, name, report)
     except sqlite3.Error as error:
         report.add("database", f"{DATABASE} 读不了：{error}", f"{DATABASE} cannot be read: {error}", path=DATABASE)
 
 
-def _check_objects(
-    conn: sqlite3.Connection, tables: Mapping[str, Table], registers: RegisterSet, report: Report
-) -> set[str]:
-    """Compare the list of objects; return the ordinary tables that are there."""
-    searched = [register.name for register in published_registers(registers) if search_columns(register)]
-    shadows = {name + suffix for name in searched for suffix in _SHADOWS}
-    present = set()
+def _check_objects(conn: sqlite3.Connection, expected: set[Object], shadows: set[str], report: Report) -> set[str]:
+    """Compare what the file declares; return the ordinary tables that are declared as they must be."""
     found = conn.execute("SELECT type, name, tbl_name, sql FROM sqlite_master").fetchall()
-    for kind, name, table, sql in found:
-        if kind == "table" and name in tables and str(sql).upper().startswith("CREATE TABLE"):
-            present.add(name)
-        elif not (kind == "table" and name in shadows) and not (kind == "index" and table in {*tables, *shadows}):
+    others = [each for each in found if each[0] != "table" or each[1] not in shadows]
+    for kind, name, _table, _sql in sorted(set(others) - expected, key=str):
+        if any((kind, name) == each[:2] for each in expected):
+            zh, en = f"{DATABASE} 的 {kind} {name} 写法不对", f"{DATABASE}: {kind} {name} is declared otherwise"
+        else:
             zh, en = f"{DATABASE} 多出 {kind} {name}", f"{DATABASE} holds {kind} {name}, which must not be there"
-            report.add("schema", zh, en, table=str(name), path=DATABASE)
-    expected = {*tables, *(f"{name}_fts" for name in searched)}
-    for name in sorted(expected - present - {name for kind, name, *_ in found if kind == "table" and name in shadows}):
-        report.add("schema", f"{DATABASE} 缺少表 {name}", f"{DATABASE} lacks table {name}", table=name, path=DATABASE)
-    return present
+        report.add("schema", zh, en, table=str(name), path=DATABASE)
+    there = {each[:2] for each in found}
+    wanted = {each[:2] for each in expected} | {("table", name) for name in shadows}
+    for kind, name in sorted(wanted - there):
+        report.add(
+            "schema", f"{DATABASE} 缺少 {kind} {name}", f"{DATABASE} lacks {kind} {name}", table=name, path=DATABASE
+        )
+    return {each[1] for each in set(found) & expected if each[0] == "table"}
+
+
+def _check_header(conn: sqlite3.Connection, report: Report) -> None:
+    """Numbers that SQLite keeps for programs, which publication leaves alone."""
+    for name in ("user_version", "application_id"):
+        (value,) = conn.execute(f"PRAGMA {name}").fetchone()
+        if value:
+            zh, en = f"{DATABASE} 的 {name} 是 {value}，应为 0", f"{DATABASE}: {name} is {value}, must be 0"
+            report.add("schema", zh, en, path=DATABASE)
+
+
+def _check_indexes(conn: sqlite3.Connection, name: str, report: Report) -> None:
+    """The indexes of a table lead to all of its rows and to no others; else queries hide what it holds."""
+    for (said,) in conn.execute(f"PRAGMA integrity_check({quote(name)})"):
+        if said != "ok":
+            zh, en = (
+                f"{DATABASE} 的表 {name} 或它的索引损坏：{said}",
+                f"{DATABASE}: table {name} or an index of it: {said}",
+            )
+            report.add("database", zh, en, table=name, path=DATABASE)
 
 
 def _check_table(conn: sqlite3.Connection, name: str, table: Table, report: Report) -> None:
-    described = conn.execute(f"PRAGMA table_xinfo({quote(name)})").fetchall()
-    columns = tuple((column[1], column[2]) for column in described)
-    key = tuple(column[1] for column in sorted(described, key=lambda column: column[5]) if column[5])
-    if columns != table.columns or key != table.key:
-        zh, en = f"{DATABASE} 的表 {name} 栏目不对", f"{DATABASE}: table {name} has other columns or another key"
-        report.add("schema", zh, en, table=name, path=DATABASE)
-        return
+    """Compare every row. No index is used: one that is crafted could hide rows."""
     names = [column for column, _kind in table.columns]
     places = [names.index(column) for column in table.key]
-    selected = ", ".join(map(quote, names))
-    found = _by_key(conn.execute(f"SELECT {selected} FROM {quote(name)}"), places)
-    expected = _by_key(table.rows, places)
+    rows = conn.execute(
+        f"SELECT {', '.join(map(quote, names))} FROM {quote(name)} NOT INDEXED ORDER BY rowid"
+    ).fetchall()
+    found, expected = _by_key(rows, places), _by_key(table.rows, places)
     report.counts["cells"] += len(expected) * len(names)
+    if len(rows) != len(found):
+        zh, en = f"{DATABASE} 的表 {name} 有重复的行", f"{DATABASE}: table {name} holds a key more than once"
+        report.add("row-surplus", zh, en, table=name, path=DATABASE)
     for row_key in _keys(found, expected):
         _compare(name, names, row_key, found.get(row_key), expected.get(row_key), report)
 
 
-def _by_key(rows: Iterator[Any] | Sequence[Any], places: list[int]) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+def _by_key(rows: Sequence[Any], places: list[int]) -> dict[tuple[Any, ...], tuple[Any, ...]]:
     return {tuple(row[place] for place in places): tuple(row) for row in rows}
 
 

@@ -36,7 +36,7 @@ class Report:
     Attributes:
         counts: what was checked, by name: entries, signatures, chains, writes, withheld, cells …
         declared: what only the centre can know, by kind -> number of changesets: 由中心声明.
-        skipped: sentences (zh, en) that say which checks were not made, and why; never without a finding.
+        skipped: sentences (zh, en) that say what was not checked: after a finding, and what no audit checks.
         unnamed: findings beyond MAX_FINDINGS.
     """
 

@@ -9,9 +9,8 @@ from syncgov.audit.verdicts import check_verdict
 from syncgov.core.canonical import b64u
 from syncgov.core.commitment import META_TABLE, Body, format_path, parse_path
 from syncgov.core.fold import FoldWrite, Slot, Withheld
-from syncgov.core.merge import WITHHELD, workflow_of
+from syncgov.core.merge import WITHHELD
 from syncgov.core.public_log import PublicLeaf, hidden_slots
-from syncgov.core.register import RegisterSet
 from syncgov.core.statement import Leaf, Statement
 from syncgov.core.trust import judge
 
@@ -139,8 +138,9 @@ class Walk:
         st = leaf.changeset.statement
         chain = self._chains.get(st.dev)
         if leaf.verdict == "refused:fork":
-            if chain is not None:
-                chain.stopped = True
+            if chain is None:  # the first changeset of a device is a fork too if it does not follow its certificate
+                chain = self._chains[st.dev] = _Chain(0, self.ledger.enrolment(st.dev) or "", 0)
+            chain.stopped = True
             return
         if chain is None:
             chain = self._chains[st.dev] = _Chain(0, "", 0)
@@ -205,10 +205,27 @@ class Walk:
                     self._found("withheld", index, last, "不可能是所说的那一处", "cannot be the write that is withheld")
                 last = write.path
             elif named is not None:
-                if named.path <= last or not _may_be_hidden(self.ledger.registers(st.seen.size), named.path, body):
+                if named.path <= last or not self._may_be_hidden(index, named.path, body):
                     self._found("withheld", index, named.path, "不可能是所说的那一处", "cannot be what is withheld")
                 self.report.counts["withheld"] += 1
                 last = named.path
+
+    def _may_be_hidden(self, index: int, path: str, body: Body) -> bool:
+        """Whether a public write of this path may be withheld.
+
+        The path of a hidden write is the operator's word. He cannot hide a whole row behind another name: its
+        presence must show in the same changeset; nor a state, or anything else, behind a name that the device
+        that signed could not have written; and only free text is ever withheld.
+        """
+        st = self.log.leaves[index].changeset.statement
+        table, key, name = parse_path(path)
+        register = self.ledger.registers(st.seen.size).get(table)
+        field = register.find(name) if register is not None else None
+        certificate = self.ledger.certificate(st.dev, index)
+        if register is None or field is None or certificate is None or not field.free_text or field.klass != "public":
+            return False
+        shows = body.find(format_path(table, key, "_alive")) is not None
+        return shows and bool(field.write & certificate.roles)
 
     def _found(self, code: str, index: int, path: str | None, zh: str, en: str) -> None:
         table, key = parse_path(path)[:2] if path is not None else (None, None)
@@ -238,17 +255,3 @@ def public_leaf(log: Log, index: int) -> PublicLeaf:
     pub = leaf.changeset.statement.pub
     writes = () if body is None else tuple((p, w) for p, w in body.disclosed() if p < pub)
     return PublicLeaf(index, leaf, writes)
-
-
-def _may_be_hidden(registers: RegisterSet, path: str, body: Body) -> bool:
-    """Whether a public write of this path may be withheld: no skeleton, no workflow, and its row's presence shows.
-
-    The path of a hidden write is the operator's word. That the presence of its row is disclosed in the same changeset
-    keeps him from hiding a whole row behind the name of another.
-    """
-    table, key, name = parse_path(path)
-    register = registers.get(table)
-    field = register.find(name) if register is not None else None
-    if register is None or field is None or field.klass != "public" or workflow_of(register, name) is not None:
-        return False
-    return body.find(format_path(table, key, "_alive")) is not None

@@ -14,7 +14,7 @@ import msgspec
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 NONCE_LIFE_MS = 300_000  # five minutes: one slow upload; a repeated request changes nothing anyway
 MAX_AUTHORIZATION_BYTES = 512
+MAX_JOIN_BYTES = 65_536  # of a request that nobody has signed yet
 GZIP_FROM_BYTES = 512  # smaller answers do not get smaller
 
 # error -> HTTP status; the first class that fits counts
@@ -98,35 +99,35 @@ class App:
         self.nonces = Nonces(nonce_clock)
         self.requests = 0
 
-    def charter(self, _request: Request, _body: bytes) -> Response:
+    def charter(self, _request: Request) -> Response:
         """GET /v1/charter"""
         return Response((self.centre.path / "charter.json").read_bytes(), media_type="application/json")
 
-    def checkpoint(self, _request: Request, _body: bytes) -> Response:
+    def checkpoint(self, _request: Request) -> Response:
         """GET /v1/checkpoint"""
         return Response(self._checkpoint(), media_type="text/plain; charset=utf-8")
 
-    def nonce(self, _request: Request, _body: bytes) -> Response:
+    def nonce(self, _request: Request) -> Response:
         """GET /v1/nonce"""
         return Response(status_code=204)
 
-    def stats(self, _request: Request, _body: bytes) -> Response:
+    def stats(self, _request: Request) -> Response:
         """GET /v1/stats: process-local counters, for operators."""
         return Response(json.dumps({"requests": self.requests}), media_type="application/json")
 
-    def join(self, _request: Request, body: bytes) -> Response:
+    def join(self, request: Request) -> Response:
         """POST /v1/join"""
-        message = wire.parse_message(body, wire.Join, "join request")
+        message = wire.parse_message(_unpack(request, MAX_JOIN_BYTES), wire.Join, "join request")
         index = join(self.centre, message)
         ledger = self.centre.reader()
         text = self._checkpoint()
         entry = certificate_message(ledger, index, _size_of(text), device_id(unb64u(message.public, 32)))
         return self._answer(wire.JoinAnswer(text, entry))
 
-    def push(self, request: Request, body: bytes) -> Response:
+    def push(self, request: Request) -> Response:
         """POST /v1/push"""
         certificate = self._authenticated(request)
-        message = wire.parse_message(body, wire.Push, "push request")
+        message = wire.parse_message(_unpack(request, wire.MAX_UNPACKED_BYTES), wire.Push, "push request")
         results: list[wire.PushResult | Incoming] = []
         for entry in message.entries:
             results.append(self._incoming(entry, certificate.dev))
@@ -150,18 +151,18 @@ class App:
         except (errors.FormatError, errors.SignatureError, errors.NotAllowedError) as error:
             return wire.PushResult(seq=seq, state="rejected", code=error.code, detail=error.en)
 
-    def pull(self, request: Request, body: bytes) -> Response:
+    def pull(self, request: Request) -> Response:
         """POST /v1/pull"""
         certificate = self._served(request)
-        message = wire.parse_message(body, wire.Pull, "pull request")
+        message = wire.parse_message(_unpack(request, wire.MAX_UNPACKED_BYTES), wire.Pull, "pull request")
         ledger = self.centre.reader()
         text = self._checkpoint()
-        return self._answer(pull(ledger, certificate.dev, message, text, _size_of(text)))
+        return self._answer(pull(ledger, certificate.dev, message, text, _size_of(text), now_ms=self.centre.clock()))
 
-    def own(self, request: Request, body: bytes) -> Response:
+    def own(self, request: Request) -> Response:
         """POST /v1/own"""
         certificate = self._served(request)
-        message = wire.parse_message(body, wire.Own, "own request")
+        message = wire.parse_message(_unpack(request, wire.MAX_UNPACKED_BYTES), wire.Own, "own request")
         ledger = self.centre.reader()
         text = self._checkpoint()
         return self._answer(own(ledger, certificate, message.after, text, _size_of(text)))
@@ -211,7 +212,7 @@ def _result(seq: int, outcome: Outcome) -> wire.PushResult:
     return wire.PushResult(seq=seq, state=state, index=outcome.index, verdict=outcome.verdict)
 
 
-Handler = Callable[[Request, bytes], Response]
+Handler = Callable[[Request], Response]
 
 
 def make_app(centre: Centre, nonce_clock: Callable[[], int]) -> Starlette:
@@ -231,6 +232,8 @@ def make_app(centre: Centre, nonce_clock: Callable[[], int]) -> Starlette:
         status = error.status_code if isinstance(error, HTTPException) else 500
         content = {"type": "urn:syncgov:problem:not-found", "title": "no such resource or method", "status": status}
         headers = {wire.NONCE_HEADER: app.nonces.issue()}
+        if isinstance(error, HTTPException):
+            headers |= dict(error.headers or {})
         return Response(json.dumps(content), status, headers, "application/problem+json")
 
     routes = [
@@ -248,16 +251,16 @@ def make_app(centre: Centre, nonce_clock: Callable[[], int]) -> Starlette:
 
 async def _respond(request: Request, handler: Handler) -> Response:
     try:
-        sent = await _read(request)
-        request.state.body = sent
-        body = _unpack(sent, request.headers.get("content-encoding", ""))
-        response = await run_in_threadpool(handler, request, body)
+        request.state.body = await _read(request)
+        # unpacking happens in the handler's thread, for signed requests after the signature, which covers what was sent
+        return await run_in_threadpool(lambda: _packed(request, handler(request)))
     except errors.SyncgovError as error:
         return problem(error)
+    except ClientDisconnect:
+        return Response(status_code=400)  # nobody is there to read it
     except Exception:  # the top of a request: whatever it is, the device gets a problem document, the log the trace
         logger.exception("request failed")
         return problem(errors.SyncgovError("中心内部出错，请稍后重试", "internal error at the centre; try again later"))
-    return _packed(request, response)
 
 
 async def _read(request: Request) -> bytes:
@@ -271,20 +274,23 @@ async def _read(request: Request) -> bytes:
     return b"".join(parts)
 
 
-def _unpack(data: bytes, encoding: str) -> bytes:
+def _unpack(request: Request, max_bytes: int) -> bytes:
+    """Return the body as it was before packing."""
+    data: bytes = request.state.body
+    encoding = request.headers.get("content-encoding", "")
     if encoding == "":
         return data
     if encoding != "gzip":
         raise errors.FormatError("request", "Content-Encoding must be gzip or absent")
     unpacker = zlib.decompressobj(wbits=31)
     try:
-        body = unpacker.decompress(data, wire.MAX_UNPACKED_BYTES)
+        body = unpacker.decompress(data, max_bytes)
     except zlib.error as error:
         raise errors.FormatError("request", f"not gzip: {error}") from error
     if unpacker.unconsumed_tail:
-        raise errors.LimitError("request", f"unpacks to more than {wire.MAX_UNPACKED_BYTES} bytes")
-    if not unpacker.eof:
-        raise errors.FormatError("request", "cut short")
+        raise errors.LimitError("request", f"unpacks to more than {max_bytes} bytes")
+    if not unpacker.eof or unpacker.unused_data:
+        raise errors.FormatError("request", "cut short, or with bytes after its end")
     return body
 
 

@@ -169,7 +169,7 @@ def _pages(centre: Centre, dev: str, ask: wire.Pull, text: str, newest: int) -> 
     """Yield the answers that the device would get one after the other, as many as a bundle holds."""
     filled = 0
     while True:
-        answer = pull(centre.ledger, dev, ask, text, newest)
+        answer = pull(centre.ledger, dev, ask, text, newest, now_ms=centre.clock())
         size = len(wire.format_message(answer))
         if filled and filled + size > bundle.FILL_BYTES:
             return
@@ -207,8 +207,10 @@ def _identity(centre: Centre) -> str:
             text = f"# public key: {sealing.recipient_of(identity)}\n{identity}\n"
             write_atomic(path, text.encode(), mode=0o600)
         lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
-    if len(lines) != 1:
-        raise StorageError(f"密钥文件 {path} 已损坏", f"damaged key file: {path}")
+    try:
+        sealing.recipient_of(lines[0] if len(lines) == 1 else "")
+    except FormatError as error:
+        raise StorageError(f"密钥文件 {path} 已损坏，请从备份恢复", f"damaged key file, restore it: {path}") from error
     return lines[0]
 
 

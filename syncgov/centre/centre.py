@@ -5,7 +5,7 @@ CENTRE/charter.json  central.db  copy.log  keys/{log,registrar}.key  roots/*.key
 
 import secrets
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -21,12 +21,12 @@ from syncgov.core.clock import Stamp
 from syncgov.core.commitment import Value
 from syncgov.core.keys import SigningKey
 from syncgov.core.note import Checkpoint, format_vkey, parse_checkpoint, parse_note, sign_checkpoint
-from syncgov.core.register import check_set
 from syncgov.core.register_model import Register
 from syncgov.core.statement import ACCEPTED, EMPTY_ROOT, Seen, envelope_hash
-from syncgov.errors import InputError, StorageError
+from syncgov.errors import InputError, StorageError, SyncgovError
 from syncgov.storage import capture
 from syncgov.storage.connection import connect, transaction
+from syncgov.storage.figures import check_registers
 from syncgov.storage.files import system_registers, write_atomic
 from syncgov.storage.keyfile import load_key, store_key
 from syncgov.storage.ledger import Ledger
@@ -75,7 +75,7 @@ class Centre:
             StorageError: something is at *path* already.
             RegisterError: the registers do not fit together.
         """
-        check_set((*system_registers(), *registers))
+        check_registers((*system_registers(), *registers))
         if path.exists() and any(path.iterdir()):
             raise StorageError(f"{path} 不是空文件夹", f"{path} is not an empty folder")
         roots = [SigningKey(secrets.token_bytes(32)) for _ in range(draft.roots)]
@@ -96,8 +96,12 @@ class Centre:
             ledger.repair_tables()
         conn.close()
         centre = cls(path, clock=clock)
-        centre.write("charter", [("1", {"document": charter.decode()})])
-        centre.write("register", [(r.name, {"text": r.text}) for r in registers])
+        try:
+            centre.write("charter", [("1", {"document": charter.decode()})])
+            centre.write("register", [(r.name, {"text": r.text}) for r in registers])
+        except SyncgovError:
+            centre.close()
+            raise
         return centre
 
     def close(self) -> None:
@@ -152,16 +156,24 @@ class Centre:
 
     # -- the registrar's own writing --------------------
 
-    def write(self, table: str, rows: Sequence[tuple[str, Mapping[str, Value] | None]]) -> list[int]:
+    def write(
+        self,
+        table: str,
+        rows: Sequence[tuple[str, Mapping[str, Value] | None]],
+        *,
+        also: Callable[[], None] | None = None,
+    ) -> list[int]:
         """Write rows as the registrar: (key, columns), None to delete; all or nothing.
 
         Columns that are not named stay as they are. Returns the indexes of the new leaves; a row that changes nothing
-        makes none.
+        makes none. *also* is called in the same transaction.
 
         Raises:
             InputError: no such register, or a row it does not allow; names row and column.
         """
         with self.lock, self._logging():
+            if also is not None:
+                also()
             return [index for key, columns in rows if (index := self._write_row((table, key), columns)) is not None]
 
     def _write_row(self, row: RowKey, columns: Mapping[str, Value] | None) -> int | None:

@@ -20,6 +20,7 @@ class SecondCopy:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        path.touch(mode=0o600)
         self._file = open(path, "ab+")  # noqa: SIM115 - kept open for the life of the centre
         self._end = 0
         self._count = 0
@@ -48,7 +49,10 @@ class SecondCopy:
             if offset + _LENGTH.size > size:
                 return None
             self._file.seek(offset)
-            offset += _LENGTH.size + _LENGTH.unpack(self._file.read(_LENGTH.size))[0]
+            length = _LENGTH.unpack(self._file.read(_LENGTH.size))[0]
+            if length == 0:  # neither leaf nor body is ever empty: zeros are what a power loss leaves
+                return None
+            offset += _LENGTH.size + length
         return offset if offset <= size else None
 
     def append(self, records: Iterable[tuple[bytes, bytes]]) -> None:

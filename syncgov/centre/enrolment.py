@@ -68,13 +68,13 @@ def check_grant(centre: Centre, roles: Sequence[str], areas: Sequence[str]) -> N
 
 
 def known_roles(ledger: Ledger) -> set[str]:
-    """Return every role that an active register or the protocol names."""
-    roles = {REGISTRAR}
+    """Return every role that an active register names; registrars are named by the charter alone."""
+    roles: set[str] = set()
     for register in ledger.registers(ledger.size).values():
         roles |= set(register.writers) | {role for group in register.read.values() for role in group}
         if register.workflow is not None:
             roles |= {role for step in register.workflow.transitions for role in step.roles}
-    return roles - {"*"}
+    return roles - {"*", REGISTRAR}
 
 
 def join(centre: Centre, request: Join) -> int:
@@ -101,9 +101,11 @@ def join(centre: Centre, request: Join) -> int:
             )
         if ledger.certificate(dev, ledger.size) is not None:
             raise NotAllowedError("这台终端已经登记", "this device is enrolled already")
-        index = centre.write("device", [(dev, _certificate(request, found, centre.clock()))])[0]
-        with transaction(ledger.conn):
+
+        def use() -> None:
             ledger.conn.execute("UPDATE _sg_code SET used = ? WHERE hash = ?", (dev, _hash(request.code)))
+
+        index = centre.write("device", [(dev, _certificate(request, found, centre.clock()))], also=use)[0]
     return index
 
 

@@ -14,15 +14,21 @@ from syncgov.core.wire import MAX_PULL, EntryMessage, Pull, PullAnswer
 from syncgov.errors import FormatError, RollbackError
 from syncgov.storage.ledger import Ledger
 
+MAX_PAGE_BYTES = 8 << 20  # a reader takes at most 32 MiB; a gained record's history comes on top
+
 _NULL = msgspec.Raw(b"null")
+
+
+_Row = tuple[int, bytes, bytes, str | None, str | None, str]  # idx, leaf, body, tbl, key, dev
 
 
 class Audience:
     """What one device may see at one log size."""
 
-    def __init__(self, ledger: Ledger, certificate: Certificate) -> None:
+    def __init__(self, ledger: Ledger, certificate: Certificate, *, expired: bool = False) -> None:
         self._ledger = ledger
         self._certificate = certificate
+        self._expired = expired  # then it hears of its own changesets and its certificate, and of nothing else
 
     def covers(self, area: Area | None) -> bool:
         """Whether an area lies in the device's areas; no area at all is everybody's."""
@@ -30,6 +36,8 @@ class Audience:
 
     def tables(self, registers: RegisterSet) -> list[str]:
         """Return the registers of which the device may read some field."""
+        if self._expired:
+            return []
         return [name for name, register in registers.items() if register.readable(self._certificate.roles)]
 
     def redact(self, leaf: Leaf, body: Body) -> bytes:
@@ -57,7 +65,7 @@ def _tables(body: Body) -> set[str]:
     return {path.table for _p, w in body.disclosed() if (path := parse_path(w.path)).table != META_TABLE}
 
 
-def pull(ledger: Ledger, dev: str, request: Pull, checkpoint_text: str, newest: int) -> PullAnswer:
+def pull(ledger: Ledger, dev: str, request: Pull, checkpoint_text: str, newest: int, *, now_ms: int) -> PullAnswer:
     """Return the next page for a device.
 
     What it may see is decided by record: by the area where the record is at the target, not where each leaf was
@@ -76,9 +84,11 @@ def pull(ledger: Ledger, dev: str, request: Pull, checkpoint_text: str, newest: 
     certificate = ledger.certificate(dev, target)
     if certificate is None or _sees_otherwise(ledger.certificate(dev, request.size), certificate, request.size):
         return PullAnswer(checkpoint_text, consistency, [], {}, request.after, [], True, target)
-    audience = Audience(ledger, certificate)
+    audience = Audience(ledger, certificate, expired=certificate.valid_to < now_ms)
     rows = _visible(ledger, audience, certificate, request, target)
-    following = rows[-1][0] + 1 if len(rows) == request.limit else target
+    whole = len(rows) < request.limit
+    rows, cut = _within_bytes(rows)
+    following = target if whole and not cut else rows[-1][0] + 1
     # the device has its own changesets, but perhaps not those of a record that was purged from it before
     messages = [_message(ledger, audience, row, target, known=row[5] == dev and request.size > 0) for row in rows]
     purge: list[RowKey] = []
@@ -96,11 +106,24 @@ def _sees_otherwise(earlier: Certificate | None, now: Certificate, size: int) ->
     return size > 0 and earlier is not None and (earlier.areas != now.areas or earlier.roles != now.roles)
 
 
-_Row = tuple[int, bytes, bytes, str | None, str | None, str]  # idx, leaf, body, tbl, key, dev
+def _within_bytes(rows: list[_Row]) -> tuple[list[_Row], bool]:
+    """Return the first rows that make a page of about MAX_PAGE_BYTES, and whether any were left out."""
+    size = 0
+    for number, row in enumerate(rows, 1):
+        size += len(row[1]) + len(row[2])
+        if size >= MAX_PAGE_BYTES and number < len(rows):
+            return rows[:number], True
+    return rows, False
+
 
 # where a record is at the target
 _AREA_NOW = """(SELECT a.area FROM _sg_area AS a WHERE a.tbl = l.tbl AND a.key = l.key AND a.idx < :target
     ORDER BY a.idx DESC LIMIT 1)"""
+
+
+# everybody hears of revocations, else nobody could see what is disputed; who uses the device stays hidden
+_REVOCATION = """EXISTS (SELECT 1 FROM _sg_version AS v WHERE v.tbl = 'device' AND v.key = l.key AND v.idx = l.idx
+    AND json_extract(v.fields, '$.revocation') IS NOT NULL)"""
 
 
 def _visible(ledger: Ledger, audience: Audience, certificate: Certificate, request: Pull, target: int) -> list[_Row]:
@@ -112,7 +135,8 @@ def _visible(ledger: Ledger, audience: Audience, certificate: Certificate, reque
     sql = f"""
         SELECT idx, leaf, body, tbl, key, dev FROM (
             SELECT l.*, {_AREA_NOW} AS now FROM _sg_leaf AS l WHERE l.idx >= :after AND l.idx < :target
-        ) WHERE dev = :dev OR (tbl = 'device' AND key = :dev)
+        ) AS l WHERE dev = :dev OR (tbl = 'device' AND key = :dev)
+            OR (tbl = 'device' AND accepted AND {_REVOCATION})
             OR (accepted AND tbl IN ({", ".join(f":t{n}" for n in range(len(tables)))}) AND (now IS NULL OR {inside}))
         ORDER BY idx LIMIT :limit"""
     return ledger.conn.execute(sql, values).fetchall()
@@ -176,10 +200,15 @@ def own(ledger: Ledger, certificate: Certificate, after: int, checkpoint_text: s
         (certificate.dev, after, newest, MAX_PULL),
     ).fetchall()
     entries = []
-    for index, raw, raw_body, _dev, _seq in rows:
+    size = 0
+    last = after
+    for index, raw, raw_body, _dev, seq in rows:
+        if size >= MAX_PAGE_BYTES:
+            break
+        size += len(raw) + len(raw_body)
+        last = seq
         path = [b64(h) for h in inclusion_path(index, newest, ledger.hash_at)]
         entries.append(EntryMessage(msgspec.Raw(raw_body), index, msgspec.Raw(raw), path))
-    last = rows[-1][4] if rows else after
     return PullAnswer(checkpoint_text, [], entries, {}, last, [], False, newest)
 
 

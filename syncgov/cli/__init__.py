@@ -5,13 +5,26 @@ Arguments and results are documented by `syncgov COMMAND --help`.
 
 import sys
 
-from syncgov.cli import bundle, centre, field, public, registers
+from syncgov.cli import bundle, centre, certificates, field, fsck, public, registers, resolve
 from syncgov.cli.app import EXIT_CODES, root
 
-__all__ = ["EXIT_CODES", "bundle", "centre", "field", "main", "public", "registers", "root"]
+__all__ = [
+    "EXIT_CODES",
+    "bundle",
+    "centre",
+    "certificates",
+    "field",
+    "fsck",
+    "main",
+    "public",
+    "registers",
+    "resolve",
+    "root",
+]
 
 _DAY = (
-    "init load enrol serve join commit sync bundle receive status conflicts publish browse audit prove verify import "
+    "init load enrol revoke renew serve join commit sync bundle receive status conflicts resolve resubmit adopt rejoin "
+    "publish browse audit prove verify fsck import "
     "register demo"
 ).split()
 root.commands = {name: root.commands[name] for name in _DAY}

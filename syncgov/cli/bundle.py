@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from syncgov.cli.app import Output, command, numbered, path_argument, path_option, root, staff_option
 from syncgov.cli.field import _leave_with, _print_change, _problem_list, tell_joined
@@ -164,7 +165,7 @@ def _reply(out: Output, centre: Path, file: Path, reply: Path) -> None:
     out.result(
         {"device": done.dev, "joined": done.joined, "refused": refused, "sent": done.sent, "more": done.more}
         | counts
-        | {"results": done.results, "reply": reply}
+        | {"results": msgspec.to_builtins(done.results), "reply": reply}
     )
 
 

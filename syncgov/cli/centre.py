@@ -10,8 +10,8 @@ from syncgov.cli.app import Output, command, numbered, path_argument, path_optio
 from syncgov.cli.words import both
 from syncgov.core.canonical import unb64u
 from syncgov.core.keys import device_id
-from syncgov.core.register import check_set
 from syncgov.errors import StorageError
+from syncgov.storage.figures import check_registers
 from syncgov.storage.files import builtin_folder, read_registers, system_registers
 
 DEFAULT_PORT = 8600
@@ -35,7 +35,7 @@ def init(out: Output, centre: Path, charter: Path, registers: Path | None) -> No
 
     draft = parse_draft(read_text(charter), charter.name)
     found = read_registers(registers or builtin_folder())
-    check_set((*system_registers(), *found))
+    check_registers((*system_registers(), *found))
     with closing(Centre.init(centre, draft, found)) as made:
         roots = [device_id(unb64u(text, 32)) for text in made.charter.roots]
         size = made.ledger.size

@@ -24,16 +24,14 @@ REASONS = ("lost", "retired", "fork", "misuse")
     "--last-good",
     type=click.IntRange(min=0),
     metavar="N",
-    help=both("最后一条可信变更的编号；之后的标为有争议。", "Last change beyond doubt; later ones are marked disputed."),
+    help=both("最后一条可信变更的编号；之后的标为有争议。", "Last change beyond doubt; later ones are disputed."),
 )
 @click.option(
     "--reason",
     type=click.Choice(REASONS),
     default="lost",
     show_default=True,
-    help=both(
-        "原因：遗失、停用、重复编号、违规使用。", "Why: lost, retired, its numbers were used twice, misuse."
-    ),
+    help=both("原因：遗失、停用、重复编号、违规使用。", "Why: lost, retired, its numbers were used twice, misuse."),
 )
 def revoke(out: Output, centre: Path, device: str, last_good: int | None, reason: str) -> None:
     from syncgov.centre import certificates
@@ -49,14 +47,17 @@ def revoke(out: Output, centre: Path, device: str, last_good: int | None, reason
     )
     out.line(
         "没有送达的内容：收回终端后由主管 syncgov adopt 补签；继续使用请发新登记码，用 syncgov rejoin 重新登记",
-        "undelivered work: a supervisor may `syncgov adopt` its file; to go on, give it a new code for `syncgov rejoin`",
+        "undelivered work: a supervisor can `syncgov adopt` its file; with a new code it can `syncgov rejoin`",
     )
     out.result(done)
 
 
 @command(
     root,
-    ("续期或变更证书：有效期、岗位、区域、使用人员；终端不必重新登记。", "Renew a certificate, with other rights if given."),
+    (
+        "续期或变更证书：有效期、岗位、区域、人员。",
+        "Renew a certificate, with other rights if given.",
+    ),
     "syncgov renew centre 3f9a1c07",
     "syncgov renew centre 3f9a1c07 --area 620502007002 --staff W001 --days 365",
 )
@@ -84,8 +85,9 @@ def renew(
     with closing(Centre(centre)) as opened:
         done = certificates.renew(opened, device, roles=roles, areas=areas, staff=people or None, days=days)
     words = numbered([role_words(role, language()) for role in done.roles])
+    short, until = done.device[:SHORT_KEY], time_words(done.valid_to)[:10]
     out.line(
-        f"终端 {done.device[:SHORT_KEY]}：{words}，区域 {numbered(done.areas)}，有效至 {time_words(done.valid_to)[:10]}",
-        f"device {done.device[:SHORT_KEY]}: {words}, areas {numbered(done.areas)}, until {time_words(done.valid_to)[:10]}",
+        f"终端 {short}：{words}，区域 {numbered(done.areas)}，有效至 {until}",
+        f"device {short}: {words}, areas {numbered(done.areas)}, until {until}",
     )
     out.result(done)

@@ -1,4 +1,4 @@
-"""The commands of a worker's day: join, commit, sync, status, conflicts."""
+"""The commands of a worker's day: join, commit, sync, status."""
 
 from collections.abc import Sequence
 from contextlib import closing
@@ -23,8 +23,8 @@ from syncgov.cli.words import both, error_words, language, say
 from syncgov.errors import InputError
 from syncgov.storage.replica import Replica
 from syncgov.storage.state import RowKey
-from syncgov.storage.status import Change, Conflict, Stage, Status, conflicts, status
-from syncgov.storage.wording import SHORT_KEY, time_words
+from syncgov.storage.status import Change, Stage, Status, status
+from syncgov.storage.wording import SHORT_KEY, role_words, time_words
 
 if TYPE_CHECKING:
     from syncgov.sync.client import Synced
@@ -39,19 +39,32 @@ Problems = Sequence[tuple[RowKey, InputError]]
     ("登记本终端：生成密钥，新建副本，第一次同步。", "Enrol this device: make a key and a replica, sync once."),
     "syncgov join my.db --url http://127.0.0.1:8600 --code 2345-6789-ABCD",
     "syncgov join my.db --bundle invitation.bundle --code 2345-6789-ABCD",
+    "syncgov join new.db --code 2345-6789-ABCD --from my.db",
 )
 @path_argument("replica")
 @click.option("--url", help=both("中心的地址。", "Address of the centre."))
 @path_option(
     "--bundle", "invitation", zh="从不联网的终端：中心的邀请文件。", en="Never online: the centre's invitation."
 )
+@path_option(
+    "--from",
+    "old",
+    zh="重新登记：带上这份旧文件里没有送达的变更。",
+    en="Enrol again, with this file's undelivered work.",
+)
 @click.option(
     "--code", required=True, help=both("管理员给的登记码，只能用一次。", "One-time code from the administrator.")
 )
-def join(out: Output, replica: Path, url: str | None, invitation: Path | None, code: str) -> None:
+@staff_option
+def join(
+    out: Output, replica: Path, url: str | None, invitation: Path | None, old: Path | None, code: str, staff: str | None
+) -> None:
     from syncgov.cli.bundle import join_by_invitation
+    from syncgov.cli.resolve import enrol_again
     from syncgov.sync import client
 
+    if old is not None:
+        return enrol_again(out, replica, code, old, staff)
     if (url is None) == (invitation is None):
         raise click.UsageError(say("--url 和 --bundle 要写一个，只写一个", "give one of --url and --bundle"))
     if invitation is not None:
@@ -173,7 +186,7 @@ def status_(out: Output, replica: Path) -> None:
 
 
 def _print_head(out: Output, found: Status) -> None:
-    roles, areas = numbered(found.roles), numbered(found.areas)
+    roles, areas = numbered([role_words(role, language()) for role in found.roles]), numbered(found.areas)
     people = numbered(found.people) or say("不限", "anybody")
     out.text(f"{found.centre}  {found.url}")
     out.line(
@@ -184,6 +197,12 @@ def _print_head(out: Output, found: Status) -> None:
     counts = " · ".join(f"{stage.label('zh')} {found.count(stage)} 条" for stage in shown)
     english = ", ".join(f"{found.count(stage)} {stage.label('en')}" for stage in shown)
     out.line(f"{counts} · 冲突待裁定 {found.conflicts} 项", f"{english}, {found.conflicts} conflicts")
+    if found.minor:
+        out.line(
+            f"另有 {found.minor} 项按规则取值，不需要裁定", f"{found.minor} fields with several values need no decision"
+        )
+    for old, new in found.resubmitted[-MAX_LISTED:]:
+        out.line(f"#{old} 已重新提交为 #{new}", f"#{old} was sent again as #{new}")
     if found.corrected:
         out.line(f"另有 {found.corrected} 条被退回后已改正", f"{found.corrected} refused ones were corrected since")
     if found.rebuilt:
@@ -196,6 +215,7 @@ def _print_head(out: Output, found: Status) -> None:
 
 
 def _print_change(out: Output, change: Change) -> None:
+    """Print a change of this device: where it stands, why, and what to do."""
     number = f" #{change.seq}" if change.seq else ""
     line = f"{change.stage.label(language())}{number}  {change.label}  {time_words(change.at)}"
     out.text(line)
@@ -205,34 +225,3 @@ def _print_change(out: Output, change: Change) -> None:
         out.line(f"    办法：{change.remedy}", f"    what to do: {change.remedy}")
     for label, value in change.values:
         out.line(f"    {label}：{value}", f"    {label}: {value}")
-
-
-@command(
-    root,
-    ("冲突待裁定：谁、何时、在哪台终端写了什么，现在显示哪个。", "Fields with several values: what, who, when, where."),
-    "syncgov conflicts my.db",
-)
-@path_argument("replica")
-def conflicts_(out: Output, replica: Path) -> None:
-    with Replica.open(replica) as opened:
-        found = conflicts(opened, language())
-    out.result({"conflicts": [asdict(conflict) for conflict in found]})
-    if not found:
-        out.line("没有冲突", "no conflicts")
-    for conflict in found:
-        _print_conflict(out, conflict)
-
-
-def _print_conflict(out: Output, conflict: Conflict) -> None:
-    out.line(
-        f"{conflict.label} {conflict.field_label}：现显示 {conflict.shows}；由 {numbered(conflict.resolvers)} 裁定",
-        f"{conflict.label} {conflict.field_label}: shows {conflict.shows}; {numbered(conflict.resolvers)} decides",
-    )
-    for version in conflict.versions:
-        person = version.person or "—"
-        device = (
-            say("本终端", "this device") if version.own else f"{say('终端', 'device')} {version.device[:SHORT_KEY]}"
-        )
-        mark = say("  ← 现显示", "  <- shows") if version.shows else ""
-        line = f"    {version.value}  {person}  {device}  {time_words(version.at)}{mark}"
-        out.text(line)

@@ -104,11 +104,12 @@ def audit(out: Output, out_folder: Path, charter: Path | None, since: Path | Non
 
 
 def _print_report(out: Output, done: "Report") -> None:
+    tell = out.warn if out.quiet and not out.as_json else out.line  # what is wrong is told whatever the options
     for finding in done.findings[:MAX_LISTED]:
-        out.line(f"✗ [{finding.code}] {finding.zh}", f"✗ [{finding.code}] {finding.en}")
+        tell(f"✗ [{finding.code}] {finding.zh}", f"✗ [{finding.code}] {finding.en}")
     if len(done.findings) > MAX_LISTED:
         rest = len(done.findings) - MAX_LISTED + done.unnamed
-        out.line(f"……还有 {rest} 处，用 --json 查看", f"… and {rest} more; see --json")
+        tell(f"……还有 {rest} 处，用 --json 查看", f"… and {rest} more; see --json")
     for zh, en in done.skipped:
         out.line(f"没有核对：{zh}", f"not checked: {en}")
     for name, count in sorted(done.counts.items()):
@@ -119,7 +120,7 @@ def _print_report(out: Output, done: "Report") -> None:
     if done.ok:
         out.line("核对通过，没有发现问题", "everything holds")
     else:
-        out.line(f"发现 {number} 处问题", f"{number} things are wrong")
+        tell(f"发现 {number} 处问题", f"{number} things are wrong")
     out.result(
         {
             "ok": done.ok,

@@ -1,5 +1,6 @@
 """The commands about registers and foreign data: register check, register show, import open311."""
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,14 +9,16 @@ import click
 
 from syncgov.cli.app import BAD_INPUT, Group, Output, command, leave, numbered, path_argument, root, staff_option
 from syncgov.cli.words import both, say
-from syncgov.core.register import RegisterSet, check_set
+from syncgov.core.register import RegisterSet
 from syncgov.core.register_model import Field, Register
 from syncgov.errors import InputError, RegisterError, SyncgovError
+from syncgov.storage.figures import check_registers
 from syncgov.storage.files import builtin_folder, read_register, system_registers
 from syncgov.storage.replica import Replica
 from syncgov.storage.schema import key_column
 
 _REGISTER_HELP = both("登记册：检查、查看。", "Registers: check, show.")
+_WORD = re.compile(r"[a-z][a-z0-9_]*")
 _IMPORT_HELP = both("导入其他系统的数据。", "Bring in data of other systems.")
 
 
@@ -45,7 +48,7 @@ def check(out: Output, files: tuple[Path, ...]) -> None:
             problems.append(error)
     if not problems:
         try:
-            check_set(_with_references(found))
+            check_registers(_with_references(found))
         except RegisterError as error:
             problems.append(error)
     for path, register in [] if problems else found:
@@ -82,7 +85,10 @@ def _with_references(found: list[tuple[Path, Register]]) -> list[Register]:
 
 
 def _references(register: Register) -> Iterator[str]:
-    return (column.ref for column in register.columns if column.ref is not None)
+    """Yield the registers that columns refer to, and every word of the figures' SQL: some are tables."""
+    yield from (column.ref for column in register.columns if column.ref is not None)
+    for figure in register.figures:
+        yield from _WORD.findall(f"{figure.n} {figure.d}")
 
 
 @command(

@@ -1,23 +1,71 @@
-"""What a person decides on a device: resolve, resubmit, adopt, rejoin."""
+"""What a person decides on a device: conflicts, resolve, resubmit, adopt, rejoin."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from syncgov.cli.app import DONE, FOUND, Output, command, leave, path_argument, root, staff_option
-from syncgov.cli.field import MAX_LISTED, print_change
-from syncgov.cli.words import both, error_words, language
+from syncgov.cli.app import DONE, FOUND, Output, command, leave, numbered, path_argument, root, staff_option
+from syncgov.cli.field import MAX_LISTED, _print_change
+from syncgov.cli.words import both, error_words, language, say
 from syncgov.core.commitment import Value
 from syncgov.core.register_model import Field, Register
 from syncgov.errors import InputError
 from syncgov.importers.cells import convert
 from syncgov.storage.adopting import Adopted
+from syncgov.storage.conflicts import Conflict, conflicts
 from syncgov.storage.replica import Replica
 from syncgov.storage.resolving import PRESENCE, head_values
-from syncgov.storage.wording import PRESENCE_LABEL, SHORT_KEY
+from syncgov.storage.wording import PRESENCE_LABEL, SHORT_KEY, role_words, time_words
+
+if TYPE_CHECKING:
+    from syncgov.sync.reenrolment import Reenrolled
 
 _KEEP = {"true": True, "keep": True, "保留": True, "false": False, "delete": False, "删除": False}
+
+
+@command(
+    root,
+    ("冲突待裁定：谁、何时、在哪台终端写了什么，现在显示哪个。", "Fields with several values: what, who, when, where."),
+    "syncgov conflicts my.db",
+)
+@path_argument("replica")
+def conflicts_(out: Output, replica: Path) -> None:
+    with Replica.open(replica) as opened:
+        found, roles = conflicts(opened, language()), opened.roles
+    out.result({"conflicts": [asdict(conflict) for conflict in found]})
+    minor = [conflict for conflict in found if not conflict.decision]
+    if not found:
+        out.line("没有冲突", "no conflicts")
+    for conflict in found:
+        if minor and conflict is minor[0]:
+            out.line("以下按规则取值，不需要裁定，下次修改后消失：", "settled by rule; these end with the next change:")
+        _print_conflict(out, conflict)
+        if conflict.decision and not conflict.decided and not roles.isdisjoint(conflict.resolvers):
+            place = f"{conflict.table} {conflict.key} {conflict.field}"
+            out.line(f"    裁定：syncgov resolve {replica} {place} 值", f"    syncgov resolve {replica} {place} VALUE")
+
+
+def _print_conflict(out: Output, conflict: Conflict) -> None:
+    deciders = numbered([role_words(role, language()) for role in conflict.resolvers])
+    out.line(
+        f"{conflict.label} {conflict.field_label}：现显示 {conflict.shows}；由 {deciders} 裁定",
+        f"{conflict.label} {conflict.field_label}: shows {conflict.shows}; {deciders} decides",
+    )
+    for number, version in enumerate(conflict.versions, 1):
+        person = version.person or "—"
+        device = (
+            say("本终端", "this device") if version.own else f"{say('终端', 'device')} {version.device[:SHORT_KEY]}"
+        )
+        mark = say("  ← 现显示", "  <- shows") if version.shows else ""
+        out.text(f"    {number}. {version.value}  {person}  {device}  {time_words(version.at)}{mark}")
+    if conflict.decided:
+        out.line(
+            f"    已在本终端裁定为 {conflict.decided}，同步后生效",
+            f"    decided here: {conflict.decided}; it counts after the next sync",
+        )
 
 
 @command(
@@ -38,7 +86,9 @@ def resolve(out: Output, replica: Path, table: str, key: str, field: str, value:
     with Replica.open(replica) as opened:
         name = _field_name(opened.registers.get(table), field)
         seq = resolving.resolve(opened, table, key, name, read_value(opened, (table, key, name), value), staff)
-    out.line(f"已裁定，#{seq} 待上传：syncgov sync {replica}", f"decided as #{seq}; send it with `syncgov sync {replica}`")
+    out.line(
+        f"已裁定，#{seq} 待上传：syncgov sync {replica}", f"decided as #{seq}; send it with `syncgov sync {replica}`"
+    )
     out.result({"seq": seq, "table": table, "key": key, "field": name})
 
 
@@ -130,7 +180,7 @@ def _list_resubmittable(out: Output, opened: Replica) -> None:
     if not found:
         out.line("没有可以重新提交的变更", "nothing to send again")
     for change in found[:MAX_LISTED]:
-        print_change(out, change)
+        _print_change(out, change)
 
 
 @command(
@@ -174,7 +224,8 @@ def print_adopted(out: Output, done: Adopted) -> None:
     for seq, new, label in done.signed[:MAX_LISTED]:
         out.text(f"  {f'#{seq} → ' if seq else ''}#{new}  {label}")
     for seq, error in done.left:
-        out.warn(f"  #{seq}：{error.zh}", f"  #{seq}: {error.en}")
+        number = f"#{seq}：" if seq else ""
+        out.warn(f"  {number}{error.zh}", f"  {number}{error.en}")
     if done.unsigned:
         out.warn(
             f"另有 {done.unsigned} 行没有签名，说不清是谁写的，没有补签",
@@ -199,6 +250,13 @@ def rejoin(out: Output, replica: Path, code: str, staff: str | None) -> None:
     print_reenrolled(out, reenrolment.rejoin(replica, code, staff, progress=out.progress()))
 
 
+def enrol_again(out: Output, replica: Path, code: str, old: Path, staff: str | None) -> None:
+    """`join --from`: enrol into a new file, with the undelivered work of an old one."""
+    from syncgov.sync import reenrolment
+
+    print_reenrolled(out, reenrolment.join_from(replica, code, old, staff, progress=out.progress()))
+
+
 def print_reenrolled(out: Output, done: "Reenrolled") -> None:
     """Print what a re-enrolment did, and give its result."""
     out.line(
@@ -217,3 +275,4 @@ def print_reenrolled(out: Output, done: "Reenrolled") -> None:
             "synced": done.synced,
         }
     )
+    leave(FOUND if done.adopted.left else DONE)

@@ -18,6 +18,7 @@ from syncgov.core.tree import root_of_inputs
 from syncgov.errors import CommitmentError, FormatError
 
 MAX_BODY_BYTES = 1 << 20  # one record with its children; photos travel elsewhere
+MAX_OVER = 1000  # dots a write may name: 64 heads and a long offline chain of one's own
 SALT_BYTES = 16  # RFC 9901 section 9.3 asks for 128 bits
 
 Dot: TypeAlias = tuple[str, int]
@@ -196,6 +197,8 @@ def _check_writes(writes: Sequence[Write | None], pub: int) -> None:
 
 
 def _check_over(over: tuple[Dot, ...]) -> None:
+    if len(over) > MAX_OVER:
+        raise FormatError("body", f"`over` names {len(over)} dots, at most {MAX_OVER} are allowed")
     previous: Dot = ("", 0)
     for dot in over:
         if not previous < dot or not is_device_id(dot[0]) or not 1 <= dot[1] <= MAX_INT:

@@ -112,7 +112,8 @@ def _extreme(heads: Sequence[Head], rule: str) -> HeadValue:
     present = [h.value for h in heads if h.value is not None]
     if not present or (rule == "min" and len(present) < len(heads)):
         return None
-    return (max if rule == "max" else min)(present)  # type: ignore[type-var]
+    # a later edition of the register may have changed the type: order by type first, the same for everybody
+    return (max if rule == "max" else min)(present, key=lambda value: (type(value).__name__, value))
 
 
 def _by_precedence(state: FieldState, workflow: Workflow) -> HeadValue:

@@ -117,8 +117,8 @@ def lives(writes: Iterable[PublicWrite]) -> dict[RowKey, Life]:
 def rows_table(register: Register, state: PublicState, known: Mapping[RowKey, Life]) -> Table:
     """Return the table of one register: its living rows, the earliest first."""
     columns = [f"{c.name}{':INTEGER' if c.type in _INTEGERS else ''}" for c in public_columns(register)]
-    head = ["key", "_no"] if register.number else ["key"]
-    tail = [*_skeleton(register), "_created", "_updated", "_withheld", "_conflict:INTEGER", "_evidence"]
+    head = ["key", "_evidence", *(["_no"] if register.number else [])]  # the proof is seen where a wide table begins
+    tail = [*_skeleton(register), "_created", "_updated", "_withheld", "_conflict:INTEGER"]
     living = (row for row in state if row[0] == register.name and row in known and state[row].alive)
     ordered = sorted(living, key=lambda row: (known[row].index, row[1]))
     rows = (_row(register, row[1], state[row], known[row]) for row in ordered)
@@ -132,12 +132,12 @@ def _skeleton(register: Register) -> list[str]:
 def _row(register: Register, key: str, row: RowState, life: Life) -> tuple[Cell, ...]:
     values = {each.name: shown_in(row, register, each.name) for each in public_fields(register)}
     hidden = [name for name, value in values.items() if value is WITHHELD]
-    cells: list[Cell] = [key, life.number] if register.number else [key]
+    cells: list[Cell] = [key, evidence_path(register.name, key), *([life.number] if register.number else [])]
     for each in public_fields(register):
         cells += [_cell(value) for value in each.columns_of(plain(values[each.name])).values()]
     cells += [_cell(shown_in(row, register, name)) for name in _skeleton(register)]
     cells += [format_time(life.created_ms), format_time(life.updated_ms), ",".join(hidden)]
-    return (*cells, len(split_fields(register, row)), evidence_path(register.name, key))
+    return (*cells, len(split_fields(register, row)))
 
 
 def shown_in(row: RowState, register: Register | None, name: str) -> HeadValue:

@@ -5,7 +5,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from syncgov.core.canonical import b64
@@ -45,6 +45,7 @@ __all__ = [
     "PublicLog",
     "PublicState",
     "Table",
+    "empty_tables",
     "evidence_path",
     "figure_rows",
     "fold_public",
@@ -56,6 +57,7 @@ __all__ = [
 
 # System registers with a table of their own; what the others say is in `register`, `withheld`, `declared` and `meta`.
 SYSTEM_TABLES = ("device", "staff_key")
+_META = "key value"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,22 @@ def public_tables(log: PublicLog, state: PublicState) -> dict[str, Table]:
     return tables | {each.name: rows_table(each, state, known) for each in registers}
 
 
+def empty_tables(registers: RegisterSet) -> dict[str, Table]:
+    """Return the base tables by name as they are without any row, which is what the SQL of a figure may ask."""
+    known = published_registers(registers)
+    tables = {
+        "meta": make_table(_META, "key", ()),
+        **_declarations(known),
+        "leaf": _leaves(PublicLog(b"", "", (), registers)),
+        "history": _history((), registers, {}),
+        "conflict": _conflicts(known, (), {}),
+        "withheld": _withheld({}, ()),
+        "declared": _declared({}),
+        **{each.name: rows_table(each, {}, {}) for each in known},
+    }
+    return {name: replace(table, rows=[]) for name, table in tables.items()}
+
+
 def published_registers(registers: RegisterSet) -> list[Register]:
     """Return the registers that get a table, by name: those whose rows the public may count."""
     wanted = (each for each in registers.values() if not each.system or each.name in SYSTEM_TABLES)
@@ -131,7 +149,7 @@ def _meta(log: PublicLog, state: PublicState) -> Table:
         "checkpoint": log.checkpoint,
         "charter": log.charter.decode(),
     }
-    return make_table("key value", "key", values.items())
+    return make_table(_META, "key", values.items())
 
 
 def newest_publication(state: PublicState) -> tuple[str, dict[str, Value]]:

@@ -5,6 +5,7 @@ Source: protocol page, section 7.
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NoReturn
 
@@ -24,7 +25,7 @@ from syncgov.core.register_model import (
     Skeleton,
 )
 from syncgov.core.register_parse import MAX_REGISTER_CHARS, SYSTEM_NAMES, parse_register
-from syncgov.core.register_yaml import Words, nearest, problem
+from syncgov.core.register_yaml import Words, item_at, nearest, problem
 from syncgov.errors import RegisterError
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "RegisterSet",
     "Skeleton",
     "Value",
+    "check_roles",
     "check_set",
     "parse_register",
     "register_set_digest",
@@ -113,8 +115,38 @@ def check_set(registers: Iterable[Register]) -> None:
             figures.add(figure.id)
 
 
+def check_roles(registers: Collection[Register]) -> None:
+    """Return unless a role stands in one transition and nowhere else: that is a misspelt one.
+
+    Not part of `check_set`: while registers arrive one by one, what names the role may be still to come.
+
+    Raises:
+        RegisterError: names the role and the one most like it.
+    """
+    known = {REGISTRAR}
+    named: Counter[str] = Counter()
+    for register in registers:
+        plain = (each.write for each in register.fields if each.merge != "state")  # state: the transitions' own roles
+        known = known.union(register.write, *register.read.values(), *plain)
+        if register.workflow is not None:
+            named.update(role for step in register.workflow.transitions for role in step.roles)
+    for register in registers:
+        steps = register.workflow.transitions if register.workflow is not None else ()
+        for position, step in enumerate(steps):
+            for role in sorted(step.roles - known):
+                if named[role] == 1:
+                    place = item_at(register.text, _file(register), "workflow", "transitions", position, "roles")
+                    line = next(each for each in place.items() if each.is_text(role))
+                    what = (f"角色“{role}”别处都没有", f"role {role!r} occurs nowhere else")
+                    line.fail(what, nearest(role, known - {EVERYBODY}))
+
+
+def _file(register: Register) -> str:
+    return register.file or f"{register.name}.yml"
+
+
 def _fail(register: Register, key: str, value: str, what: Words, known: Collection[str] = ()) -> NoReturn:
     place = re.search(rf"\b{key}:\s*['\"]?{re.escape(value)}\b", register.text)
     line = register.text.count("\n", 0, place.start()) + 1 if place is not None else 1
     remedy = nearest(value, known) if known else ("改正这一处。", "Change one of them.")
-    raise problem(f"{register.name}.yml", line, (f"{what[0]}：{value}", f"{what[1]}: {value}"), remedy)
+    raise problem(_file(register), line, (f"{what[0]}：{value}", f"{what[1]}: {value}"), remedy)

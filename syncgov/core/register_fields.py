@@ -17,11 +17,12 @@ GROUP_TYPES = frozenset({"code", "date", "datetime", "integer", "money", "boolea
 MAX_COLUMNS = 200  # a changeset has at most 4096 writes; a form nobody can fill in has fewer
 MAX_CHOICES = 500
 MAX_LENGTHS = {"text": 200, "list": 100, "code": 64}  # where the file says nothing
+MAX_LEAST = 10**9  # a register says 0 or 1; more than a thousand million is a slip
 LONGEST = 200_000  # code points; the text of a register itself
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 CODE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _FIELD_KEYS = "label class merge write resolve required free_text help".split()
-_COLUMN_KEYS = "label type choices max_length ref unit help items".split()
+_COLUMN_KEYS = "label type choices max_length ref unit help items min".split()
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +157,7 @@ def parse_column(name: str, key: Item, table: Table) -> Column:
         unit=table.text("unit", "", 20),
         help=table.text("help"),
         items=_choices(table["items"], "members") if "items" in table else (),
+        least=table["min"].integer(0, MAX_LEAST) if "min" in table else None,
     )
 
 
@@ -166,6 +168,7 @@ _OPTIONS: Mapping[str, Collection[str]] = {
     "items": ("list",),
     "free_text": ("text",),
     "unit": ("integer", "money", "list"),
+    "min": ("integer", "money"),
 }
 
 

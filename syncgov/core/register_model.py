@@ -37,6 +37,7 @@ class Column:
         max_length: of a text its code points, of a list its items.
         ref: the register whose keys it holds.
         items: members that objects in a list may have; none: the list holds anything short.
+        least: the smallest number allowed.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Column:
     unit: str = ""
     help: str = ""
     items: tuple[Choice, ...] = ()
+    least: int | None = None
 
     def check(self, value: Value) -> None:
         """Return if *value* may stand in this column; None always may.
@@ -61,6 +63,8 @@ class Column:
         if problem is None and self.choices and str(value) not in {choice.code for choice in self.choices}:
             allowed = "、".join(choice.code for choice in self.choices)
             problem = (f"应是以下之一：{allowed}", f"must be one of {allowed}")
+        if problem is None and self.least is not None and isinstance(value, int) and value < self.least:
+            problem = (f"不能小于 {self.least}", f"must not be less than {self.least}")
         if problem is None and self.items and isinstance(value, list):
             problem = values.object_problem(value, {item.code for item in self.items})
         if problem is not None:
@@ -190,6 +194,7 @@ class Register:
         portal: how its page looks: plain JSON values.
         text: the YAML itself, which is what the log holds.
         number: whether rows get a public number from community, date and ordinal.
+        file: where the text was read from; only for messages.
     """
 
     name: str
@@ -212,6 +217,7 @@ class Register:
     portal: Mapping[str, Any] = attribute(compare=False)
     text: str
     number: bool = False
+    file: str = attribute(default="", compare=False)
     _fields: Mapping[str, Field] = attribute(init=False, repr=False, compare=False)
     _by_column: Mapping[str, Field] = attribute(init=False, repr=False, compare=False)
 

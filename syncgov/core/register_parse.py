@@ -71,6 +71,7 @@ def parse_register(text: str, filename: str) -> Register:
         portal=MappingProxyType(parse_portal(top["portal"], fields) if "portal" in top else {}),
         text=text,
         number=top.boolean("number"),
+        file=filename,
     )
     _check_whole(top, register)
     return register

@@ -135,6 +135,21 @@ class Item:
         return Table(self, members)
 
 
+def item_at(text: str, file: str, *path: str | int) -> Item:
+    """Return the node that *path* (keys of mappings, positions in lists) leads to in a text that has been read before.
+
+    Raises:
+        KeyError, IndexError: there is no such node.
+    """
+    item = read_yaml(text, file)
+    for step in path:
+        if isinstance(step, int):
+            item = item.items()[step]
+        else:
+            item = {key.node.value: value for key, value in item.pairs()}[step]
+    return item
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """A mapping with known keys."""

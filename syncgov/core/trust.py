@@ -4,18 +4,23 @@ The centre judges with every field open. An auditor judges again with what is di
 returned as `declared`, never guessed.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from syncgov.core.canonical import b64u
 from syncgov.core.commitment import META_TABLE, Body, Value, Write, meta_path, parse_path
 from syncgov.core.merge import FieldState, Head, is_conflict, same, shown, workflow_of
-from syncgov.core.register import RegisterSet
-from syncgov.core.register_model import REGISTRAR, Register
+from syncgov.core.register import RegisterSet, parse_register
+from syncgov.core.register_model import Register
 from syncgov.core.statement import ACCEPTED, Statement
 from syncgov.core.trust_view import DAY_MS, Area, Certificate, Ledger, Logged, RowKey
 from syncgov.core.workflow import DEFERRED_GUARDS, Transition, Workflow, find_transition, needs_review
-from syncgov.errors import InputError
+from syncgov.errors import InputError, RegisterError
+
+MAX_HEADS = 64  # so many people never write one field at once; more would only make everybody's changesets large
+MAX_META_CHARS = 2000  # who wrote, and a note
+_UUID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,11 @@ class _Case:
     by: Value = None
     record: RowKey | None = None
     declared: set[str] = field(default_factory=set)
+
+    @property
+    def is_registrar(self) -> bool:
+        """Whether the charter itself names this device's key; a role in a certificate is not that."""
+        return self.ledger.charter.registrar_key(self.st.dev) is not None
 
 
 def judge(st: Statement, body: Body, *, received: int, index: int, ledger: Ledger) -> Judgement:
@@ -112,7 +122,7 @@ def _check_rows(case: _Case) -> None:
     for position, write in case.body.disclosed():
         path = parse_path(write.path)
         if path.table == META_TABLE:
-            _refuse_unless(write.path in metas and not write.over and _is_text(write.value), "value")
+            _refuse_unless(write.path in metas and not write.over and _is_short_text(write.value), "value")
             continue
         _refuse_unless(path.table in case.registers, "register")
         case.rows.setdefault((path.table, path.key), {})[path.field] = (position, write)
@@ -129,8 +139,8 @@ def _is_key(value: Value) -> bool:
     return isinstance(value, str) and value != ""
 
 
-def _is_text(value: Value) -> bool:
-    return value is None or isinstance(value, str)
+def _is_short_text(value: Value) -> bool:
+    return value is None or (isinstance(value, str) and len(value) <= MAX_META_CHARS)
 
 
 def _check_values(case: _Case, row: RowKey, writes: Mapping[str, tuple[int, Write]]) -> None:
@@ -149,10 +159,30 @@ def _check_values(case: _Case, row: RowKey, writes: Mapping[str, tuple[int, Writ
                 declared.check(write.value)
             except InputError as error:
                 raise _RefusedError("value") from error
-    inserted = alive is not None and alive[1].value is True and not alive[1].over
-    if inserted and case.whole:
+    if case.whole and _is_new(case, writes):
+        _refuse_unless(register.key != "uuid" or _UUID.fullmatch(row[1]) is not None, "value")
         for declared in register.fields:
             _refuse_unless(not declared.required or declared.name in writes, "value")
+    if row[0] == "register" and "text" in writes:
+        _check_register_text(case, row[1], writes["text"][1].value)
+
+
+def _is_new(case: _Case, writes: Mapping[str, tuple[int, Write]]) -> bool:
+    """Whether the row is made by this changeset: its presence replaces no accepted one (a refused one is none)."""
+    alive = writes.get("_alive")
+    if alive is None or alive[1].value is not True:
+        return False
+    heads = _heads(case, alive[1])
+    return heads is not None and not heads
+
+
+def _check_register_text(case: _Case, name: str, text: Value) -> None:
+    """A definition must be usable, else everybody's work stops at it."""
+    try:
+        register = parse_register(str(text), f"{name}.yml")
+        _refuse_unless(register.name == name and not register.system, "value")
+    except RegisterError as error:
+        raise _RefusedError("value") from error
 
 
 def _check_one_record(case: _Case) -> None:
@@ -207,13 +237,21 @@ def _check_roles(case: _Case) -> None:
         others = [name for name in writes if not name.startswith("_")]
         for name in others:
             declared = register.field(name)
+            _refuse_unless(not register.system or case.is_registrar, "role")
             # who may move a workflow is said by its transitions
             _refuse_unless(workflow_of(register, name) is not None or bool(declared.write & roles), "role")
             _refuse_unless(register.may_read(roles, declared.klass), "role")
         alive = writes.get("_alive")
-        if alive is not None and (alive[1].value is False or (not others and case.whole)):
+        if alive is not None and (alive[1].value is False or (not others and case.whole) or _is_back(case, alive[1])):
             _refuse_unless(bool(register.write & roles), "role")
+            _refuse_unless(not register.system or case.is_registrar, "role")
     _check_staff(case)
+
+
+def _is_back(case: _Case, alive: Write) -> bool:
+    """Whether a deleted row is made to live again."""
+    heads = _heads(case, alive)
+    return bool(heads) and alive.value is True and not any(h.value is True for h in heads or [])
 
 
 def _check_staff(case: _Case) -> None:
@@ -230,7 +268,7 @@ def _check_area(case: _Case) -> None:
         case.declared.add("area")
         return
     register = case.registers[case.record[0]]
-    if register.area is None or REGISTRAR in case.certificate.roles:
+    if register.area is None or case.is_registrar:
         return
     # a record that the device itself made after `seen` has an area only now
     old = case.ledger.area(case.record, case.st.seen.size) or case.ledger.area(case.record, case.index)
@@ -295,6 +333,9 @@ def _check_over(case: _Case) -> None:
                 if logged.body.find(write.path) is None:
                     _refuse_unless(any(w is None for w in logged.body.writes), "over")
                     case.declared.add("over")
+            path = parse_path(write.path)
+            heads = case.ledger.head_count((path.table, path.key), path.field)
+            _refuse_unless(heads - len(write.over) < MAX_HEADS, "over")
 
 
 def _check_frozen(case: _Case) -> None:
@@ -338,9 +379,7 @@ def _check_workflow(case: _Case) -> None:
         if workflow is not None and workflow.field in writes:
             _check_transition(case, case.registers[row[0]], workflow, writes[workflow.field][1])
         elif workflow is not None:
-            alive = writes.get("_alive")
-            inserted = alive is not None and alive[1].value is True and not alive[1].over
-            _refuse_unless(not (inserted and case.whole), "transition")
+            _refuse_unless(not (case.whole and _is_new(case, writes)), "transition")
 
 
 def _check_transition(case: _Case, register: Register, workflow: Workflow, write: Write) -> None:
@@ -375,8 +414,8 @@ def _is_same_person(case: _Case, heads: list[Head]) -> bool:
         author = logged.body.find(meta_path(head.dot, "by")) if logged is not None else None
         if author is None or (case.by is None and not case.whole):
             case.declared.add("guard")
-        elif author.value is not None and author.value == case.by:
-            return True
+        elif author.value is None or case.by is None or author.value == case.by:
+            return True  # somebody who is not named cannot be shown to be another person
     return False
 
 

@@ -76,6 +76,10 @@ class Ledger(Protocol):
         """Whether an accepted leaf before this one wrote the row's presence."""
         ...
 
+    def head_count(self, row: RowKey, name: str) -> int:
+        """How many heads the field has now, as far as that is known."""
+        ...
+
     def logged(self, dot: Dot) -> Logged | None:
         """The changeset first logged under *dot*."""
         ...

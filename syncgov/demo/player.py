@@ -20,7 +20,7 @@ from syncgov.demo.walks import (
     Fate,
     Step,
 )
-from syncgov.demo.writing import Event, Pen, uuid7
+from syncgov.demo.writing import POSTED_DAYS, Event, Pen, uuid7
 
 # Days that people let something lie, at most, before they look, and again before they write, if it is not urgent.
 PUBLISHER_DAYS = 14
@@ -119,12 +119,20 @@ class Player:
         self.office.plan(Task(desk, write, _nothing, patience=_PATIENCE[REPORTER]), day)
 
     def disclose(self, community: Community, day: int) -> None:
-        """The publisher discloses something for a community on or after *day*."""
+        """The publisher discloses something for a community on or after *day*, and ends it when its time is over."""
         desk = self._of_role[PUBLISHER][0]
-        task = Task(
-            desk, lambda moment: self.pen.disclosure(community, moment), _nothing, patience=_PATIENCE[PUBLISHER]
-        )
-        self.office.plan(task, day)
+        keys: list[str] = []
+
+        def write(moment: Moment) -> tuple[Write, ...]:
+            writes = self.pen.disclosure(community, moment)
+            keys.extend(each.key for each in writes)
+            return writes
+
+        def follow(pushed: int) -> None:
+            end = Task(desk, lambda _moment: self.pen.end_disclosure(*keys), _nothing, tuple(keys), patience=1)
+            self.office.plan(end, pushed + POSTED_DAYS + 1)
+
+        self.office.plan(Task(desk, write, follow, patience=_PATIENCE[PUBLISHER]), day)
 
     def _visit_task(self, desk: Desk, grid: Grid, refused: str = "") -> Task:
         def write(moment: Moment) -> tuple[Write, ...]:

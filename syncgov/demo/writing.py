@@ -21,7 +21,8 @@ _VISIT_KINDS = (("patrol", 5), ("household", 4), ("publicity", 2), ("callback", 
 _TARGETS = {"patrol": "place", "household": "household", "publicity": "building", "callback": "household"}
 _RATINGS = (("satisfied", 12), ("fairly", 4), ("dissatisfied", 1), ("unknown", 1))
 _EXTENSION_DAYS = 15
-_POSTED_DAYS = 7  # how long a disclosure is open to objection
+POSTED_DAYS = 7  # how long a disclosure is open to objection
+_REDRAWS = 50  # until a disclosure has a title of its own
 _BEIJING = datetime.timezone(datetime.timedelta(hours=8))
 
 
@@ -86,6 +87,7 @@ class Pen:
     def __init__(self, rng: Random) -> None:
         self.canaries: list[Canary] = []
         self._careless = 0
+        self._titles: set[str] = set()
         self._rng = rng
 
     def step(self, event: Event, step: Step, moment: Moment) -> Write:
@@ -210,9 +212,9 @@ class Pen:
         """Return one act of disclosure of a community."""
         key = uuid7(self._rng, moment.date, moment.minute)
         formed = moment.date - datetime.timedelta(days=self._rng.randrange(2, 15))
-        until = moment.date + datetime.timedelta(days=_POSTED_DAYS)
+        until = moment.date + datetime.timedelta(days=POSTED_DAYS)
         due = moment.date + datetime.timedelta(days=self._rng.randrange(0, 10))
-        columns: dict[str, Cell] = {"community": community.code, **texts.disclosure(self._rng, community.short, formed)}
+        columns: dict[str, Cell] = {"community": community.code, **self._fresh_disclosure(community, formed)}
         columns |= {
             "org": community.committee,
             "formed_on": formed.isoformat(),
@@ -225,6 +227,20 @@ class Pen:
             "example": 1,
         }
         return (Write(DISCLOSURE, key, columns, "insert", "按公开目录公开", key),)
+
+    def _fresh_disclosure(self, community: Community, formed: datetime.date) -> dict[str, str]:
+        """Return what is disclosed, under a title that the community has not used: there is one a quarter and item."""
+        for _ in range(_REDRAWS):
+            drawn = texts.disclosure(self._rng, community.short, formed)
+            if drawn["title"] not in self._titles:
+                break
+        self._titles.add(drawn["title"])
+        return drawn
+
+    @staticmethod
+    def end_disclosure(key: str) -> tuple[Write, ...]:
+        """Return what the publisher writes when nobody can object any more."""
+        return (Write(DISCLOSURE, key, {"stage": "ended"}, "update", "公示期满", key),)
 
     @staticmethod
     def _update(event: Event, columns: dict[str, Cell], note: str, refused: str) -> Write:

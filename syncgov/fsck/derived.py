@@ -3,7 +3,6 @@
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +29,7 @@ class Context:
         rebuild: gives every register table its declared form; None if nobody passed the writer's own function.
         hints: whether each change of a row since the last commit must have left a hint.
         unsigned: rows that differ from what was signed and may be somebody's work.
+        unknown: rows whose entries are not all held, so that nobody can say what they must show.
     """
 
     conn: sqlite3.Connection
@@ -40,6 +40,7 @@ class Context:
     rebuild: Fix | None = None
     hints: bool = True
     unsigned: int = 0
+    unknown: set[RowKey] = field(default_factory=set)
 
     @property
     def centre(self) -> bool:
@@ -67,11 +68,15 @@ def check_states(context: Context) -> None:
         if row not in stored:
             fix = _store_state(row, expected) if context.centre else None
             report.add("state" if context.centre else "state-left", _place(row), fix=fix)
+            if fix is None:
+                context.unknown.add(row)
             continue
         found = read_blob(stored[row][0])
         if found is None or not (equal(found, expected) or _equal_before(context, row, found, expected)):
-            fix = _store_state(row, expected) if _may_rewrite(context, found) else None
+            fix = _store_state(row, expected) if _may_rewrite(context, row, found) else None
             report.add("state", _place(row), ", ".join(_differing(found, expected)), fix=fix)
+            if fix is None:
+                context.unknown.add(row)
         if context.centre and stored[row][1] is not None:
             sql = "UPDATE _sg_row SET own = NULL WHERE tbl = ? AND key = ?"
             report.add("overlay", _place(row), fix=execute((sql, row)))
@@ -89,9 +94,16 @@ def _equal_before(context: Context, row: RowKey, found: Blob, expected: Blob) ->
     )
 
 
-def _may_rewrite(context: Context, found: Blob | None) -> bool:
-    """On a replica only where every head that stands there is one of an entry that is held: else it may be the last."""
-    if context.centre or found is None:
+def _may_rewrite(context: Context, row: RowKey, found: Blob | None) -> bool:
+    """A replica has no tree that proves that its entries are all there: what stands there may be all that is left.
+
+    So only a row is rewritten of which every head, and every write that was replaced, is of an entry that is held.
+    """
+    if context.centre:
+        return True
+    if row in context.refold.gaps:
+        return False
+    if found is None:
         return True
     try:
         return {head[2] for fields in found.values() for head in fields[0]} <= context.refold.indexes
@@ -116,7 +128,7 @@ def check_conflicts(context: Context) -> None:
     for table, key, *line in context.conn.execute("SELECT * FROM _sg_conflict ORDER BY tbl, key, field, idx"):
         found.setdefault((table, key), []).append([*line[:5], *map(_json, line[5:])])
     for row in sorted(found.keys() | context.refold.state.keys()):
-        if row in context.skip and context.centre:
+        if row in context.unknown or (row in context.skip and context.centre):
             continue
         expected = _conflict_lines(context.refold, row)
         context.report.counts["conflicts"] += len(expected)
@@ -196,7 +208,7 @@ def _check_rows(context: Context, register: Register, trial: Trial, *, named: bo
     expected = {key: refold.columns((register.name, key), register) for key in wanted if _shows(refold, register, key)}
     found = dict(stored_rows(context.conn, register, columns))
     for key in sorted(found.keys() | expected.keys()):
-        if (register.name, key) in context.skip:
+        if (register.name, key) in context.skip | context.unknown:
             continue
         context.report.counts["rows"] += 1
         here, must = found.get(key), expected.get(key)
@@ -205,12 +217,21 @@ def _check_rows(context: Context, register: Register, trial: Trial, *, named: bo
             continue
         shown = None if must is None else {c.name: must[c.name] for c in columns}
         if shown is not None and named and not _fits(trial, register, key, shown):
+            _check_unshown(context, register.name, key, here)
             continue
         if named and context.hints:
             fix = rewrite_row(register, key, here, shown, keep=not context.centre)
             context.report.add("row", f"{register.name} {key}", ", ".join(differing), fix=fix)
         else:
             context.unsigned += 1
+
+
+def _check_unshown(context: Context, table: str, key: str, here: Row | None) -> None:
+    """A row that its table cannot hold must be noted, or the next commit takes its absence for a deletion."""
+    sql = "SELECT 1 FROM _sg_unshown WHERE tbl = ? AND key = ?"
+    if here is None and context.conn.execute(sql, (table, key)).fetchone() is None:
+        fix = execute(("INSERT INTO _sg_unshown VALUES (?, ?)", (table, key)))
+        context.report.add("unshown", f"{table} {key}", fix=fix)
 
 
 def _shows(refold: Refold, register: Register, key: str) -> bool:
@@ -241,4 +262,3 @@ def columns_of(refold: Refold, roles: frozenset[str] | None) -> dict[str, list[C
         if columns:
             found[name] = columns
     return found
-

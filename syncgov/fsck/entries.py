@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from syncgov.core.charter import Charter, open_charter
 from syncgov.core.commitment import Body, open_body
@@ -16,7 +16,8 @@ from syncgov.fsck.report import Report
 _SQL = "SELECT idx, leaf, body, dev, seq, accepted, tbl, key, area, by FROM _sg_leaf ORDER BY idx"
 
 
-class Stored(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Stored:
     """One row of `_sg_leaf`."""
 
     index: int

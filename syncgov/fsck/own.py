@@ -50,9 +50,9 @@ class OwnChangeset:
 
 @dataclass(slots=True)
 class OwnChain:
-    """What this device signed, by seq. `whole`: without holes up to `last_seq`."""
+    """The device, its public key if known, and what it signed, by seq."""
 
-    dev: str = ""
+    dev: str
     public: bytes | None = None
     changesets: dict[int, OwnChangeset] = field(default_factory=dict)
 
@@ -69,11 +69,17 @@ def read_key(path: Path, report: Report) -> Key | None:
     return None
 
 
-def check_chain(conn: sqlite3.Connection, settings: Settings, key: Key | None, report: Report) -> OwnChain:
-    """Findings: own, own-missing, body, signature, meta, key-*."""
-    chain = OwnChain()
-    if key is not None:
-        chain.dev, chain.public = key.key.id, key.key.public
+def check_chain(conn: sqlite3.Connection, settings: Settings, size: int, key: Key | None, report: Report) -> OwnChain:
+    """Read what this device signed when at most *size* leaves were folded.
+
+    Findings: own, own-missing, body, signature, meta, key-ahead, key-fork, key-other.
+    """
+    chain = OwnChain(_author(conn) or (key.key.id if key is not None else ""))
+    if key is not None and key.key.id == chain.dev:
+        chain.public = key.key.public
+    elif key is not None:
+        report.add("key-other", "key", key.key.id)
+        key = None
     sql = "SELECT seq, envelope, body, idx, verdict, sent FROM _sg_own ORDER BY seq"
     for seq, envelope, body, index, verdict, sent in conn.execute(sql):
         found = _read(seq, bytes(envelope), bytes(body), index is not None, chain, report)
@@ -83,10 +89,22 @@ def check_chain(conn: sqlite3.Connection, settings: Settings, key: Key | None, r
     for seq in sorted({*range(1, last + 1)} - chain.changesets.keys()):
         if not report.suspect:  # else it is there and was named
             report.add("own-missing", f"_sg_own {seq}")
-    _check_links(chain, settings, last, report)
+    _check_links(chain, size, report)
+    if not report.suspect:
+        _check_end(chain, settings, last, report)
     if key is not None:
         _check_key(key, chain, last, report)
     return chain
+
+
+def _author(conn: sqlite3.Connection) -> str:
+    """Return the device that signed the own changesets, empty if there are none."""
+    for (envelope,) in conn.execute("SELECT envelope FROM _sg_own ORDER BY seq"):
+        try:
+            return parse_changeset(bytes(envelope)).statement.dev
+        except FormatError:
+            continue
+    return ""
 
 
 def _read(
@@ -99,9 +117,8 @@ def _read(
         report.add("own", where, error.en)
         return None
     st = changeset.statement
-    chain.dev = chain.dev or st.dev
     if st.dot != (chain.dev, seq):
-        report.add("key-other" if st.seq == seq else "own", where, f"{st.dev}.{st.seq}")
+        report.add("own", where, f"{st.dev}.{st.seq}")
         return None
     report.counts["own"] += 1
     if chain.public is not None:
@@ -116,20 +133,22 @@ def _read(
     return None if opened is None else (changeset, opened)
 
 
-def _check_links(chain: OwnChain, settings: Settings, last: int, report: Report) -> None:
-    folded, previous = 0, None
+def _check_links(chain: OwnChain, size: int, report: Report) -> None:
+    folded = 0
     for seq, own in sorted(chain.changesets.items()):
         st = own.changeset.statement
         before = chain.changesets.get(seq - 1)
         if before is not None and st.prev != before.changeset.envelope.hash:
             report.add("own", f"_sg_own {seq}", "prev")
-        if not folded <= st.seen.size <= settings.number("size"):
+        if not folded <= st.seen.size <= size:
             report.add("own", f"_sg_own {seq}", "seen")
-        folded, previous = max(folded, st.seen.size), own
-    if report.suspect:
-        return
+        folded = max(folded, st.seen.size)
+
+
+def _check_end(chain: OwnChain, settings: Settings, last: int, report: Report) -> None:
+    """A `last_seq` that is too small would use a dot twice."""
     end = max(chain.changesets, default=0)
-    last_hash = previous.changeset.envelope.hash if previous is not None else settings.text("last_hash")
+    last_hash = chain.changesets[end].changeset.envelope.hash if end else settings.text("last_hash")
     if (last, settings.text("last_hash")) != (end, last_hash):
         sql = "UPDATE _sg_meta SET value = ? WHERE key = ?"
         fix = execute((sql, (str(end), "last_seq")), (sql, (last_hash, "last_hash")))

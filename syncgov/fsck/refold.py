@@ -55,6 +55,7 @@ class Refold:
         versions: what a certificate's or register's row showed: (index, fields or None, received).
         areas: where a record was: (index, area). unusable: register texts that do not parse.
         indexes: of the entries that were folded.
+        gaps: rows of which a folded write replaces one that is not held; of an entry that is missing, or was refused.
     """
 
     def __init__(self, charter: Charter) -> None:
@@ -65,6 +66,8 @@ class Refold:
         self.areas: dict[RowKey, list[tuple[int, str]]] = {}
         self.unusable: list[tuple[int, str, RegisterError]] = []
         self.indexes: set[int] = set()
+        self.gaps: set[RowKey] = set()
+        self._dots: set[Dot] = set()
         self._sets: list[tuple[int, RegisterSet]] = [(-1, RegisterSet(system_registers()))]
 
     def registers(self, size: int) -> RegisterSet:
@@ -114,12 +117,17 @@ class Refold:
         register = self.registers(index).get(row[0])
         return None if register is None or register.parent is None else self.value(row, register.parent, register)
 
+    def see(self, entry: Entry) -> None:
+        """Note that an entry is held; call for each, accepted or not, before `take`."""
+        self._dots.add(entry.leaf.changeset.statement.dot)
+
     def take(self, entry: Entry, record: RowKey | None) -> str | None:
         """Fold an accepted entry; return the area of its record."""
         assert entry.body is not None
         self.indexes.add(entry.index)
         registers = self.registers(entry.index)
         writes = [FoldWrite(*write) for _position, write in entry.body.disclosed()]
+        self.gaps |= {parse_path(write.path)[:2] for write in writes if not self._dots.issuperset(write.over)}
         touched = fold_leaf(self.state, entry.index, entry.leaf, writes, registers)
         for row in sorted(touched):
             if row[0] in (DEVICES, REGISTERS):

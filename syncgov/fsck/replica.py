@@ -3,12 +3,12 @@
 import sqlite3
 from pathlib import Path
 
+from syncgov.core.canonical import b64u
 from syncgov.core.charter import Charter
 from syncgov.core.commitment import Body
 from syncgov.core.fold import RowKey
 from syncgov.core.note import verify_checkpoint
 from syncgov.core.statement import EMPTY_ROOT, Leaf
-from syncgov.core.canonical import b64u
 from syncgov.errors import SyncgovError
 from syncgov.fsck.derived import Context, check_conflicts, check_states, check_tables, columns_of
 from syncgov.fsck.entries import (
@@ -22,20 +22,24 @@ from syncgov.fsck.entries import (
 )
 from syncgov.fsck.opening import Settings, execute
 from syncgov.fsck.own import OwnChain, check_chain, check_overlay, check_verdicts, read_key
-from syncgov.fsck.refold import DEVICES, Entry, Refold
+from syncgov.fsck.refold import DEVICES, REGISTERS, Entry, Refold
 from syncgov.fsck.report import Fix, Report
 
 
-def check_replica(path: Path, conn: sqlite3.Connection, settings: Settings, report: Report, rebuild: Fix | None) -> None:
+def check_replica(
+    path: Path, conn: sqlite3.Connection, settings: Settings, report: Report, rebuild: Fix | None
+) -> None:
     """Check everything in the order in which one thing rests on another."""
     key = read_key(path.with_name(path.name + ".key"), report)
     charter = read_charter(settings, report)
     if charter is None:
         return
-    chain = check_chain(conn, settings, key, report)
-    _check_checkpoint(settings, charter, report)
+    size = _check_checkpoint(conn, settings, charter, report)
+    chain = check_chain(conn, settings, size, key, report)
     refold = Refold(charter)
-    _Walk(conn, settings, chain, refold, report).run()
+    _Walk(conn, size, chain, refold, report).run()
+    if key is not None and refold.versions and refold.key(key.key.id, size) is None and key.key.id == chain.dev:
+        report.add("key-other", path.name + ".key", key.key.id)
     _check_pulled(conn, chain, refold, report)
     _check_merging(conn, report)
     if report.suspect:
@@ -45,41 +49,43 @@ def check_replica(path: Path, conn: sqlite3.Connection, settings: Settings, repo
         )
         return
     context = _context(conn, settings, refold, chain.dev, report)
-    context.rebuild = rebuild
+    context.rebuild = rebuild if key is not None else None  # the writer opens no replica without its key
     check_overlay(context, chain)
     check_states(context)
     check_conflicts(context)
-    if settings.text("cookie"):
+    system = any(table in (DEVICES, REGISTERS) for table, _key in context.unknown)
+    if settings.text("cookie") and not system:  # without a cookie nothing was synced yet and there are no tables
         check_tables(context)
     _note_unsigned(context)
 
 
-def _check_checkpoint(settings: Settings, charter: Charter, report: Report) -> None:
-    """Findings: checkpoint."""
+def _check_checkpoint(conn: sqlite3.Connection, settings: Settings, charter: Charter, report: Report) -> int:
+    """Return the folded size. Findings: checkpoint, meta."""
     size, root = settings.number("size"), settings.text("root")
     text = settings.text("checkpoint")
     if not text:
         if (size, root) != (0, EMPTY_ROOT):
             report.add("checkpoint", "_sg_meta checkpoint")
-        return
+        return size
     try:
         checkpoint = verify_checkpoint(text, charter.log)
     except SyncgovError as error:
         report.add("checkpoint", "_sg_meta checkpoint", error.en)
-        return
+        return size
     if (checkpoint.size, b64u(checkpoint.root)) != (size, root):
         sql = "UPDATE _sg_meta SET value = ? WHERE key = ?"
         fix = execute((sql, (str(checkpoint.size), "size")), (sql, (b64u(checkpoint.root), "root")))
-        report.add("meta", "_sg_meta size, root", f"{size} ≠ {checkpoint.size}", fix=fix)
+        newest = conn.execute("SELECT coalesce(max(idx), -1) FROM _sg_leaf").fetchone()[0]
+        fits = newest < checkpoint.size  # else the checkpoint is the older of the two
+        report.add("meta", "_sg_meta size, root", f"{size} ≠ {checkpoint.size}", fix=fix if fits else None)
+    return checkpoint.size
 
 
 class _Walk:
     """Reads every log entry that the replica holds, and folds it."""
 
-    def __init__(
-        self, conn: sqlite3.Connection, settings: Settings, chain: OwnChain, refold: Refold, report: Report
-    ) -> None:
-        self._conn, self._size = conn, settings.number("size")
+    def __init__(self, conn: sqlite3.Connection, size: int, chain: OwnChain, refold: Refold, report: Report) -> None:
+        self._conn, self._size = conn, size
         self._chain, self._refold, self._report = chain, refold, report
         self._own: dict[int, tuple[bytes, str]] = {}
         self._unknown = 0
@@ -110,6 +116,7 @@ class _Walk:
         body = self._body(stored, leaf)
         entry = Entry(stored.index, leaf, body)
         record = self._refold.record(entry)
+        self._refold.see(entry)
         beside: dict[str, str | None] = {"by": entry.by} if body is not None else {}
         if record is not None and stored.record is not None and record != stored.record:
             beside |= {"tbl": record[0], "key": record[1]}
@@ -121,7 +128,9 @@ class _Walk:
 
     def _signature(self, stored: Stored, leaf: Leaf) -> None:
         dev = leaf.changeset.statement.dev
-        public = self._chain.public if dev == self._chain.dev else self._refold.key(dev, stored.index)
+        public = self._refold.key(dev, stored.index)
+        if public is None and dev == self._chain.dev:
+            public = self._chain.public
         if public is None:
             self._unknown += 1
         else:
@@ -178,6 +187,8 @@ def _check_merging(conn: sqlite3.Connection, report: Report) -> None:
 
 
 def _context(conn: sqlite3.Connection, settings: Settings, refold: Refold, dev: str, report: Report) -> Context:
+    if not dev:  # no key file and nothing signed: a replica holds the certificate of its own device
+        dev = next((key for table, key in refold.versions if table == DEVICES), "")
     roles = refold.value((DEVICES, dev), "roles", None)
     columns = columns_of(refold, frozenset(map(str, roles)) if isinstance(roles, list) else frozenset())
     touched: set[RowKey] = set(conn.execute("SELECT tbl, key FROM _sg_touched").fetchall())

@@ -19,6 +19,7 @@ _BOTH = {
     "_sg_row": "tbl key state own",
     "_sg_leaf": "idx leaf body dev seq accepted tbl key area by",
     "_sg_conflict": "tbl key field idx dev seq at value shows",
+    "_sg_unshown": "tbl key",
 }
 _CENTRE = {
     "_sg_hash": "level n hash",

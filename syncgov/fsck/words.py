@@ -25,7 +25,10 @@ WHAT: Mapping[str, tuple[str, str]] = {
     "charter": ("章程不成立或前后不一", "the charter does not hold, or its copies differ"),
     "key-missing": ("密钥文件缺失或读不了", "a key file is missing or cannot be read"),
     "key-other": ("密钥不是这里该用的那一个", "the key is not the one that belongs here"),
-    "key-ahead": ("副本比密钥文件旧（可能从备份恢复）", "the replica is older than its key file (restored from a backup?)"),
+    "key-ahead": (
+        "副本比密钥文件旧（可能从备份恢复）",
+        "the replica is older than its key file (restored from a backup?)",
+    ),
     "key-fork": (
         "密钥文件记得的签名与副本里的不同：有两份副本在用",
         "the key file remembers another changeset than the replica holds: two copies have signed",
@@ -64,6 +67,10 @@ WHAT: Mapping[str, tuple[str, str]] = {
     "table-column": ("登记册的表有别的程序加的列", "another program added a column to the table of a register"),
     "trigger": ("触发器缺失或不起作用", "a trigger is missing or does not work"),
     "row": ("表里的值与已签名的不同，也没有修改记录", "a row is neither what was signed nor noted as changed"),
+    "unshown": (
+        "表容纳不了这一行，却没有记下，会被当成删除",
+        "the table cannot hold this row and that is not noted: it would be taken for a deletion",
+    ),
     "merging": ("合并的标记没有清除，修改不会被发现", "a merge mark was left; changes are not noticed"),
     # a replica's own
     "own": ("本机签过的变更集读不了或不成立", "an own changeset cannot be read or does not hold"),
@@ -120,6 +127,6 @@ REMEDIES: Mapping[str, tuple[str, str]] = {
 
 # Findings after which what is derived cannot be trusted, so nothing of it is compared or rewritten.
 SUSPECT = frozenset(
-    "sqlite protocol-table charter leaf leaf-missing leaf-hash signature body body-hidden register checkpoint own "
-    "own-missing".split()
+    "sqlite protocol-table charter leaf leaf-missing leaf-hash leaf-order chain signature body body-hidden register "
+    "checkpoint own own-missing".split()
 )

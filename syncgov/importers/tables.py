@@ -1,7 +1,7 @@
 """Load rows from a CSV or JSON file into a centre or a replica: all of them, or none."""
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from syncgov.storage.replica import Replica
 from syncgov.storage.schema import key_column, to_sql
 
 MAX_KEY = 128  # characters, as in a path
+HEADER = 1  # the row of a CSV that names the columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +56,12 @@ def _load_centre(path: Path, table: str, file: Path) -> Loaded:
 
     centre = Centre(path)
     try:
-        register = _register(centre.ledger.registers(centre.ledger.size), table)
+        registers = centre.ledger.registers(centre.ledger.size)
+        register = _register(registers, table)
         rows = read_rows(file, register, register.columns)
         _check_required(file, register, rows, centre.ledger.conn, register.columns)
+        _check_references(file, register, rows, centre.ledger.conn, registers)
+        _check_areas(file, register, rows, centre.charter.area)
         pairs = [(_given_key(file, register, row), row.columns) for row in rows]
         return Loaded(len(rows), len(centre.write(table, pairs)))
     finally:
@@ -75,6 +79,9 @@ def load_replica(replica: Replica, table: str, file: Path, staff: str | None = N
         )
     rows = read_rows(file, register, replica.columns[table])
     _check_required(file, register, rows, replica.conn, replica.columns[table])
+    # of registers with areas a device has but a part: what it does not see may be there
+    whole = {n: replica.registers[n] for n in replica.columns if _is_everywhere(replica.registers[n])}
+    _check_references(file, register, rows, replica.conn, whole)
     before = replica.meta.get_int("last_seq")
     with replica.change(staff):
         for row in rows:
@@ -137,15 +144,20 @@ def read_rows(file: Path, register: Register, columns: Sequence[Column]) -> list
 def _row(name: str, line: Line, register: Register, columns: Sequence[Column]) -> Row:
     by_name = {column.name: column for column in columns}
     by_label = {column.label: column for column in columns}
-    key: str | None = None
+    place = HEADER if name.lower().endswith(".csv") else line.number
+    key, seen_key = None, False
     values: dict[str, Value] = {}
     for head, cell in line.cells.items():
-        if head in (key_column(register), register.key_label) and head not in by_name:
-            key = _key(name, line.number, head, cell)
+        if _is_key(head, register, by_name):
+            if seen_key:
+                raise _repeated(name, place, head, register.key_label)
+            key, seen_key = _key(name, line.number, head, cell), True
             continue
         column = by_name.get(head) or by_label.get(head)
-        if column is None or column.name in values:
-            raise _unknown(name, line.number, head, by_name)
+        if column is None:
+            raise _unknown(name, place, head, register, columns)
+        if column.name in values:
+            raise _repeated(name, place, head, column.label)
         try:
             values[column.name] = convert(column, cell)
         except InputError as error:
@@ -167,11 +179,23 @@ def _key(name: str, number: int, head: str, cell: Any) -> str | None:
     return text.strip()
 
 
-def _unknown(name: str, number: int, head: str, known: Mapping[str, Column]) -> InputError:
-    names = "、".join(f"{column.label}（{column.name}）" for column in known.values())
+def _is_key(head: str, register: Register, columns: Collection[str]) -> bool:
+    return head in (key_column(register), register.key_label) and head not in columns
+
+
+def _unknown(name: str, number: int, head: str, register: Register, columns: Sequence[Column]) -> InputError:
+    known = [(register.key_label, key_column(register)), *((column.label, column.name) for column in columns)]
+    labels = "、".join(f"{label}（{column}）" for label, column in known)
     return InputError(
-        f"{name} 第 {number} 行：没有“{head}”这一栏，或重复；可用：{names}",
-        f"{name}: row {number}: no column {head}, or it is there twice; known: {', '.join(known)}",
+        f"{name} 第 {number} 行：没有“{head}”这一栏；可用：{labels}",
+        f"{name}: row {number}: no column {head}; known: {', '.join(column for _label, column in known)}",
+    )
+
+
+def _repeated(name: str, number: int, head: str, label: str) -> InputError:
+    return InputError(
+        f"{name} 第 {number} 行：“{head}”一栏重复，“{label}”已经有了；删去其中一栏",
+        f"{name}: row {number}: column {head} is there twice, as {label} too; delete one of them",
     )
 
 
@@ -202,6 +226,45 @@ def _check_required(
                     f"{file.name} 第 {row.number} 行：“{column.label}”（{column.name}）必填",
                     f"{file.name}: row {row.number}: column {column.name} is required",
                 )
+
+
+def _check_references(
+    file: Path, register: Register, rows: Sequence[Row], conn: sqlite3.Connection, known: Mapping[str, Register]
+) -> None:
+    """A column with `ref` holds the key of a row that is there, or that comes with the same file."""
+    coming = {row.key for row in rows}
+    found: dict[tuple[str, str], bool] = {}
+    for column in (each for each in register.columns if each.ref in known):
+        target = known[str(column.ref)]
+        for row in rows:
+            value = row.columns.get(column.name)
+            if not isinstance(value, str) or (target.name == register.name and value in coming):
+                continue
+            if (target.name, value) not in found:
+                found[target.name, value] = _exists(conn, target, quote(key_column(target)), value)
+            if not found[target.name, value]:
+                raise InputError(
+                    f"{file.name} 第 {row.number} 行：“{column.label}”（{column.name}）{value} 不在{target.label}里，"
+                    f"先载入{target.label}，或改正这一格",
+                    f"{file.name}: row {row.number}: column {column.name}: there is no {target.name} {value}; "
+                    f"load {target.name} first, or correct the cell",
+                )
+
+
+def _is_everywhere(register: Register) -> bool:
+    return register.area is None and register.parent is None
+
+
+def _check_areas(file: Path, register: Register, rows: Sequence[Row], area: str) -> None:
+    """A row of another place belongs to another centre."""
+    for row in rows:
+        value = row.columns.get(register.area) if register.area is not None else None
+        if register.area is not None and isinstance(value, str) and not value.startswith(area):
+            label = register.column_field(register.area).label
+            raise InputError(
+                f"{file.name} 第 {row.number} 行：“{label}”（{register.area}）{value} 不在本中心的区划 {area} 内",
+                f"{file.name}: row {row.number}: column {register.area}: {value} is not in this centre's area {area}",
+            )
 
 
 def _exists(conn: sqlite3.Connection, register: Register, key: str, value: str) -> bool:

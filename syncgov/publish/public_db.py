@@ -14,6 +14,7 @@ from syncgov.core.register_model import Register
 from syncgov.errors import InputError
 from syncgov.publish.bigrams import index_text
 from syncgov.storage.connection import quote, translate
+from syncgov.storage.figures import allow_figure
 
 FIGURE_STEPS = 50_000_000  # virtual machine steps: a figure that needs more than seconds stops publication
 
@@ -91,16 +92,7 @@ def _references(register: Register | None, known: Mapping[str, Register]) -> dic
 def _ask(conn: sqlite3.Connection, sql: str) -> Any:
     """Return the first value of a figure's SELECT; it may only read, and only for a while."""
 
-    def allow(action: int, *_: str | None) -> int:
-        reading = action in (
-            sqlite3.SQLITE_SELECT,
-            sqlite3.SQLITE_READ,
-            sqlite3.SQLITE_FUNCTION,
-            sqlite3.SQLITE_RECURSIVE,
-        )
-        return sqlite3.SQLITE_OK if reading else sqlite3.SQLITE_DENY
-
-    conn.set_authorizer(allow)
+    conn.set_authorizer(allow_figure)
     conn.set_progress_handler(lambda: 1, FIGURE_STEPS)
     try:
         found = conn.execute(sql).fetchone()

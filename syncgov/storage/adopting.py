@@ -16,6 +16,7 @@ from syncgov.core.commitment import META_TABLE, Body, Dot, meta_path, open_body,
 from syncgov.core.keys import device_id
 from syncgov.core.merge import same
 from syncgov.core.statement import Changeset, parse_changeset, parse_leaf, verify_changeset
+from syncgov.core.trust import MAX_META_CHARS
 from syncgov.errors import FormatError, InputError, NotAllowedError, SignatureError, StorageError
 from syncgov.storage.capture import FieldWrite
 from syncgov.storage.connection import Meta, connect, transaction
@@ -84,6 +85,7 @@ def adopt(replica: Replica, path: Path, staff: str | None = None) -> Adopted:
         SignatureError, FormatError: the file was changed by somebody who has not the device's key.
         NotAllowedError: unsigned writes wait here, or the person may not write here.
     """
+    replica.person(staff)
     with closing(_open(path)) as other:
         return _adopt(replica, other, staff, None)
 
@@ -299,4 +301,5 @@ class _Adoption:
 def _note(work: Work) -> str:
     """Return the note of an adopted changeset: what it was, who had written it, and the note it had."""
     author = work.meta("by")
-    return " ".join(filter(None, (ADOPTED, work.name, f"填报人 {author}" if author else "", work.meta("note"))))
+    words = filter(None, (ADOPTED, work.name, f"填报人 {author}" if author else "", work.meta("note")))
+    return " ".join(words)[:MAX_META_CHARS]

@@ -19,6 +19,8 @@ def connect(path: str | Path, *, create: bool = False, synchronous: str = "FULL"
     path = Path(path)
     if not create and not path.is_file():
         raise StorageError(f"找不到文件 {path}", f"no such file: {path}")
+    if create and str(path) != ":memory:":
+        path.touch(mode=0o600)  # it will hold what others on this machine may not read
     try:
         conn = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         conn.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")

@@ -59,7 +59,7 @@ def read_register(path: Path) -> Register:
         raise InputError(f"无法读取 {path}：{error}", f"cannot read {path}: {error}") from error
     if len(data) > MAX_REGISTER_BYTES:
         raise InputError(f"{path} 超过 64 KiB", f"{path} is larger than 64 KiB")
-    return parse_cached(text, path.name)
+    return parse_cached(text, str(path))
 
 
 @lru_cache(maxsize=256)

@@ -47,6 +47,7 @@ CREATE TABLE IF NOT EXISTS _sg_code (
 # Rows whose every version is kept by log index: verdicts ask how they stood at `seen`.
 _VERSIONED = frozenset({"register", "device"})
 _CACHED_BODIES = 4096  # about 20 MB; `over` usually names something recent
+_CACHED_BODY_BYTES = 16_384  # larger ones are rare and would make that gigabytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,13 +174,19 @@ class Ledger:
 
     def parent(self, row: RowKey) -> str | None:
         """The shown parent key of a child row."""
-        register = self.registers(self.size)[row[0]]
-        value = load_row(self.conn, row).shown(register.parent, register) if register.parent else None
+        register = self.registers(self.size).get(row[0])
+        parent = register.parent if register is not None else None
+        value = load_row(self.conn, row).shown(parent, register) if parent is not None else None
         return value if isinstance(value, str) else None
 
     def exists(self, row: RowKey) -> bool:
         """Whether an accepted leaf wrote the row's presence."""
         return "_alive" in load_row(self.conn, row).fields
+
+    def head_count(self, row: RowKey, name: str) -> int:
+        """How many heads the field has now."""
+        raw = load_row(self.conn, row).fields.get(name)
+        return 0 if raw is None else len(raw[0])
 
     def logged(self, dot: Dot) -> Logged | None:
         """The changeset first logged under *dot*."""
@@ -191,9 +198,12 @@ class Ledger:
                 return None
             leaf = parse_leaf(found[1])
             st = leaf.changeset.statement
+            logged = Logged(found[0], leaf.accepted, leaf.effective, st, open_body(found[2], st))
+            if len(found[2]) > _CACHED_BODY_BYTES:
+                return logged
             if len(self._logged) >= _CACHED_BODIES:
                 self._logged.clear()
-            self._logged[dot] = Logged(found[0], leaf.accepted, leaf.effective, st, open_body(found[2], st))
+            self._logged[dot] = logged
         return self._logged[dot]
 
     def _version(self, table: str, key: str, size: int) -> tuple[dict[str, object] | None, int] | None:
@@ -260,8 +270,11 @@ class Ledger:
         for (table, key), row in changed.items():
             if table in _VERSIONED:
                 self._keep_version(table, key, row, index, leaf.received)
-        if any(table == "register" for table, _key in changed):
-            self.repair_tables()
+        for table, key in list(changed):
+            if table == "register":
+                self.repair_tables()
+                # a merge rule may have changed: rows of that table may show otherwise now
+                changed |= {(key, other): row for other, row in self.rows(key)}
         if record is not None:
             self._keep_area(record, index, registers)
         self.show(changed)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from syncgov.core.canonical import b64u
 from syncgov.core.commitment import Body, meta_path, open_body, parse_path
 from syncgov.core.note import Checkpoint
-from syncgov.core.statement import Leaf, parse_changeset, parse_leaf
+from syncgov.core.statement import Leaf, parse_leaf
 from syncgov.errors import ForkError
 from syncgov.storage.connection import quote, transaction
 from syncgov.storage.replica import Replica
@@ -131,7 +131,7 @@ def _forget_all(replica: Replica) -> set[RowKey]:
     replica.conn.execute("DELETE FROM _sg_leaf")
     replica.conn.execute("DELETE FROM _sg_conflict")
     replica.conn.execute("DELETE FROM _sg_row WHERE own IS NULL")
-    replica.conn.execute("UPDATE _sg_row SET state = '{}'")
+    replica.conn.execute("UPDATE _sg_row SET state = x'7b7d'")
     return set(rows)
 
 
@@ -203,9 +203,18 @@ def _fold_entries(replica: Replica, entries: Sequence[Entry]) -> set[RowKey]:
         if any(w.path.startswith(("register/", f"device/{replica.dev}/")) for w in item.writes):
             changed |= _fold_batch(replica, batch)
             batch = []
-            replica.load_registers()
-            replica.repair_tables()
+            changed |= _take_registers(replica)
     return changed | _fold_batch(replica, batch)
+
+
+def _take_registers(replica: Replica) -> set[RowKey]:
+    """Follow new definitions; returns the rows that may show otherwise now (a merge rule may have changed)."""
+    before = {name: register.digest for name, register in replica.registers.items()}
+    replica.load_registers()
+    replica.repair_tables()
+    changed = [n for n, register in replica.registers.items() if n in before and before[n] != register.digest]
+    rows = (replica.conn.execute("SELECT tbl, key FROM _sg_row WHERE tbl = ?", (n,)).fetchall() for n in changed)
+    return {(table, key) for found in rows for table, key in found}
 
 
 def _fold_batch(replica: Replica, batch: list[FoldItem]) -> set[RowKey]:
@@ -298,15 +307,6 @@ def own_changesets(replica: Replica) -> list[tuple[int, bytes, bytes]]:
     """Return (seq, envelope, body) of the own changesets that have no verdict yet, in order."""
     rows = replica.conn.execute("SELECT seq, envelope, body FROM _sg_own WHERE idx IS NULL ORDER BY seq").fetchall()
     return [(seq, envelope, body) for seq, envelope, body in rows]
-
-
-def own_values(replica: Replica, seq: int) -> dict[str, object]:
-    """Return path to value of what own changeset *seq* wrote, protocol fields left out; empty if it was purged."""
-    envelope, raw = replica.conn.execute("SELECT envelope, body FROM _sg_own WHERE seq = ?", (seq,)).fetchone()
-    if not raw:
-        return {}
-    body = open_body(raw, parse_changeset(envelope).statement)
-    return {w.path: w.value for _p, w in body.disclosed() if not parse_path(w.path).field.startswith("_")}
 
 
 def restore_own(replica: Replica, entries: Sequence[Entry]) -> None:

@@ -34,7 +34,10 @@ REFUSALS: Mapping[str, Refusal] = {
     ),
     "fork": Refusal(
         ("本终端的编号重复：文件可能被复制过，或是从备份恢复的", "this device was cloned or restored from a backup"),
-        ("请停用这份文件，重新登记（join）后再填报", "stop using this file, join again and write again"),
+        (
+            "请向管理员要新登记码，运行 syncgov rejoin：内容不会丢失",
+            "ask for a new code and run `syncgov rejoin`; nothing is lost",
+        ),
     ),
     "guard": Refusal(
         (
@@ -68,7 +71,10 @@ REFUSALS: Mapping[str, Refusal] = {
     ),
     "revoked": Refusal(
         ("本终端已停用", "this device has been revoked"),
-        ("请联系管理员：可由主管补签，或重新登记终端", "ask the administrator: adopt the work, or enrol again"),
+        (
+            "请联系管理员：凭新登记码运行 syncgov rejoin，或由主管补签",
+            "ask for a new code for `syncgov rejoin`, or let a supervisor adopt the work",
+        ),
     ),
     "role": Refusal(
         ("本终端的岗位不能写这一栏", "the role of this device may not write this field"),

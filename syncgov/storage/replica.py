@@ -7,7 +7,7 @@ import json
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -215,7 +215,7 @@ class Replica:
         records = self._collect(hints, done)
         if records:
             self._require_newest()
-            by = self._person(staff)
+            by = self.person(staff)
             for record, pending in records.items():
                 self._sign(record, pending, by, note, done)
         failed = {row for row, _error in done.problems}
@@ -223,9 +223,36 @@ class Replica:
             "DELETE FROM _sg_touched WHERE tbl = ? AND key = ?", [row for row in hints if row not in failed]
         )
         if changed:
+            self._hold_undeclared(done)
             self.hold(failed, "not signed")
             self.repair_tables()
+            self.show({row: load_row(self.conn, row) for row in failed if row[1].isprintable()})
         return done
+
+    def _hold_undeclared(self, done: Committed) -> None:
+        """Keep aside what stands in columns that no register declares (renamed, added), and name them."""
+        for name, columns in self.columns.items():
+            register = self.registers[name]
+            declared = {c.name for c in columns} | {key_column(register)}
+            present = [row[1] for row in self.conn.execute(f"PRAGMA table_info({quote(name)})")]
+            missing = declared - set(present)
+            for column in sorted(set(present) - declared):
+                key = quote(key_column(register))
+                sql = f"SELECT CAST({key} AS BLOB) FROM {quote(name)} WHERE {quote(column)} IS NOT NULL"
+                rows = [(name, _text(found)) for (found,) in self.conn.execute(sql).fetchall()]
+                self.hold(rows, f"undeclared column {column}")
+                hint_zh = f"；缺少栏 {'、'.join(sorted(missing))}，是否改了名？" if missing else ""
+                hint_en = f"; column {', '.join(sorted(missing))} is missing, was it renamed?" if missing else ""
+                done.problems += [
+                    (
+                        row,
+                        InputError(
+                            f"{register.label} {row[1]}：栏 {column} 不属于登记册，值已另存（syncgov status）{hint_zh}",
+                            f"{name} {row[1]}: no column {column} is declared; its values are kept aside{hint_en}",
+                        ),
+                    )
+                    for row in rows
+                ]
 
     def has_unsigned(self) -> bool:
         """Whether something may have been written since the last commit."""
@@ -302,7 +329,12 @@ class Replica:
             raise InputError(f"{register.label} {row[1]}：缺少上级记录", f"{register.name} {row[1]}: no parent record")
         return (register.parent_register, parent)
 
-    def _person(self, staff: str | None) -> str | None:
+    def person(self, staff: str | None) -> str | None:
+        """Return who writes: *staff*, or the only person of this device.
+
+        Raises:
+            NotAllowedError: several people use this device and *staff* is not said, or may not use it.
+        """
         allowed = self.staff
         if staff is None and len(allowed) > 1:
             raise NotAllowedError(
@@ -356,13 +388,18 @@ class Replica:
         self._require_newest()
         pending = _Pending([*writes], {write.row: load_row(self.conn, write.row) for write in writes}, self.clock())
         done = Committed()
-        self._sign(record, pending, self._person(staff), note, done)
+        self._sign(record, pending, self.person(staff), note, done)
         if done.problems:
             raise done.problems[0][1]
-        self.conn.execute("INSERT OR IGNORE INTO _sg_merging VALUES (1)")
-        show_rows(self.conn, pending.rows, self.registers, self.columns)
-        self.conn.execute("DELETE FROM _sg_merging")
+        self.show(pending.rows)
         return done.signed[0][0]
+
+    def show(self, rows: Mapping[RowKey, StoredRow]) -> None:
+        """Bring the tables in line with stored rows, without leaving hints; call inside a transaction."""
+        started = self.conn.execute("INSERT OR IGNORE INTO _sg_merging VALUES (1)").rowcount
+        show_rows(self.conn, rows, self.registers, self.columns)
+        if started:
+            self.conn.execute("DELETE FROM _sg_merging")
 
     # -- keeping the file in order --------------------
 

@@ -6,7 +6,7 @@ Source: protocol page, section 11, steps 11, 12 and 14.
 from collections.abc import Collection, Sequence
 
 from syncgov.core.merge import workflow_of
-from syncgov.core.register_model import REGISTRAR, Register
+from syncgov.core.register_model import Register
 from syncgov.errors import InputError, NotAllowedError
 from syncgov.storage.capture import FieldWrite
 from syncgov.storage.replica import Replica
@@ -79,7 +79,7 @@ def require_area(replica: Replica, area: object) -> None:
     """
     prefixes = replica.certificate().shown("areas", None)
     mine = [str(prefix) for prefix in prefixes] if isinstance(prefixes, list) else []
-    if not (isinstance(area, str) and area.startswith(tuple(mine))) and REGISTRAR not in replica.roles:
+    if not isinstance(area, str) or not area.startswith(tuple(mine)):
         raise NotAllowedError(
             f"{area} 不在本终端的负责区域（{'、'.join(mine)}）内",
             f"{area} lies outside this device's areas ({', '.join(mine)})",

@@ -38,7 +38,7 @@ CREATE VIEW IF NOT EXISTS conflict AS
 REPLICA_TABLES = """
 CREATE TABLE IF NOT EXISTS _sg_own (
     seq INTEGER PRIMARY KEY, envelope BLOB NOT NULL, body BLOB NOT NULL, idx INTEGER, verdict TEXT, sent TEXT,
-    tbl TEXT, key TEXT
+    tbl TEXT, key TEXT, ack INTEGER
 ) STRICT;
 CREATE TABLE IF NOT EXISTS _sg_touched (
     tbl TEXT NOT NULL, key TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (tbl, key)
@@ -94,7 +94,9 @@ def _column_sql(column: Column) -> str:
     if column.type == "date":
         checks.append(f"{name} IS date({name}, '+0 days')")
     if column.type == "datetime":
-        checks.append(f"{name} GLOB '[12][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]+08:00'")
+        moment = f"substr({name}, 1, 19)"
+        checks.append(f"{moment} IS strftime('%Y-%m-%dT%H:%M:%S', {moment}, '+0 days')")
+        checks.append(f"{name} GLOB '[12]*+08:00' AND length({name}) = 25")
     if column.type == "list":
         checks.append(f"json_valid({name}) AND json_type({name}) = 'array'")
     condition = "".join(f" CHECK ({name} IS NULL OR {check})" for check in checks)

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from syncgov.core.commitment import Dot, Value, Write, parse_path
+from syncgov.core.commitment import MAX_OVER, Dot, Value, Write, parse_path
 from syncgov.core.merge import FieldState, Head, declared_field, is_conflict, same, shown, workflow_of
 from syncgov.core.register_model import Register
 
@@ -61,7 +61,8 @@ class StoredRow:
         """Return what a new write of *name* replaces. Source: protocol page, section 13."""
         pending = self.own.get(name)
         if pending is not None:
-            return tuple(sorted({(pending[1][0], pending[1][1]), *((d[0], d[1]) for d in pending[2])}))
+            dots = {(pending[1][0], pending[1][1]), *((d[0], d[1]) for d in pending[2])}
+            return _shortened(dots, pending[1][0])
         raw = self.fields.get(name)
         return () if raw is None else tuple(sorted((h[0], h[1]) for h in raw[0]))
 
@@ -69,6 +70,12 @@ class StoredRow:
     def alive(self) -> bool:
         """Whether the row shows on this device."""
         return self.local("_alive", None) is True
+
+
+def _shortened(dots: set[Dot], own: str) -> tuple[Dot, ...]:
+    """Leave out the oldest own dots of a very long offline chain: each was replaced by the one after it."""
+    spare = sorted(dot for dot in dots if dot[0] == own)[: max(0, len(dots) - MAX_OVER)]
+    return tuple(sorted(dots - set(spare)))
 
 
 def field_state(raw: list[Any]) -> FieldState:

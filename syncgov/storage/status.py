@@ -196,7 +196,8 @@ def _refused(replica: Replica, language: Language) -> tuple[list[Change], int]:
     for seq, envelope, table, key, verdict in found:
         if seq in again:
             continue
-        if _is_corrected(replica, seq, (table, key)):
+        older = {new for old, new in again.items() if old < seq}  # sent again, but written before this one
+        if _is_corrected(replica, seq, (table, key), older):
             corrected += 1
             continue
         why, remedy = refusal(verdict).words(language)
@@ -241,14 +242,15 @@ def _disputed(replica: Replica) -> tuple[int, ...]:
     return tuple(seq for _dev, seq in disputed(last_good, ((replica.dev, seq) for (seq,) in seqs)))
 
 
-def _is_corrected(replica: Replica, seq: int, record: RowKey) -> bool:
-    """Whether later changesets of this device that were not refused wrote every field again."""
+def _is_corrected(replica: Replica, seq: int, record: RowKey, older: set[int]) -> bool:
+    """Whether later changesets of this device, but those of *older*, that were not refused wrote every field again."""
     wanted = {line[:3] for line in written(replica, seq)}
     later = replica.conn.execute(
         "SELECT seq FROM _sg_own WHERE tbl = ? AND key = ? AND seq > ? AND coalesce(verdict, '') NOT LIKE 'refused:%' "
         "AND coalesce(sent, '') <> 'rejected' AND coalesce(sent, '') NOT LIKE 'refused:%'",
         (*record, seq),
     ).fetchall()
+    later = [line for line in later if line[0] not in older]
     for (number,) in later:
         wanted -= {line[:3] for line in written(replica, number)}
     return bool(later) and not wanted

@@ -100,6 +100,7 @@ def _fitting(waiting: Sequence[tuple[int, bytes, bytes]]) -> Iterator[tuple[int,
 def seal_request(
     request: bundle.Request, key: SigningKey, charter: Charter, note: str, span: tuple[int, int] = (0, 0)
 ) -> bytes:
+    """Return the bundle of a request, sealed to the recipient in *note*; *span*: first and last seq inside."""
     label = bundle.Label("request", charter.origin)
     header = bundle.Header(key.id, span[0], "request", span[1], charter.origin, "", "", request.pull.size, 1)
     plain = bundle.sign_bundle(label, header, request, key)
@@ -107,6 +108,7 @@ def seal_request(
 
 
 def own_recipient(key: SigningKey) -> str:
+    """Return the age recipient to which replies for the device of *key* are sealed."""
     return sealing.recipient_of(age_identity(key.seed))
 
 
@@ -183,6 +185,7 @@ def require(label: bundle.Label, kind: bundle.Kind, origin: str | None = None) -
 
 
 def take_reply(replica: Replica, reply: bundle.Reply, staff: str | None) -> Received:
+    """Fold what continues this replica; see `receive`."""
     received = Received("taken")
     if reply.recipient != replica.meta.get("recipient"):
         bundle.verify_recipient(reply.recipient, replica.charter)

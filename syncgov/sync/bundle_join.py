@@ -4,7 +4,6 @@ REPLICA.joining holds invitation and code until the reply is here; the replica d
 Source: protocol page, section 14.
 """
 
-import secrets
 from pathlib import Path
 from typing import Literal
 
@@ -13,11 +12,10 @@ import msgspec
 from syncgov.core import bundle, wire
 from syncgov.core.canonical import b64u
 from syncgov.core.charter import Charter, open_charter
-from syncgov.core.keys import SigningKey
 from syncgov.core.note import verify_checkpoint
 from syncgov.errors import InputError, ProofError, StorageError
 from syncgov.storage.files import write_atomic
-from syncgov.storage.keyfile import key_path, load_key, store_key
+from syncgov.storage.keyfile import key_path, load_key
 from syncgov.storage.replica import Clock, Replica, wall_clock
 from syncgov.sync.bundle import (
     PULL_LIMIT,
@@ -29,7 +27,7 @@ from syncgov.sync.bundle import (
     seal_request,
     take_reply,
 )
-from syncgov.sync.client import _registrar_keys, _verified
+from syncgov.sync.client import _joining_key, _registrar_keys, _verified
 
 
 class _Joining(msgspec.Struct, forbid_unknown_fields=True):
@@ -55,7 +53,7 @@ def accept_invitation(path: Path, data: bytes, code: str) -> Charter:
     """Make a key for the replica at *path* and keep invitation and code; `pack_join` then makes the request.
 
     Raises:
-        StorageError: there is a replica already.
+        StorageError: there is a replica already, or the key of one that has signed.
         InputError, FormatError, SignatureError, NotAllowedError: not a whole invitation.
     """
     if path.exists():
@@ -63,9 +61,7 @@ def accept_invitation(path: Path, data: bytes, code: str) -> Charter:
     label, content = bundle.split_bundle_file(data)
     require(label, "invitation")
     invitation = bundle.open_invitation(label, content)
-    key_file = key_path(path)
-    if not key_file.exists():
-        store_key(key_file, SigningKey(secrets.token_bytes(32)), 0, "")
+    _joining_key(key_path(path))
     kept = _Joining(invitation.raw_charter.decode(), code, invitation.recipient_note)
     write_atomic(joining_path(path), msgspec.json.encode(kept), mode=0o600)
     return invitation.charter

@@ -1,7 +1,7 @@
 """Join a centre, and sync with it: push, pull, verify, merge. Source: protocol page, sections 8 and 10."""
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from syncgov.storage.replica import Clock, Replica, wall_clock
 from syncgov.sync.transport import HttpTransport
 
 PUSH_BATCH = 200  # changesets a request; about 400 KiB packed
+PUSH_BATCH_BYTES = 4 << 20  # unpacked; a quarter of what a request may be after one more changeset
 PULL_LIMIT = 500  # entries a page
 
 Progress = Callable[[str, int, int], None]
@@ -64,8 +65,7 @@ def join(path: str | Path, url: str, code: str, *, clock: Clock = wall_clock) ->
         raise StorageError(f"{path} 已经存在", f"{path} exists already")
     key_file = key_path(path)
     # a key whose join was cut off is used again: the centre then answers with the same certificate
-    key = load_key(key_file).key if key_file.exists() else SigningKey(secrets.token_bytes(32))
-    store_key(key_file, key, 0, "")
+    key = _joining_key(key_file)
     transport = HttpTransport(url)
     try:
         raw_charter = transport.get("/v1/charter")
@@ -80,6 +80,18 @@ def join(path: str | Path, url: str, code: str, *, clock: Clock = wall_clock) ->
         raise ProofError("certificate")
     settings = {"url": url, "prev": entry.leaf.changeset.envelope.hash}
     return Replica.create(path, load_key(key_file), raw_charter, settings, clock)
+
+
+def _joining_key(path: Path) -> SigningKey:
+    if not path.exists():
+        return store_key(path, SigningKey(secrets.token_bytes(32)), 0, "").key
+    kept = load_key(path)
+    if kept.seq > 0:
+        raise StorageError(
+            f"{path} 是用过的密钥，请换一个文件名登记，不要丢弃它",
+            f"{path} belongs to a replica that has signed; join under another file name and keep it",
+        )
+    return kept.key
 
 
 def _registrar_keys(charter: Charter) -> dict[str, bytes]:
@@ -139,24 +151,47 @@ def _push(replica: Replica, transport: HttpTransport, done: Synced, progress: Pr
     if not waiting:
         return
     replica.mark_durable()
-    for start in range(0, len(waiting), PUSH_BATCH):
-        batch = waiting[start : start + PUSH_BATCH]
+    sent = 0
+    for batch in _batches(waiting):
         entries = [wire.PushEntry(msgspec.Raw(body), msgspec.Raw(envelope)) for _seq, envelope, body in batch]
         answer = transport.post("/v1/push", wire.Push(entries), wire.PushAnswer)
         done.pushed += len(batch)
         _note_results(replica, answer.results, done)
+        sent += len(batch)
         if progress is not None:
-            progress("push", start + len(batch), len(waiting))
+            progress("push", sent, len(waiting))
+
+
+def _batches(waiting: Sequence[tuple[int, bytes, bytes]]) -> Iterator[list[tuple[int, bytes, bytes]]]:
+    """Yield parts of at most PUSH_BATCH changesets and about PUSH_BATCH_BYTES."""
+    batch: list[tuple[int, bytes, bytes]] = []
+    size = 0
+    for one in waiting:
+        batch.append(one)
+        size += len(one[1]) + len(one[2])
+        if len(batch) == PUSH_BATCH or size >= PUSH_BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def _note_results(replica: Replica, results: Sequence[wire.PushResult], done: Synced) -> None:
     """Only a leaf with its proof settles a changeset; until then this is what the centre says."""
     for result in results:
-        replica.conn.execute("UPDATE _sg_own SET sent = ? WHERE seq = ?", (result.state, result.seq))
+        replica.conn.execute(
+            "UPDATE _sg_own SET sent = ?, ack = ? WHERE seq = ?", (_said(result), result.index, result.seq)
+        )
         if result.state == "waiting":
             done.waiting += 1
         elif result.state == "rejected":
             done.rejected.append((result.seq, f"{result.code}: {result.detail}"))
+
+
+def _said(result: wire.PushResult) -> str:
+    """A refusal is kept as the centre words it: a revoked device may push, and will not be sent the leaf."""
+    refused = result.verdict is not None and result.verdict.startswith("refused:")
+    return str(result.verdict) if refused else result.state
 
 
 def _pull(
@@ -184,7 +219,21 @@ def _pull(
         if progress is not None:
             progress("pull", after - size, target - size)
         if page.last:
+            _require_delivered(replica)
             return
+
+
+def _require_delivered(replica: Replica) -> None:
+    """What the centre said it logged below the folded size must have arrived."""
+    found = replica.conn.execute(
+        "SELECT seq FROM _sg_own WHERE idx IS NULL AND ack < ? ORDER BY seq", (replica.seen.size,)
+    ).fetchall()
+    if found:
+        numbers = ", ".join(str(seq) for (seq,) in found)
+        raise ForkError(
+            f"中心说第 {numbers} 号变更已记入日志，却没有给出；请保存文件，联系审计人员",
+            f"the centre said that changes {numbers} are logged, but withholds them; keep this file, tell an auditor",
+        )
 
 
 def _count(done: Synced, merged: Merged) -> None:

@@ -4,6 +4,7 @@ For a device that is stopped (cloned, restored) or revoked. The old file is kept
 cut off and repeated. Source: protocol page, sections 8 and 13.
 """
 
+import itertools
 import os
 from contextlib import closing
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from pathlib import Path
 from syncgov.errors import StorageError, TransportError
 from syncgov.storage.adopting import Adopted, take_over
 from syncgov.storage.files import sync_folder
-from syncgov.storage.keyfile import key_path
+from syncgov.storage.keyfile import key_path, load_key
 from syncgov.storage.replica import Clock, Replica, wall_clock
 from syncgov.sync import client
 from syncgov.sync.client import Progress, Synced
@@ -41,7 +42,9 @@ def rejoin(
         TransportError: the centre cannot be reached; nothing has changed, repeat it later.
     """
     fresh = path.with_name(path.name + ".new")
-    _finish(path, fresh)
+    if _finish(path, fresh):  # an earlier try died between two renames; all was signed
+        kept = _kept(path)[-1]
+        return _sent(path, load_key(key_path(kept)).key.id, kept, Adopted(), clock, progress)
     if not path.exists():
         raise StorageError(f"找不到文件 {path}", f"no such file: {path}")
     old_device, adopted = _carry(fresh, code, path, staff, clock, progress)
@@ -72,13 +75,14 @@ def _carry(
 ) -> tuple[str, Adopted]:
     """Join (unless an earlier try did), fetch the log, and sign the old file's work under the new key."""
     with Replica.open(old, clock=clock) as other:
-        if not other.is_older_than_key:
-            other.commit(staff)
+        # a file older than its key may sign nothing more; what is written in it is taken over as it stands
+        problems = [] if other.is_older_than_key else other.commit(staff).problems
         url, old_device = other.meta.get("url"), other.dev
         joined = Replica.open(path, clock=clock) if path.exists() else client.join(path, url, code, clock=clock)
         with closing(joined):
             client.sync(joined, staff, progress=progress)
             adopted = take_over(joined, other, staff)
+            adopted.left += [(0, error) for _row, error in problems]
     return old_device, adopted
 
 
@@ -93,29 +97,35 @@ def _sent(
         return Reenrolled(joined.dev, old_device, kept, adopted, synced)
 
 
+def _kept(path: Path) -> list[Path]:
+    """Return the old files that are kept of a replica, oldest first: `.old`, `.old2`, …"""
+    names = (path.with_name(f"{path.name}.old{number if number > 1 else ''}") for number in itertools.count(1))
+    return [*itertools.takewhile(Path.exists, names)]
+
+
 def _keep(path: Path) -> Path:
     """Rename a replica and its key to the first free `.old`; returns the new name of the replica."""
-    kept = path.with_name(path.name + ".old")
-    number = 1
-    while kept.exists():
-        number += 1
-        kept = path.with_name(f"{path.name}.old{number}")
+    number = len(_kept(path)) + 1
+    kept = path.with_name(f"{path.name}.old{number if number > 1 else ''}")
     _move(path, kept)
     os.replace(key_path(path), key_path(kept))
     sync_folder(path.parent)
     return kept
 
 
-def _finish(path: Path, fresh: Path) -> None:
-    """Put the fresh replica in the old one's place if that has gone; also when an earlier try died in between."""
+def _finish(path: Path, fresh: Path) -> bool:
+    """Put the fresh replica in the old one's place if that has gone; returns whether anything was left to do."""
+    done = False
     if fresh.exists() and not path.exists():
         if key_path(path).exists():
-            kept = next(k for k in path.parent.glob(f"{path.name}.old*") if not key_path(k).exists())
-            os.replace(key_path(path), key_path(kept))
+            os.replace(key_path(path), key_path(_kept(path)[-1]))
         _move(fresh, path)
+        done = True
     if not fresh.exists() and path.exists() and key_path(fresh).exists() and not key_path(path).exists():
         os.replace(key_path(fresh), key_path(path))
         sync_folder(path.parent)
+        done = True
+    return done
 
 
 def _move(old: Path, new: Path) -> None:

@@ -1,7 +1,9 @@
 """A small street that was really worked in and published: conflicts, refusals, a withheld text, a child, figures."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
+from syncgov.audit.portal_figures import FIXED_PAGES
 from syncgov.core.register import parse_register
 from syncgov.publish.publish import publish
 from tests.helpers import EAST, WEST, ManualClock, World, a_task, insert, update
@@ -54,10 +56,17 @@ def build_street(folder: Path) -> Path:
 
 
 def write_portal(out: Path, all_tasks: str, rate: str) -> None:
-    """Write the two pages of a small portal."""
-    (out / "portal").mkdir(exist_ok=True)
-    for name in ("index.html", "more.html"):
-        (out / "portal" / name).write_text(PAGE.format(all=all_tasks, rate=rate), encoding="utf-8")
+    """Write the pages that every portal has, and one more; three of them with figures."""
+    marked = PAGE.format(all=all_tasks, rate=rate)
+    write_pages(out, {f"portal/{name}.html": marked for name in ("index", "figures", "more")})
+
+
+def write_pages(out: Path, pages: Mapping[str, str]) -> None:
+    """Write the pages that every portal has; those that are not given are empty."""
+    for name, html in {**dict.fromkeys(FIXED_PAGES, "<html></html>"), **pages}.items():
+        path = out / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(html, encoding="utf-8")
 
 
 def _work(world: World, clock: ManualClock) -> None:

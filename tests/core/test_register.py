@@ -16,6 +16,7 @@ from syncgov.core.register import (
     Register,
     RegisterSet,
     Skeleton,
+    check_roles,
     check_set,
     parse_register,
     register_set_digest,
@@ -226,6 +227,8 @@ BAD = [
     ("choices: {2: Two, 3: Three}", "choices: {two: Two}", "{two: Two}", "a whole number"),
     ("items: {name: Name, size: Size}", "items: {Name: N}", "items: {Name", "bad code 'Name'"),
     ("type: boolean", "type: boolean, unit: cm", "unit: cm", "type boolean takes no unit"),
+    ("type: boolean", "type: boolean, min: 0", "min: 0", "type boolean takes no min"),
+    ("merge: max, choices", "min: -1, choices", "min: -1", "a whole number"),
     ("type: boolean", "type: boolean, merge: max", "fit: {", "max is for numbers"),
     ("free_text: true, write: [owner]", "free_text: true", "notes: {", "role 'painter' may write but not read"),
     ("free_text: true, write: [owner]", "write: [ownr]", "write: [ownr]", "Did you mean 'owner'?"),
@@ -426,6 +429,46 @@ def test_registers_that_do_not_fit_together_are_refused_with_their_line(bench: R
     twin = parse_register(changed("register: bench", "register: chair"), "chair.yml")
     with pytest.raises(RegisterError, match="two figures have this id"):
         check_set([bench, twin])
+
+
+def test_complaints_about_a_set_name_the_file_as_it_was_given() -> None:
+    """Two folders may have files of one name, and a file need not be called like its register."""
+    other = parse_register(changed("ref: bench", "ref: bensh"), "some/folder/seats.yml")
+    with pytest.raises(RegisterError, match=r"^some/folder/seats\.yml:33: ") as caught:
+        check_set([other])
+    assert caught.value.file == "some/folder/seats.yml"
+    assert other == parse_register(other.text, "elsewhere.yml")
+
+
+def test_a_role_that_only_one_transition_names_is_misspelt(bench: Register) -> None:
+    """Devices would never have it; a role of two transitions, or of any list, may be meant."""
+    check_roles([bench])
+    text = changed("roles: [painter, boss]", "roles: [paintr, boss]")
+    with pytest.raises(RegisterError, match=r"role .paintr. occurs nowhere else\. Did you mean .painter.") as caught:
+        check_roles([parse_register(text, "bench.yml")])
+    assert caught.value.line == line_of(text, "paintr")
+    check_roles([parse_register(text.replace("roles: [owner]}", "roles: [owner, paintr]}"), "bench.yml")])
+    check_roles([parse_register(text, "bench.yml"), read_by("paintr")])
+
+
+def read_by(role: str) -> Register:
+    text = "register: chair\nversion: 1\nlabel: A\nkey: uuid\nskeleton: none\nwrite: [owner]\n"
+    text += f"read: {{internal: [owner, {role}]}}\nfields:\n  a: {{label: A, type: text, class: internal}}\n"
+    return parse_register(text, "chair.yml")
+
+
+def test_a_least_number_is_kept(bench: Register) -> None:
+    """`min` is for whole numbers; empty cells stay allowed."""
+    text = changed(
+        "type: integer, class: public, merge: max, choices: {2: Two, 3: Three}", "type: integer, class: public, min: 2"
+    )
+    seats = parse_register(text, "bench.yml").field("seats").columns[0]
+    assert seats.least == 2
+    for value in (None, 2, 3):
+        seats.check(value)
+    with pytest.raises(InputError, match="must not be less than 2"):
+        seats.check(1)
+    assert bench.field("seats").columns[0].least is None
 
 
 def test_a_child_of_a_child_is_refused() -> None:

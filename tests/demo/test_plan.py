@@ -318,7 +318,7 @@ def test_the_last_day_is_six_people(story: Story) -> None:
 
 def test_every_community_discloses(default: Story) -> None:
     """At least two acts of disclosure each, of items of the catalogue, marked as examples."""
-    acts = [write for write in all_writes(default) if write.register == "disclosure"]
+    acts = [write for write in all_writes(default) if write.register == "disclosure" and write.kind == "insert"]
     catalog = {row[KEY]: row["kind"] for row in content_rows(PLACE, default.first_date)["disclosure_catalog"]}
     assert min(Counter(write.columns["community"] for write in acts).values()) >= 2
     assert len({write.columns["community"] for write in acts}) == 9
@@ -326,3 +326,21 @@ def test_every_community_discloses(default: Story) -> None:
         assert catalog[str(write.columns["catalog"])] == write.columns["kind"]
         assert write.columns["example"] == 1
         assert "示例" in str(write.columns["title"])
+
+
+def test_no_disclosure_is_told_twice_and_none_stays_open_after_its_time(story: Story) -> None:
+    """Titles differ; what says until when people may object is ended after that day, if that day is over."""
+    titles: Counter[object] = Counter()
+    until, ended = {}, {}
+    for day, session in story.sessions():
+        for write in (each for each in session.writes if each.register == "disclosure"):
+            if write.kind == "insert":
+                titles[write.columns["title"]] += 1
+                until[write.key] = str(write.columns["objection_until"])
+            else:
+                assert write.columns == {"stage": "ended"}
+                ended[write.key] = day.date.isoformat()
+    assert set(titles.values()) == {1}
+    assert len(until) == 27
+    assert ended.keys() == until.keys()
+    assert all(ended[key] > until[key] for key in until)

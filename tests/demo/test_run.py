@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from syncgov.audit.audit import audit
+from syncgov.audit.portal_figures import FIXED_PAGES
 from syncgov.demo.run import Ran, run_demo
 from syncgov.errors import InputError
 
@@ -117,6 +118,47 @@ def test_a_changed_tile_and_figure_are_noticed(ran: Ran, public: Path) -> None:
     assert "75.0% (45/60)" in text
     page.write_text(text.replace("75.0% (45/60)", "85.0% (51/60)", 1))
     assert not audit(public, ran.centre / "charter.json").ok
+
+
+def test_a_figure_without_its_mark_and_a_missing_page_are_noticed(ran: Ran, public: Path) -> None:
+    """Whoever takes the mark off a figure, or a page away, is found on the real portal too."""
+    for name in ("index", "figures"):
+        page = public / "portal" / f"{name}.html"
+        text = page.read_text()
+        page.write_text(re.sub('data-figure="event_reported">[^<]*', 'data-x="">999', text))
+        found = audit(public, ran.centre / "charter.json").findings
+        assert [(each.path, each.key) for each in found] == [(f"portal/{name}.html", "event_reported")]
+        page.write_text(text)
+    for name in FIXED_PAGES:
+        page = public / name
+        text = page.read_text()
+        page.unlink()
+        assert not audit(public, ran.centre / "charter.json").ok, name
+        page.write_text(text)
+
+
+def test_an_index_that_is_not_published_is_noticed(ran: Ran, public: Path) -> None:
+    """public.db declares what publication declares, and nothing else."""
+    with closing(sqlite3.connect(public / "public.db")) as db:
+        db.execute("CREATE INDEX i9 ON event(state)")
+    assert {each.code for each in audit(public, ran.centre / "charter.json").findings} == {"schema"}
+
+
+def test_wrong_arguments_exit_65_and_findings_are_errors(ran: Ran, public: Path) -> None:
+    """A wrong file name is not a wrong publication; with `-q`, what is wrong is still told."""
+    charter, nothing = str(ran.centre / "charter.json"), str(public / "nothing")
+    wrong = ([nothing], [str(public), "--since", nothing], [str(public), "--replica", nothing])
+    for arguments in (*wrong, [str(public), "--charter", str(public / "metadata.json")]):
+        done = _audit(*arguments)
+        assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (65, "", 1), done
+    (public / "log" / "charter.json").unlink()
+    done = _audit(str(public), "--charter", charter, "-q")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "[charter]" in done.stderr
+
+
+def _audit(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "syncgov", "audit", *arguments], capture_output=True, text=True)
 
 
 def test_the_audit_command_exits_1(ran: Ran, public: Path) -> None:

@@ -54,6 +54,18 @@ def test_no_page_loads_from_another_host(published: Path) -> None:
     assert not [path for path in site.rglob("*.js") if "unpkg.com" in path.read_text(encoding="utf-8")]
 
 
+def test_the_steps_of_the_protocol_page_are_numbered(published: Path) -> None:
+    """Programs cite the steps by number, so the page must print them: each is an item of one list."""
+    page = (published / "portal" / "spec" / "protocol.html").read_text(encoding="utf-8")
+    parts = re.split(r'<h2 id="([a-z]+)">', page)
+    sections = dict(zip(parts[1::2], parts[2::2], strict=True))
+    steps = {"canonical": 4, "body": 5, "publication": 3, "sync": 5, "intake": 16, "merging": 3}
+    for name, number in steps.items():
+        lists = re.findall(r"<ol>(.*?)</ol>", sections[name], re.DOTALL)
+        assert [each.count("<li>") for each in lists] == [number], name
+    assert re.findall(r"<li>\s*Area, old", sections["intake"])
+
+
 def test_planted_load_is_found(tmp_path: Path) -> None:
     """The check sees scripts, images, styles and protocol-relative addresses, and ignores links."""
     (tmp_path / "a.html").write_text(

@@ -83,7 +83,7 @@ def receive(centre: Centre, replica: Replica, limit: int, target: int) -> None:
     size = after = replica.seen.size
     while size < target:
         text = centre.ledger.meta.get("checkpoint")
-        answer = pull(centre.ledger, replica.dev, Pull(after, limit, size, 0), text, centre.ledger.size)
+        answer = pull(centre.ledger, replica.dev, Pull(after, limit, size, 0), text, centre.ledger.size, now_ms=0)
         page = verify_page(replica, parse_message(format_message(answer), PullAnswer, "answer"), size)
         assert not answer.reset
         after = page.after

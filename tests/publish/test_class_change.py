@@ -4,6 +4,7 @@ from pathlib import Path
 
 from syncgov.audit.audit import audit
 from syncgov.core.register import parse_register
+from tests.audit.street import write_pages
 from tests.helpers import EAST, ManualClock, World, insert, update
 from tests.leaks import holders
 from tests.publish.place import Place
@@ -48,4 +49,5 @@ def test_what_was_written_as_internal_stays_private(tmp_path: Path) -> None:
         assert len(cells(place.out, "SELECT 1 FROM conflict WHERE field = 'words'")) == 2
         found = holders([SECRET], [path for path in place.out.rglob("*") if path.is_file()])
         assert found == {SECRET: set()}
+        write_pages(place.out, {})
         assert audit(place.out, tmp_path / "centre" / "charter.json").ok

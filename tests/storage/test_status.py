@@ -106,7 +106,7 @@ def test_a_refused_new_record_is_still_named(world: World) -> None:
 
 def test_a_refused_change_that_was_written_again_is_corrected(world: World) -> None:
     """It is counted apart and no longer asks for attention; one of two fields written again is not enough."""
-    replica = world.device("worker")
+    replica = world.device("worker", staff=["甲"])
     key = insert(replica, "task", a_task())
     world.sync(replica)
     update(replica, "task", key, title="新标题", state="accepted")
@@ -114,7 +114,7 @@ def test_a_refused_change_that_was_written_again_is_corrected(world: World) -> N
     update(replica, "task", key, title="新标题")
     world.sync(replica)
     assert (len(status(replica).changes), status(replica).corrected) == (1, 0)
-    desk = world.device("desk", "desk")
+    desk = world.device("desk", "desk", staff=["乙"])
     update(desk, "task", key, state="accepted", due="2026-12-01")
     world.sync(desk)
     world.sync(replica)
