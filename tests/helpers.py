@@ -27,7 +27,8 @@ from syncgov.centre.enrolment import enrol
 from syncgov.core.commitment import Value
 from syncgov.core.register import Register
 from syncgov.core.statement import Leaf, parse_leaf
-from syncgov.storage.replica import Clock, Replica
+from syncgov.storage.clock import Clock
+from syncgov.storage.replica import Replica
 from syncgov.sync import client
 from syncgov.sync.client import Synced
 from syncgov.sync.transport import HttpTransport

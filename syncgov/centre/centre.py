@@ -25,12 +25,12 @@ from syncgov.core.register_model import Register
 from syncgov.core.statement import ACCEPTED, EMPTY_ROOT, Seen, envelope_hash
 from syncgov.errors import InputError, StorageError, SyncgovError
 from syncgov.storage import capture
+from syncgov.storage.clock import Clock, wall_clock
 from syncgov.storage.connection import connect, transaction
 from syncgov.storage.figures import check_registers
 from syncgov.storage.files import system_registers, write_atomic
 from syncgov.storage.keyfile import load_key, store_key
 from syncgov.storage.ledger import Ledger
-from syncgov.storage.replica import Clock, wall_clock
 from syncgov.storage.state import RowKey, StoredRow, load_row
 
 

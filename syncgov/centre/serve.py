@@ -9,7 +9,7 @@ import uvicorn
 from syncgov.centre.app import make_app
 from syncgov.centre.centre import Centre
 from syncgov.errors import StorageError
-from syncgov.storage.replica import Clock, wall_clock
+from syncgov.storage.clock import Clock, wall_clock
 
 HOST = "127.0.0.1"  # a proxy with TLS stands in front of a centre that others reach
 DEFAULT_PORT = 8600

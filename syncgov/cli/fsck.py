@@ -82,9 +82,10 @@ def _plain(finding: "Finding") -> dict[str, Any]:
 
 def rebuild(path: Path, kind: str, conn: sqlite3.Connection) -> None:
     """Let the writer give tables and triggers their form: only it knows how they are spelt."""
+    from syncgov.storage.clock import wall_clock
     from syncgov.storage.keyfile import key_path, load_key
     from syncgov.storage.ledger import Ledger
-    from syncgov.storage.replica import Replica, wall_clock
+    from syncgov.storage.replica import Replica
 
     if kind == "centre":
         Ledger(conn).repair_tables()

@@ -63,9 +63,13 @@ def _shown_columns(replica: Replica, register: Register, key: str) -> dict[str, 
     if register.name not in replica.columns:
         return {}
     sql = f"SELECT * FROM {quote(register.name)} WHERE {quote(key_column(register))} = ?"
+    factory = replica.conn.text_factory
+    replica.conn.text_factory = lambda raw: raw.decode(errors="replace")  # other programs may have written no text
     try:
         cursor = replica.conn.execute(sql, (key,))
-    except sqlite3.OperationalError:
+        found = cursor.fetchone()
+    except (sqlite3.OperationalError, UnicodeError):
         return {}  # another program dropped the table or its key; the next commit repairs it
-    found = cursor.fetchone()
+    finally:
+        replica.conn.text_factory = factory
     return {} if found is None else dict(zip((part[0] for part in cursor.description), found, strict=True))

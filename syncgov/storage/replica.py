@@ -3,11 +3,9 @@
 Source: protocol page, section 13.
 """
 
-import json
 import secrets
 import sqlite3
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,32 +16,21 @@ from syncgov.core.charter import Charter, open_charter
 from syncgov.core.clock import Stamp, next_stamp
 from syncgov.core.commitment import META_TABLE, Value, parse_body, parse_path
 from syncgov.core.register import RegisterSet
-from syncgov.core.register_model import Column
 from syncgov.core.statement import EMPTY_ROOT, Seen, envelope_hash
 from syncgov.errors import InputError, NotAllowedError, StorageError
 from syncgov.storage import capture
-from syncgov.storage.connection import Meta, connect, quote, transaction
+from syncgov.storage.clock import Clock, wall_clock
+from syncgov.storage.connection import Meta, connect, transaction
 from syncgov.storage.files import parse_cached, system_registers
 from syncgov.storage.keyfile import KeyFile, key_path, load_key, store_key
+from syncgov.storage.replica_tables import ReplicaTables, printable
 from syncgov.storage.schema import (
     PROTOCOL_TABLES,
     REPLICA_TABLES,
     SCHEMA_VERSION,
     columns_for,
-    ensure_table,
-    is_declared,
-    key_column,
-    refill,
-    show_rows,
 )
 from syncgov.storage.state import RowKey, StoredRow, load_row, store_rows
-
-Clock = Callable[[], int]
-
-
-def wall_clock() -> int:
-    """Return the device's time, ms UTC."""
-    return time.time_ns() // 1_000_000
 
 
 @dataclass(slots=True)
@@ -63,7 +50,7 @@ class _Pending:
     at: int = 0
 
 
-class Replica:
+class Replica(ReplicaTables):
     """An open replica. Use `Replica.open`; close with `close` or a `with` block.
 
     Attributes:
@@ -72,14 +59,10 @@ class Replica:
     """
 
     def __init__(self, path: Path, conn: sqlite3.Connection, key_file: KeyFile, clock: Clock) -> None:
+        super().__init__(conn, clock)
         self.path = path
-        self.conn = conn
-        self.meta = Meta(conn)
         self.key_file = key_file
-        self.clock = clock
         self.charter: Charter = open_charter(self.meta.get("charter").encode())
-        self.registers = RegisterSet(())
-        self.columns: dict[str, list[Column]] = {}
         self._certificate = StoredRow()
         self._loaded_at = -1
         self.load_registers()
@@ -209,8 +192,8 @@ class Replica:
     def commit_within(self, staff: str | None, note: str | None = None) -> Committed:
         """`commit` inside a transaction that is already open."""
         self.refresh()
-        changed = self._schema_changed()
-        hints = self._all_rows() if changed else self.unsigned_rows()
+        changed = self.schema_changed()
+        hints = self.all_rows() if changed else self.unsigned_rows()
         done = Committed()
         records = self._collect(hints, done)
         if records:
@@ -223,64 +206,11 @@ class Replica:
             "DELETE FROM _sg_touched WHERE tbl = ? AND key = ?", [row for row in hints if row not in failed]
         )
         if changed:
-            self._hold_undeclared(done)
+            done.problems += self.hold_undeclared()
             self.hold(failed, "not signed")
             self.repair_tables()
             self.show({row: load_row(self.conn, row) for row in failed if row[1].isprintable()})
         return done
-
-    def _hold_undeclared(self, done: Committed) -> None:
-        """Keep aside what stands in columns that no register declares (renamed, added), and name them."""
-        for name, columns in self.columns.items():
-            register = self.registers[name]
-            declared = {c.name for c in columns} | {key_column(register)}
-            present = [row[1] for row in self.conn.execute(f"PRAGMA table_info({quote(name)})")]
-            missing = declared - set(present)
-            for column in sorted(set(present) - declared):
-                key = quote(key_column(register))
-                sql = f"SELECT CAST({key} AS BLOB) FROM {quote(name)} WHERE {quote(column)} IS NOT NULL"
-                rows = [(name, _text(found)) for (found,) in self.conn.execute(sql).fetchall()]
-                self.hold(rows, f"undeclared column {column}")
-                hint_zh = f"；缺少栏 {'、'.join(sorted(missing))}，是否改了名？" if missing else ""
-                hint_en = f"; column {', '.join(sorted(missing))} is missing, was it renamed?" if missing else ""
-                done.problems += [
-                    (
-                        row,
-                        InputError(
-                            f"{register.label} {row[1]}：栏 {column} 不属于登记册，值已另存（syncgov status）{hint_zh}",
-                            f"{name} {row[1]}: no column {column} is declared; its values are kept aside{hint_en}",
-                        ),
-                    )
-                    for row in rows
-                ]
-
-    def has_unsigned(self) -> bool:
-        """Whether something may have been written since the last commit."""
-        return bool(self.unsigned_rows()) or self._schema_changed()
-
-    def unsigned_rows(self) -> dict[RowKey, int]:
-        """Return the rows that triggers saw written since the last commit, with the time (ms by the device's clock)."""
-        found = self.conn.execute("SELECT tbl, CAST(key AS BLOB), at FROM _sg_touched").fetchall()
-        return {(table, _text(key)): at for table, key, at in found}
-
-    def _schema_changed(self) -> bool:
-        cookie = self.conn.execute("PRAGMA schema_version").fetchone()[0]
-        return int(cookie) != self.meta.get_int("cookie")
-
-    def _all_rows(self) -> dict[RowKey, int]:
-        """Every row of every register table, and every stored one: another program may have dropped the triggers."""
-        hints = self.unsigned_rows()
-        now = self.clock()
-        tables = {name for (name,) in self.conn.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        for name in self.columns:
-            if name not in tables:
-                continue  # dropped as a whole: not a deletion of each row; repair_tables makes it again
-            stored = self.conn.execute("SELECT key FROM _sg_row WHERE tbl = ?", (name,)).fetchall()
-            key = key_column(self.registers[name])
-            present = self.conn.execute(f'SELECT CAST("{key}" AS BLOB) FROM "{name}"').fetchall()
-            for row_key in (*(k for (k,) in stored), *(_text(k) for (k,) in present)):
-                hints.setdefault((name, row_key), now)
-        return hints
 
     def _collect(self, hints: dict[RowKey, int], done: Committed) -> dict[RowKey, _Pending]:
         records: dict[RowKey, _Pending] = {}
@@ -292,7 +222,7 @@ class Replica:
             try:
                 stored = load_row(self.conn, row)
                 columns = capture.read_columns(self.conn, register, self.columns[row[0]], row[1])
-                if columns is None and self._is_unshown(row):
+                if columns is None and self.is_unshown(row):
                     continue
                 change = capture.diff_row(register, row, columns, stored)
                 record = self._record(row, columns, stored)
@@ -300,7 +230,7 @@ class Replica:
                 done.problems.append((row, error))
                 continue
             except (sqlite3.OperationalError, UnicodeError) as error:
-                name = _printable(row[1].encode(errors="surrogateescape"))
+                name = printable(row[1].encode(errors="surrogateescape"))
                 problem = InputError(f"{register.label} {name} 含有不是 UTF-8 的文字", f"{row[0]} {name}: {error}")
                 done.problems.append((row, problem))
                 continue
@@ -311,13 +241,15 @@ class Replica:
                 pending.at = max(pending.at, min(at, now))
         return records
 
-    def _is_unshown(self, row: RowKey) -> bool:
-        """Whether the row lives and its table cannot hold it; see `schema.show_rows`."""
-        return self.conn.execute("SELECT 1 FROM _sg_unshown WHERE tbl = ? AND key = ?", row).fetchone() is not None
+    def examine(self) -> tuple[set[RowKey], dict[RowKey, InputError]]:
+        """Return the rows that the next commit would sign, and those that it could not, with the reason."""
+        done = Committed()
+        records = self._collect(self.unsigned_rows(), done)
+        return {row for pending in records.values() for row in pending.rows}, dict(done.problems)
 
     def unsigned_work(self) -> dict[RowKey, list[capture.FieldWrite]]:
         """Return what was written since the last commit, as it would be signed, by record; no rows with problems."""
-        hints = self._all_rows() if self._schema_changed() else self.unsigned_rows()
+        hints = self.all_rows() if self.schema_changed() else self.unsigned_rows()
         return {record: pending.writes for record, pending in self._collect(hints, Committed()).items()}
 
     def _record(self, row: RowKey, columns: dict[str, Value] | None, stored: StoredRow) -> RowKey:
@@ -394,69 +326,6 @@ class Replica:
         self.show(pending.rows)
         return done.signed[0][0]
 
-    def show(self, rows: Mapping[RowKey, StoredRow]) -> None:
-        """Bring the tables in line with stored rows, without leaving hints; call inside a transaction."""
-        started = self.conn.execute("INSERT OR IGNORE INTO _sg_merging VALUES (1)").rowcount
-        show_rows(self.conn, rows, self.registers, self.columns)
-        if started:
-            self.conn.execute("DELETE FROM _sg_merging")
-
-    # -- keeping the file in order --------------------
-
-    def hold(self, rows: Sequence[RowKey] | set[RowKey], why: str) -> None:
-        """Keep the values of unsigned rows aside before their tables are written over; also values that are no text."""
-        factory = self.conn.text_factory
-        self.conn.text_factory = _printable
-        try:
-            for row in rows:
-                if row[0] in self.columns:
-                    self._hold_row(row, why)
-        finally:
-            self.conn.text_factory = factory
-
-    def _hold_row(self, row: RowKey, why: str) -> None:
-        key = row[1].encode(errors="surrogateescape")
-        column = quote(key_column(self.registers[row[0]]))
-        found = self.conn.execute(f"SELECT * FROM {quote(row[0])} WHERE CAST({column} AS BLOB) = ?", (key,))
-        names = [part[0] for part in found.description]
-        values = found.fetchone()
-        if values is not None:
-            text = json.dumps(dict(zip(names, values, strict=True)), ensure_ascii=False, default=repr)
-            self.conn.execute(
-                "INSERT INTO _sg_held VALUES (?, ?, ?, ?, ?)", (row[0], _printable(key), self.clock(), text, why)
-            )
-        self.conn.execute("DELETE FROM _sg_touched WHERE tbl = ? AND CAST(key AS BLOB) = ?", (row[0], key))
-
-    def repair_tables(self) -> None:
-        """Give every register table its declared form, checks and triggers; call inside a transaction."""
-        started = self.conn.execute("INSERT OR IGNORE INTO _sg_merging VALUES (1)").rowcount
-        self._drop_unreadable()
-        unsigned = self.unsigned_rows()
-        for name, columns in self.columns.items():
-            if is_declared(self.conn, self.registers[name], columns):
-                continue
-            self.hold([row for row in unsigned if row[0] == name], "table rebuilt")
-            if ensure_table(self.conn, self.registers[name], columns, triggers=True):
-                keys = self.conn.execute("SELECT key FROM _sg_row WHERE tbl = ?", (name,)).fetchall()
-                rows = (((name, key), load_row(self.conn, (name, key))) for (key,) in keys)
-                refill(self.conn, name, self.registers, self.columns, rows)
-        if started:
-            self.conn.execute("DELETE FROM _sg_merging")
-        self.meta.set(cookie=self.conn.execute("PRAGMA schema_version").fetchone()[0])
-
-    def _drop_unreadable(self) -> None:
-        """Take away the tables of registers that this device may no longer read; unsigned rows are kept aside."""
-        names = {n for (n,) in self.conn.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        for name in names & set(self.registers) - set(self.columns):
-            self.columns[name] = []
-            self.hold([row for row in self.unsigned_rows() if row[0] == name], "not readable")
-            del self.columns[name]
-            self.conn.execute(f"DROP TABLE {quote(name)}")
-
-    def scrub(self) -> None:
-        """Make purged bytes go from the WAL too; freed pages are overwritten by `secure_delete`."""
-        self.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
     def mark_durable(self) -> None:
         """Let the key file remember the chain's end; call before any byte leaves the device."""
         seq, last_hash = self.meta.get_int("last_seq"), self.meta.get("last_hash")
@@ -469,15 +338,6 @@ class Replica:
             path = parse_path(write.path)
             if path.table != META_TABLE:
                 yield (path.table, path.key)
-
-
-def _text(key: bytes) -> str:
-    """Return a key that any program may have written; bytes that are no UTF-8 become lone surrogates, never valid."""
-    return key.decode(errors="surrogateescape")
-
-
-def _printable(raw: bytes) -> str:
-    return raw.decode(errors="backslashreplace")
 
 
 def load_register_set(conn: sqlite3.Connection) -> RegisterSet:

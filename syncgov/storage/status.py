@@ -155,12 +155,19 @@ def _delivered(replica: Replica) -> int:
 
 
 def _unsigned(replica: Replica, language: Language) -> Iterator[Change]:
-    for (table, key), at in sorted(replica.unsigned_rows().items(), key=lambda item: item[1]):
-        label = record_label(replica, (table, key))
-        yield Change(Stage.UNSIGNED, 0, table, key, label, at, remedy=_SIGN[language])
+    changed, problems = replica.examine()
+    for row, at in sorted(replica.unsigned_rows().items(), key=lambda item: item[1]):
+        error = problems.get(row)
+        label = record_label(replica, row)
+        if error is not None:
+            why = error.zh if language == "zh" else error.en
+            yield Change(Stage.UNSIGNED, 0, *row, label, at, why=why, remedy=_CORRECT[language])
+        elif row in changed:
+            yield Change(Stage.UNSIGNED, 0, *row, label, at, remedy=_SIGN[language])
 
 
 _SIGN = {"zh": "运行 syncgov commit 签名", "en": "run `syncgov commit`"}
+_CORRECT = {"zh": "改正后运行 syncgov commit", "en": "correct it, then run `syncgov commit`"}
 
 
 def _on_the_way(replica: Replica, language: Language) -> Iterator[Change]:

@@ -14,9 +14,10 @@ from syncgov.core.canonical import b64u
 from syncgov.core.charter import Charter, open_charter
 from syncgov.core.note import verify_checkpoint
 from syncgov.errors import InputError, ProofError, StorageError
+from syncgov.storage.clock import Clock, wall_clock
 from syncgov.storage.files import write_atomic
 from syncgov.storage.keyfile import key_path, load_key
-from syncgov.storage.replica import Clock, Replica, wall_clock
+from syncgov.storage.replica import Replica
 from syncgov.sync.bundle import (
     PULL_LIMIT,
     Packed,

@@ -16,6 +16,7 @@ from syncgov.core.note import Checkpoint, verify_checkpoint
 from syncgov.core.statement import parse_leaf, verify_changeset
 from syncgov.core.tree import leaf_hash, verify_consistency, verify_inclusion
 from syncgov.errors import ForkError, NotAllowedError, ProofError, RollbackError, SignatureError, StorageError
+from syncgov.storage.clock import Clock, wall_clock
 from syncgov.storage.keyfile import key_path, load_key, store_key
 from syncgov.storage.merging import (
     Entry,
@@ -27,7 +28,7 @@ from syncgov.storage.merging import (
     stage_page,
     start_over,
 )
-from syncgov.storage.replica import Clock, Replica, wall_clock
+from syncgov.storage.replica import Replica
 from syncgov.sync.transport import HttpTransport
 
 PUSH_BATCH = 200  # changesets a request; about 400 KiB packed

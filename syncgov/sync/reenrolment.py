@@ -12,9 +12,10 @@ from pathlib import Path
 
 from syncgov.errors import StorageError, TransportError
 from syncgov.storage.adopting import Adopted, take_over
+from syncgov.storage.clock import Clock, wall_clock
 from syncgov.storage.files import sync_folder
 from syncgov.storage.keyfile import key_path, load_key
-from syncgov.storage.replica import Clock, Replica, wall_clock
+from syncgov.storage.replica import Replica
 from syncgov.sync import client
 from syncgov.sync.client import Progress, Synced
 

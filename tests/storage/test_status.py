@@ -236,3 +236,26 @@ def test_numbers_in_words() -> None:
     assert column_words(Column("m", "钱", "money"), -5) == "-0.05 元"
     assert column_words(Column("c", "经度", "coordinate"), -87706295) == "-87.706295°"
     assert column_words(Column("n", "户数", "integer", unit="户"), 12) == "12 户"
+
+
+def test_what_cannot_be_signed_says_why(world: World) -> None:
+    """A required field that is empty, text that is no UTF-8: named in status, beside a row that is fine."""
+    replica = world.device("worker")
+    broken = insert(replica, "task", a_task())
+    replica.conn.execute("UPDATE task SET title = CAST(x'e6fffe' AS TEXT) WHERE id = ?", (broken,))
+    insert(replica, "task", {name: value for name, value in a_task().items() if name != "title"})
+    insert(replica, "task", a_task(title="好"))
+    replica.commit()
+    found = status(replica).changes
+    assert sorted(change.stage for change in found) == ["unsent", "unsigned", "unsigned"]
+    reasons = " ".join(change.why for change in found)
+    assert "UTF-8" in reasons
+    assert "标题" in reasons
+
+
+def test_a_row_written_and_taken_back_is_no_work(world: World) -> None:
+    """Inserted and deleted before any commit: nothing waits."""
+    replica = world.device("worker")
+    key = insert(replica, "task", a_task())
+    replica.conn.execute("DELETE FROM task WHERE id = ?", (key,))
+    assert status(replica).changes == ()
