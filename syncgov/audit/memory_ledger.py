@@ -8,9 +8,9 @@ from typing import Any
 
 from syncgov.core.canonical import unb64u
 from syncgov.core.charter import Charter
-from syncgov.core.commitment import Body, Dot
+from syncgov.core.commitment import Body, Dot, format_path
 from syncgov.core.fold import FoldWrite, RowKey, fold_leaf
-from syncgov.core.merge import WITHHELD, FieldState, HeadValue, RowState, declared_field, shown, workflow_of
+from syncgov.core.merge import WITHHELD, FieldState, Head, HeadValue, RowState, declared_field, shown, workflow_of
 from syncgov.core.register import Register, RegisterSet, parse_register
 from syncgov.core.register_model import REGISTRAR
 from syncgov.core.statement import Leaf, envelope_hash
@@ -69,6 +69,7 @@ class MemoryLedger:
         self.size = 0
         self._leaves: list[Leaf] = []
         self._logged: dict[Dot, Logged] = {}
+        self._replaced: dict[tuple[str, Dot], int] = {}  # (path, dot) -> the first leaf that replaced it
         self._rows: dict[RowKey, _Versions] = {}
         self._areas: dict[RowKey, _Versions] = {}
         self._sets: list[tuple[int, RegisterSet]] = [(-1, RegisterSet(system_registers()))]
@@ -116,10 +117,15 @@ class MemoryLedger:
         """Whether an accepted leaf wrote the row's presence, as far as that is public."""
         return row in self.state and "_alive" in self.state[row].fields
 
-    def head_count(self, row: RowKey, name: str) -> int:
-        """How many heads the field has now, as far as it is public."""
+    def heads(self, row: RowKey, name: str) -> tuple[Head, ...]:
+        """The heads that the field has now, as far as it is public."""
         state = self.state.get(row)
-        return len(state.fields[name].heads) if state is not None and name in state.fields else 0
+        return state.fields[name].heads if state is not None and name in state.fields else ()
+
+    def replaced(self, row: RowKey, name: str, dot: Dot, size: int) -> bool:
+        """Whether an accepted write below *size* replaced the field's write by *dot*."""
+        index = self._replaced.get((format_path(*row, name), dot))
+        return index is not None and index < size
 
     def logged(self, dot: Dot) -> Logged | None:
         """The changeset first logged under *dot*."""
@@ -138,6 +144,9 @@ class MemoryLedger:
         self._logged.setdefault(st.dot, Logged(index, leaf.accepted, leaf.effective, st, body))
         if leaf.accepted:
             registers = self.registers(index)
+            for _position, write in body.disclosed():
+                for dot in write.over:
+                    self._replaced.setdefault((write.path, dot), index)
             touched = fold_leaf(self.state, index, leaf, writes, registers)
             for row in sorted(touched):
                 self._keep(row, index, leaf.received, registers)

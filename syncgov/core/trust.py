@@ -334,8 +334,8 @@ def _check_over(case: _Case) -> None:
                     _refuse_unless(any(w is None for w in logged.body.writes), "over")
                     case.declared.add("over")
             path = parse_path(write.path)
-            heads = case.ledger.head_count((path.table, path.key), path.field)
-            _refuse_unless(heads - len(write.over) < MAX_HEADS, "over")
+            heads = case.ledger.heads((path.table, path.key), path.field)
+            _refuse_unless(len(heads) - len(write.over) < MAX_HEADS, "over")
 
 
 def _check_frozen(case: _Case) -> None:
@@ -349,8 +349,17 @@ def _check_frozen(case: _Case) -> None:
         for name, (_position, write) in writes.items():
             if not name.startswith("_") and register.field(name).merge == "review":
                 heads = _heads(case, write)
-                if heads is not None and is_conflict(heads):
-                    _refuse_unless(bool(register.field(name).resolve & case.certificate.roles), "review")
+                settles = (heads is not None and is_conflict(heads)) or _settles(case, row, name, write)
+                _refuse_unless(not settles or bool(register.field(name).resolve & case.certificate.roles), "review")
+
+
+def _settles(case: _Case, row: RowKey, name: str, write: Write) -> bool:
+    """Whether a conflict that is there now would be gone, be it by naming one head after the other."""
+    present = case.ledger.heads(row, name)
+    if not present or not is_conflict(present):
+        return False
+    left = [head.value for head in present if head.dot not in write.over]
+    return all(same(value, write.value) for value in left)
 
 
 def _heads(case: _Case, write: Write) -> list[Head] | None:
@@ -377,16 +386,21 @@ def _check_workflow(case: _Case) -> None:
     for row, writes in case.rows.items():
         workflow = case.registers[row[0]].workflow
         if workflow is not None and workflow.field in writes:
-            _check_transition(case, case.registers[row[0]], workflow, writes[workflow.field][1])
+            _check_transition(case, row, workflow, writes[workflow.field][1])
         elif workflow is not None:
             _refuse_unless(not (case.whole and _is_new(case, writes)), "transition")
 
 
-def _check_transition(case: _Case, register: Register, workflow: Workflow, write: Write) -> None:
+def _check_transition(case: _Case, row: RowKey, workflow: Workflow, write: Write) -> None:
+    register = case.registers[row[0]]
     heads = _heads(case, write)
     if heads is None:
         case.declared.add("transition")
         return
+    # a step that was already replaced when the writer looked is not where the record stood
+    size = case.st.seen.size
+    standing = [h for h in heads if not case.ledger.replaced(row, workflow.field, h.dot, size)]
+    heads = standing or heads
     values = [h.value for h in heads]
     roles = case.certificate.roles
     if is_conflict(heads) and needs_review(workflow, values):

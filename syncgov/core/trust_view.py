@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 
 from syncgov.core.charter import Charter
 from syncgov.core.commitment import Body, Dot
+from syncgov.core.merge import Head
 from syncgov.core.register import RegisterSet
 from syncgov.core.statement import Statement
 
@@ -76,8 +77,12 @@ class Ledger(Protocol):
         """Whether an accepted leaf before this one wrote the row's presence."""
         ...
 
-    def head_count(self, row: RowKey, name: str) -> int:
-        """How many heads the field has now, as far as that is known."""
+    def heads(self, row: RowKey, name: str) -> tuple[Head, ...]:
+        """The heads that the field has now, as far as they are known."""
+        ...
+
+    def replaced(self, row: RowKey, name: str, dot: Dot, size: int) -> bool:
+        """Whether an accepted write below *size* is known to have replaced the field's write by *dot*."""
         ...
 
     def logged(self, dot: Dot) -> Logged | None:

@@ -9,7 +9,8 @@ from functools import cached_property
 from syncgov.core import tree
 from syncgov.core.canonical import unb64u
 from syncgov.core.charter import Charter, open_charter
-from syncgov.core.commitment import META_TABLE, Body, Dot, meta_path, open_body, parse_path
+from syncgov.core.commitment import META_TABLE, Body, Dot, format_path, meta_path, open_body, parse_path
+from syncgov.core.merge import Head
 from syncgov.core.register import RegisterSet
 from syncgov.core.register_model import REGISTRAR, Column
 from syncgov.core.statement import Leaf, Statement, parse_leaf
@@ -17,7 +18,7 @@ from syncgov.core.trust_view import Area, Certificate, Logged, RowKey
 from syncgov.storage.connection import Meta
 from syncgov.storage.files import parse_cached, system_registers
 from syncgov.storage.schema import PROTOCOL_TABLES, SCHEMA_VERSION, columns_for, ensure_table, refill, show_rows
-from syncgov.storage.state import FoldItem, StoredRow, fold, load_row
+from syncgov.storage.state import FoldItem, StoredRow, field_state, fold, load_row
 
 CENTRE_TABLES = """
 CREATE TABLE IF NOT EXISTS _sg_hash (
@@ -183,10 +184,21 @@ class Ledger:
         """Whether an accepted leaf wrote the row's presence."""
         return "_alive" in load_row(self.conn, row).fields
 
-    def head_count(self, row: RowKey, name: str) -> int:
-        """How many heads the field has now."""
+    def heads(self, row: RowKey, name: str) -> tuple[Head, ...]:
+        """The heads that the field has now."""
         raw = load_row(self.conn, row).fields.get(name)
-        return 0 if raw is None else len(raw[0])
+        return () if raw is None else field_state(raw).heads
+
+    def replaced(self, row: RowKey, name: str, dot: Dot, size: int) -> bool:
+        """Whether an accepted write below *size* replaced the field's write by *dot*."""
+        if any(head.dot == dot for head in self.heads(row, name)):
+            return False
+        path = format_path(*row, name)
+        found = self.conn.execute(
+            "SELECT dev, seq FROM _sg_leaf WHERE tbl = ? AND key = ? AND accepted AND idx < ?", (*row, size)
+        ).fetchall()
+        writes = (logged.body.find(path) for each in found if (logged := self.logged(each)) is not None)
+        return any(write is not None and dot in write.over for write in writes)
 
     def logged(self, dot: Dot) -> Logged | None:
         """The changeset first logged under *dot*."""

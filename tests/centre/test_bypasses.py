@@ -34,7 +34,7 @@ class Forger:
         self.key = replica.key_file.key
         self.seq, self.prev = replica.meta.get_int("last_seq"), replica.meta.get("last_hash")
 
-    def push(self, row: RowKey, cells: Cells) -> tuple[Dot, str | None]:
+    def push(self, row: RowKey, cells: Cells, by: str = "甲") -> tuple[Dot, str | None]:
         """Sign writes of one row and push them; returns the dot and the verdict."""
         ledger = self.world.centre.ledger
         size = ledger.size
@@ -45,7 +45,7 @@ class Forger:
             for name, (value, over) in cells.items()
         ]
         seen = Seen(b64u(ledger.root(size)) if size else EMPTY_ROOT, size)
-        author = capture.Author(self.key, self.seq + 1, self.prev, seen, Stamp(self.world.clock(), 0), "甲")
+        author = capture.Author(self.key, self.seq + 1, self.prev, seen, Stamp(self.world.clock(), 0), by)
         signed = capture.sign_writes(writes, author, registers, bytes(32))
         self.seq, self.prev = self.seq + 1, envelope_hash(signed.envelope)
         (outcome,) = self.world.centre.push([authenticate(ledger, signed.envelope, signed.raw_body)])
@@ -133,3 +133,42 @@ def test_a_definition_that_does_not_parse_is_refused(world: World) -> None:
     with pytest.raises(InputError, match="refused:value"):
         world.centre.write("register", [("task", {"text": "nonsense"})])
     assert world.centre.ledger.size == size
+
+
+def test_a_review_field_is_not_settled_head_by_head(world: World) -> None:
+    """The same value over one head and then over the other would make the conflict go, without the right to decide."""
+    east = world.device("east")
+    key = insert(east, "task", a_task(kind="a"))
+    world.sync(east)
+    row = ("task", key)
+    base = heads(world, row, "kind")
+    one, two = Forger(world, east), Forger(world, world.device("mate"))
+    first, _verdict = one.push(row, {"_alive": (True, heads(world, row, "_alive")), "kind": ("b", base)})
+    second, _verdict = two.push(row, {"_alive": (True, heads(world, row, "_alive")), "kind": ("c", base)})
+    assert len(heads(world, row, "kind")) == 2
+    step = {"_alive": (True, heads(world, row, "_alive"))}
+    assert one.push(row, {**step, "kind": ("a", (first,))})[1] == "accepted"
+    step = {"_alive": (True, heads(world, row, "_alive"))}
+    assert one.push(row, {**step, "kind": ("a", (second,))})[1] == "refused:review"
+
+
+def test_a_replaced_step_is_no_place_to_go_on_from(world: World) -> None:
+    """Naming an old step beside the present one does not take the record back to where that step allowed more."""
+    east = world.device("east")
+    key = insert(east, "task", a_task())
+    world.sync(east)
+    row = ("task", key)
+    desk = Forger(world, world.device("desk", "desk", areas=[EAST[:3]]))
+
+    def move(by: str, over: tuple[Dot, ...], state: str, **more: str) -> tuple[Dot, str | None]:
+        step = {"state": state, "owner": None, "due": None, "reason": None, **more}
+        cells: Cells = {"_alive": (True, heads(world, row, "_alive")), "step": (step, tuple(sorted(over)))}
+        return desk.push(row, cells, by)
+
+    accepted, _verdict = move("乙", heads(world, row, "step"), "accepted", due="2026-12-01")
+    rework, _verdict = move("乙", (accepted,), "rework", reason="bad")
+    closed, verdict = move("丙", (rework,), "closed")
+    assert verdict == "accepted"
+    assert move("丁", (closed,), "closed")[1] == "refused:transition"
+    assert move("丁", (rework, closed), "closed")[1] == "refused:transition"
+    assert heads(world, row, "step") == (closed,)
