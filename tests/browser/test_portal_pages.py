@@ -135,11 +135,13 @@ def test_search_finds_an_item(browser: Browser, address: str) -> None:
     seen = opened(browser, address, PHONE)
     seen.page.goto(address + "index.html")
     seen.page.click(".sg-find")
+    ready = "!document.querySelector('.md-search-result__meta').textContent.includes('初始化')"
+    seen.page.wait_for_function(ready, timeout=60_000)  # words typed before the index is there may be lost
     seen.page.fill("input.md-search__input", "居住证明")
     hit = seen.page.locator("a.md-search-result__link[href*='k-BS-01']").first
-    hit.wait_for(timeout=20_000)
+    hit.wait_for(timeout=60_000)
     seen.page.fill("input.md-search__input", "hacked")
-    seen.page.locator("a.md-search-result__link[href*='k-_']").first.wait_for(timeout=20_000)
+    seen.page.locator("a.md-search-result__link[href*='k-_']").first.wait_for(timeout=60_000)
     seen.page.wait_for_timeout(300)
     assert seen.page.evaluate("window.hacked") is None
     assert seen.elsewhere() == []
