@@ -20,7 +20,9 @@ from syncgov.centre.centre import Centre, Draft
 from syncgov.centre.enrolment import enrol
 from syncgov.centre.serve import serve
 from syncgov.demo.content import KEY, content_rows
-from syncgov.demo.devices import Fleet, Joining, device_path
+from syncgov.demo.devices import Fleet, Joining, Setting, Tally, device_path
+from syncgov.demo.faults import Faults, plan_faults
+from syncgov.demo.mishaps import Happened, Mishaps
 from syncgov.demo.place import Place, make_place
 from syncgov.demo.plan import LastDayAction, Story
 from syncgov.demo.simclock import SimulatedClock
@@ -44,15 +46,17 @@ class Ran:
 
     Attributes:
         stages: (name, seconds). centres: (process id, HTTP requests it answered).
+        tally: what the devices did. happened: what came of the mishaps.
         audit: the audit's exit code and what it printed.
     """
 
     folder: Path
     story: Story
+    faults: Faults
     stages: list[tuple[str, float]] = field(default_factory=list)
     centres: list[tuple[int, int]] = field(default_factory=list)
-    signed: int = 0
-    syncs: int = 0
+    tally: Tally = field(default_factory=Tally)
+    happened: Happened = field(default_factory=Happened)
     audit_exit: int = 0
     audit_text: str = ""
 
@@ -90,21 +94,22 @@ def run_demo(
     try:
         made = make_place(seed)
         story = plan_story(made, seed, events, closed, last_date=today)
+        faults = plan_faults(story)
     except ValueError as error:
         raise InputError(f"数目不合适：{error}", f"impossible numbers: {error}") from error
-    ran = Ran(folder, story)
+    ran = Ran(folder, story, faults)
     report = progress or (lambda _stage, _done, _total: None)
     context = multiprocessing.get_context("spawn")
     clock = SimulatedClock(context, day_start(story.first_date) - DAY_MS)
     with _stage(ran, "建立中心 init, load"):
         codes = _found(ran, made, clock, report)
     with _simulated_centre(ran, context, clock) as url:
-        fleet = Fleet(context, folder, url, clock)
+        setting = Setting(folder, url, clock, faults)
+        fleet = Fleet(context, setting)
         with _stage(ran, "终端登记 enrol, join"):
             _join(fleet, codes, report)
         with _stage(ran, "一年的工作 sync"):
-            _play(fleet, story, clock, report)
-        ran.signed, ran.syncs = fleet.tally.signed, fleet.tally.syncs
+            _play(ran, fleet, setting, report)
     with _stage(ran, "最后一天 serve, commit, sync"):
         _last_day(ran, report)
     with _stage(ran, "公开 publish"):
@@ -190,14 +195,18 @@ def _join(fleet: Fleet, codes: list[Joining], report: Progress) -> None:
         report("join", min(start + step, len(codes)), len(codes))
 
 
-def _play(fleet: Fleet, story: Story, clock: SimulatedClock, report: Progress) -> None:
-    for number, day in enumerate(story.days, 1):
+def _play(ran: Ran, fleet: Fleet, setting: Setting, report: Progress) -> None:
+    mishaps = Mishaps(setting, ran.story, fleet)
+    for number, day in enumerate(ran.story.days, 1):
         start = day_start(day.date)
         # the centre receives a day's work at its end, so that no session of the day is in its future
-        clock.set(start + DAY_MS - 1000)
-        fleet.day(start, day.sessions)
-        report("days", number, len(story.days))
+        setting.clock.set(start + DAY_MS - 1000)
+        fleet.day(day, start)
+        mishaps.evening(day, start)
+        report("days", number, len(ran.story.days))
     fleet.close()
+    ran.tally, ran.happened = fleet.tally, mishaps.happened
+    ran.tally.signed += mishaps.happened.signed
 
 
 def _last_day(ran: Ran, report: Progress) -> None:
@@ -222,9 +231,9 @@ def _act(ran: Ran, action: LastDayAction, url: str) -> None:
     for statement in action.sql:
         subprocess.run([sys.executable, "-m", "sqlite_utils", str(replica), statement], check=True, capture_output=True)
         _command("commit", replica, "--staff", action.staff_id)
-        ran.signed += 1
+        ran.tally.signed += 1
     _command("sync", replica, "--staff", action.staff_id, "--url", url)
-    ran.syncs += 2
+    ran.tally.syncs += 2
     _command("status", replica)
 
 

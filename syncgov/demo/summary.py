@@ -31,13 +31,31 @@ def summarise(ran: Ran) -> dict[str, Any]:
             "fields_withheld": db.execute("SELECT count(*) FROM withheld").fetchone()[0],
             "as_of": db.execute("SELECT value FROM meta WHERE key = 'as_of'").fetchone()[0],
             "centres": [{"pid": pid, "requests": requests} for pid, requests in ran.centres],
-            "signed": ran.signed,
-            "syncs": ran.syncs,
+            "signed": ran.tally.signed,
+            "syncs": ran.tally.syncs,
+            "faults": _faults(ran),
             "audit_exit": ran.audit_exit,
             "audit": ran.audit_text.strip().splitlines()[-1:],
             "seconds": {name: round(seconds, 1) for name, seconds in ran.stages},
             "public": str(ran.public),
         }
+
+
+def _faults(ran: Ran) -> dict[str, int]:
+    """What went wrong, and what came of it, by name."""
+    happened, sent = ran.happened, ran.tally.sent
+    return {
+        "signed_by_a_clock_in_1970": ran.tally.wrong_clock,
+        "syncs_cut": sent.cut,
+        "changesets_sent_again": sent.again,
+        "bundles_there_and_back": sent.bundles,
+        "devices_by_bundle_only": len(ran.faults.by_bundle),
+        "refused_of_a_clone": happened.refused_clone,
+        "refused_of_its_original": happened.refused_stopped,
+        "signed_anew_after_rejoin": happened.taken_over,
+        "refused_of_a_stolen_device": happened.refused_stolen,
+        "adopted_by_a_supervisor": happened.adopted,
+    }
 
 
 _FIGURES = "SELECT id, label, text, unit FROM figure ORDER BY register, position"
@@ -72,5 +90,16 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     for centre in found["centres"]:
         yield f"中心进程 {centre['pid']}：答复 HTTP 请求 {centre['requests']} 次"
     yield f"终端：签名 {found['signed']} 个变更集，同步 {found['syncs']} 次"
+    faults = found["faults"]
+    yield (
+        f"出过的事：1970 年的时钟签了 {faults['signed_by_a_clock_in_1970']} 个；断线 {faults['syncs_cut']} 次，"
+        f"重复送达 {faults['changesets_sent_again']} 个；只用文件同步的终端 {faults['devices_by_bundle_only']} 台，"
+        f"往返 {faults['bundles_there_and_back']} 次"
+    )
+    yield (
+        f"　　被复制的终端：复制品退回 {faults['refused_of_a_clone']}，原机退回 {faults['refused_of_its_original']}，"
+        f"重新登记后补签 {faults['signed_anew_after_rejoin']}；被盗终端：退回 {faults['refused_of_a_stolen_device']}，"
+        f"网格长补签 {faults['adopted_by_a_supervisor']}"
+    )
     yield f"审计：{'通过' if found['audit_exit'] == 0 else '发现问题'} {''.join(found['audit'])}"
     yield "用时（秒）：" + "，".join(f"{name} {seconds}" for name, seconds in found["seconds"].items())

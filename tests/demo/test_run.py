@@ -29,8 +29,20 @@ def test_the_figures_are_those_of_the_plan(ran: Ran, summary: dict[str, Any], su
 def test_every_logged_changeset_has_a_verdict(summary: dict[str, Any], ran: Ran) -> None:
     """Accepted and refused add up to the log; the refusals are those that the story's people earned."""
     assert summary["accepted"] + sum(summary["refused"].values()) == summary["log_size"]
-    assert summary["refused"] == dict(ran.story.expect.refused)
+    assert summary["refused"] == {**ran.story.expect.refused, **ran.faults.refused}
     assert len(summary["refused"]) >= 2
+
+
+def test_what_goes_wrong_is_counted_and_changes_no_figure(summary: dict[str, Any], ran: Ran) -> None:
+    """A clock of 1970, cut lines, lost answers, a community by files alone, a clone, a theft: all of it happened."""
+    faults = summary["faults"]
+    assert all(number > 0 for number in faults.values()), faults
+    assert faults["syncs_cut"] == len(ran.faults.cut | ran.faults.unanswered) > 10
+    assert faults["changesets_sent_again"] >= len(ran.faults.unanswered) > 5
+    assert faults["bundles_there_and_back"] > faults["devices_by_bundle_only"] == len(ran.faults.by_bundle) > 10
+    one_each = ("refused_of_a_clone", "refused_of_its_original", "signed_anew_after_rejoin")
+    assert [faults[name] for name in (*one_each, "refused_of_a_stolen_device", "adopted_by_a_supervisor")] == [1] * 5
+    assert (ran.faults.refused["fork"], ran.faults.refused["revoked"]) == (1, 2)
 
 
 def test_conflicts_come_from_two_devices_and_stay(summary: dict[str, Any], ran: Ran) -> None:
