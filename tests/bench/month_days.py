@@ -93,7 +93,7 @@ class Month:
     def run(self, days: int) -> None:
         """Play *days* days."""
         for self.day in range(days):
-            self.clock.forward(DAY_MS)
+            self.clock.forward(DAY_MS // 2)  # the night; the other half passes from one handset to the next
             self._mishaps(days)
             for handset in self.rng.sample(self.handsets, len(self.handsets)):
                 self._a_day(handset)
