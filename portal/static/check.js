@@ -117,7 +117,7 @@
   });
   const named = () => {
     const address = decodeURIComponent(location.hash.slice(1));
-    if (address) checkAddress(address);
+    if (address && !document.getElementById(address)) checkAddress(address); // not a heading of this page
   };
   window.addEventListener("hashchange", named);
   place.hidden = false;
