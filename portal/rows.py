@@ -123,6 +123,7 @@ def _evidence(site: Site, path: str, row: Row) -> str:
     """Return the box with the proof, how to check it, and the row in Datasette."""
     links = [
         site.evidence(path, row),
+        site.check_link(path, row),
         markup.link(path, "verify.html", "怎样核验"),
         site.datasette(path, "全部字段和历史", row.register, row.key),
     ]

@@ -155,6 +155,13 @@ class Site:
             return mark
         return f"{markup.link(page, '../' + row.evidence, '查看签名证据', 'sg-evidence')} {mark}".rstrip()
 
+    def check_link(self, page: str, row: Row) -> str:
+        """Return the link to the page that checks the file of `evidence` in the reader's browser, '' without one."""
+        if not row.evidence:
+            return ""
+        address = f"{markup.href(page, 'check.html')}#{percent('../' + row.evidence, safe='/~.')}"
+        return markup.anchor(address, "在浏览器里核对", "sg-check-link")
+
     def badges(self, row: Row) -> str:
         """Return the marks that follow a title."""
         marks = [name for name in row.register.layout.badges if row.values.get(name) and not row.withheld(name)]

@@ -1,52 +1,23 @@
 """The built portal in a headless Chromium: nothing scrolls sideways, nothing leaves the host, nothing hostile runs."""
 
-import functools
 import gzip
-import http.server
 import json
 import re
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Request, sync_playwright
+from playwright.sync_api import Browser
 
 from portal.build import build
+from tests.browser.browsing import opened, serving
 from tests.portal.public_db import make_public_db
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 PHONE, DESK = 390, 1280  # pixels wide
 SMALLEST = 16  # pixels: body text; marks beside it may be smaller
 FIRST_PAGE = 200_000  # bytes over the wire, compressed, without the search index
-
-
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    """Serves files and says nothing."""
-
-    def log_message(self, *arguments: object) -> None:
-        pass
-
-
-@dataclass
-class Opened:
-    """A browser page and what it asked for."""
-
-    page: Page
-    base: str
-    asked: list[str] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
-
-    def elsewhere(self) -> list[str]:
-        """Return requests that left the host."""
-        return [url for url in self.asked if not url.startswith((self.base, "data:", "blob:"))]
 
 
 @pytest.fixture(scope="module")
@@ -60,36 +31,8 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def address(published: Path) -> Iterator[str]:
     """The folder on a local web server, at a prefix as on a shared host."""
-    handler = functools.partial(_Quiet, directory=str(published))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/portal/"
-        server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """A headless Chromium."""
-    if not CHROMIUM.exists():
-        pytest.skip(f"{CHROMIUM} is not installed")
-    with sync_playwright() as play:
-        found = play.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        yield found
-        found.close()
-
-
-def opened(browser: Browser, base: str, width: int) -> Opened:
-    """Return a new page that records requests and errors."""
-    page = browser.new_page(viewport={"width": width, "height": 900})
-    result = Opened(page, base)
-
-    def record(request: Request) -> None:
-        result.asked.append(request.url)
-
-    page.on("request", record)
-    page.on("pageerror", lambda error: result.errors.append(str(error)))
-    page.on("dialog", lambda dialog: result.errors.append(dialog.message))
-    return result
+    with serving(published) as base:
+        yield f"{base}portal/"
 
 
 def names(published: Path) -> list[str]:

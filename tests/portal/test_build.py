@@ -104,7 +104,7 @@ def test_every_page_says_demonstration_and_as_of(published: Path) -> None:
 
 def test_no_link_inside_the_portal_is_dead(published: Path) -> None:
     """Each relative link leads to a file; those that leave the portal lead to evidence, the log or Datasette."""
-    site, outside = (published / "portal").resolve(), set()
+    site, outside, checked = (published / "portal").resolve(), set(), 0
     for page in site.rglob("*.html"):
         for link in read(page).links:
             address, fragment = urldefrag(link)
@@ -117,9 +117,14 @@ def test_no_link_inside_the_portal_is_dead(published: Path) -> None:
                 continue
             target = target / "index.html" if target.is_dir() else target
             assert target.is_file(), f"{page}: {link}"
-            if fragment and target.suffix == ".html" and not fragment.startswith("__"):
+            if target.name == "check.html" and fragment.startswith(".."):  # the file that this page is to check
+                evidence = (site / unquote(fragment)).resolve().relative_to(published.resolve())
+                assert evidence.parts[:2] == ("log", "proofs"), link
+                checked += 1
+            elif fragment and target.suffix == ".html" and not fragment.startswith("__"):
                 assert unquote(fragment) in read(target).ids, f"{page}: {link}"
     assert outside == {"log", "public"}
+    assert checked > 5
 
 
 def test_hostile_rows_add_no_script(published: Path) -> None:

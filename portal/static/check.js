@@ -1,0 +1,125 @@
+// The page that checks one record: a file that was dropped or chosen, or the one that the address names.
+(() => {
+  "use strict";
+
+  const { verifyProof, Wrong, Unable, MAX_BYTES, canonical } = window.syncgovProof;
+  const place = document.getElementById("sg-check");
+  const result = document.getElementById("sg-check-result");
+  const ownInput = document.getElementById("sg-check-charter");
+
+  function element(name, text, className) {
+    const made = document.createElement(name);
+    if (text !== undefined) made.textContent = text;
+    if (className) made.className = className;
+    return made;
+  }
+
+  function show(kind, title, ...parts) {
+    result.className = `sg-verdict sg-verdict--${kind}`;
+    result.replaceChildren(element("h2", title), ...parts);
+    result.hidden = false;
+    result.focus();
+  }
+
+  function list(lines) {
+    const made = element("ul");
+    for (const line of lines) made.append(element("li", line));
+    return made;
+  }
+
+  const time = (ms) => new Date(ms).toLocaleString("zh-CN", { timeZone: "Asia/Shanghai", hour12: false });
+  const words = (value) => (typeof value === "string" ? value : canonical(value));
+
+  function fieldTable(fields) {
+    const table = element("table");
+    const head = element("tr");
+    for (const title of ["项", "值", "终端", "中心收到"]) head.append(element("th", title));
+    table.append(head);
+    for (const { table: register, key, field, heads } of fields) {
+      for (const head of heads) {
+        const row = element("tr");
+        const cells = [`${register} ${key} ${field}`, words(head.value), head.dev.slice(0, 8), time(head.received)];
+        for (const cell of cells) row.append(element("td", cell));
+        table.append(row);
+      }
+    }
+    const wrapper = element("div", undefined, "md-typeset__table");
+    wrapper.append(table);
+    return wrapper;
+  }
+
+  function showProven(found) {
+    const { charter, checkpoint, entries, fields } = found;
+    const split = fields.filter((each) => new Set(each.heads.map((head) => canonical(head.value))).size > 1);
+    const proven = [
+      `章程“${charter.name}”由根密钥签名，检查点（${checkpoint.size} 条）由章程所列日志密钥签名`,
+      `${entries.length} 个变更集都在这个检查点之下，各由其终端签名`,
+      "每个终端都由章程所列登记终端登记",
+      "下面所列的值就是当时签名的值",
+    ];
+    const open = ["不能证明此后没有更新的修改", "不能证明内容属实", "不能证明持有终端的人诚实"];
+    if (!found.ownCharter) {
+      open.unshift("没有另外提供章程：只证明文件前后一致，不能证明它出自哪个中心");
+    }
+    if (split.length) open.unshift("有的项有几个值：显示哪一个要看登记册的规则，这里不判断");
+    const roots = element("p", `根密钥编号（与公示栏上的核对）：${charter.rootIds.map(grouped).join("；")}`, "sg-roots");
+    const parts = [element("h3", "证明了"), list(proven), element("h3", "没有证明"), list(open), roots, fieldTable(fields)];
+    show("valid", "核对通过", ...parts);
+  }
+
+  const grouped = (text) => text.match(/.{1,4}/g).join(" ");
+
+  async function check(bytes) {
+    show("busy", "正在核对…");
+    try {
+      const own = ownInput.files.length ? new Uint8Array(await ownInput.files[0].arrayBuffer()) : null;
+      showProven(await verifyProof(bytes, own));
+    } catch (error) {
+      if (error instanceof Wrong) {
+        show("wrong", "核对不通过", element("p", error.message), element("p", "文件被改过、不完整，或不是本站的。请换一个来源重新下载；仍不通过，请投诉。"));
+      } else {
+        const why = error instanceof Unable ? error.message : "核对程序出了错";
+        show("unable", "没有核对成", element("p", `${why}。这不说明文件是真是假：请换一个较新的浏览器，或用 syncgov verify 核对。`));
+      }
+    }
+  }
+
+  async function checkFile(file) {
+    if (file.size > MAX_BYTES) {
+      show("wrong", "核对不通过", element("p", "文件太大，不是证明文件"));
+      return;
+    }
+    await check(new Uint8Array(await file.arrayBuffer()));
+  }
+
+  async function checkAddress(address) {
+    const url = new URL(address, document.baseURI);
+    const unable = (why) => show("unable", "没有核对成", element("p", `${why}。请把证据文件存下来，再拖到上面的框里。`));
+    if (url.origin !== location.origin || url.protocol === "file:") {
+      unable(url.protocol === "file:" ? "从文件夹打开的网页不能自己读取证据文件" : "只核对本站的证据文件");
+      return;
+    }
+    try {
+      const answer = await fetch(url);
+      if (!answer.ok) throw new Error(String(answer.status));
+      await check(new Uint8Array(await answer.arrayBuffer()));
+    } catch {
+      unable("证据文件没有取到");
+    }
+  }
+
+  const input = document.getElementById("sg-check-file");
+  input.addEventListener("change", () => input.files.length && checkFile(input.files[0]));
+  place.addEventListener("dragover", (event) => event.preventDefault());
+  place.addEventListener("drop", (event) => {
+    event.preventDefault();
+    if (event.dataTransfer.files.length) checkFile(event.dataTransfer.files[0]);
+  });
+  const named = () => {
+    const address = decodeURIComponent(location.hash.slice(1));
+    if (address && !document.getElementById(address)) checkAddress(address); // not a heading of this page
+  };
+  window.addEventListener("hashchange", named);
+  place.hidden = false;
+  named();
+})();
