@@ -13,7 +13,7 @@ LOCK_FLAGS := --all-extras --group dev --universal --python-version 3.11.0 \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install test demo bench vectors format lock clean
+.PHONY: help install test demo bench month vectors format lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ demo: $(INSTALLED) ## a year of one street into ./demo-data, then browse it
 
 bench: $(INSTALLED) ## the benches of the design, medians of five
 	$(BIN)/python -m tests.bench
+
+month: $(INSTALLED) ## 500 devices, 2 000 households, 30 days: every change has a fate
+	$(BIN)/python -m tests.bench.month
 
 vectors: $(INSTALLED) ## write tests/vectors anew
 	$(BIN)/python tests/vectors/generate.py
