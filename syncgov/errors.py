@@ -97,6 +97,18 @@ class ForkError(LogError):
     code = "fork"
 
 
+class ClosedError(LogError):
+    """The roots have closed this log; a new charter opens the next one."""
+
+    code = "closed"
+
+    def __init__(self, old: str, new: str) -> None:
+        super().__init__(
+            f"日志“{old}”已由根密钥结束，现在是“{new}”；请再同步一次，本机内容没有丢失",
+            f"the log {old!r} was closed by the roots; it goes on as {new!r}; sync again, nothing here is lost",
+        )
+
+
 class ProofError(LogError):
     """A Merkle proof that does not lead to the root."""
 

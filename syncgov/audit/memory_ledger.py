@@ -1,7 +1,8 @@
 """What verdicts look at, from disclosed writes alone, in memory. Source: protocol page, sections 7, 8, 11 and 12."""
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import cache, lru_cache
 from importlib import resources
 from typing import Any
@@ -12,14 +13,13 @@ from syncgov.core.commitment import Body, Dot, format_path
 from syncgov.core.fold import FoldWrite, RowKey, fold_leaf
 from syncgov.core.merge import WITHHELD, FieldState, Head, HeadValue, RowState, declared_field, shown, workflow_of
 from syncgov.core.register import Register, RegisterSet, parse_register
-from syncgov.core.register_model import REGISTRAR
-from syncgov.core.statement import Leaf, envelope_hash
-from syncgov.core.trust_view import Area, Certificate, Logged
+from syncgov.core.statement import Leaf, Statement
+from syncgov.core.succession import Charters, charter_document, counted_seen
+from syncgov.core.trust_view import Area, Certificate, Logged, registrar_certificate
 from syncgov.errors import FormatError, SyncgovError
 
 DEVICES = "device"
 REGISTERS = "register"
-_FOREVER = 2**53  # later than any `received`
 
 
 @cache
@@ -60,11 +60,15 @@ class _Versions:
 
 
 class MemoryLedger:
-    """The log as far as it was read and folded, for verdicts. `state` is the public fold so far."""
+    """The log as far as it was read and folded, for verdicts. `state` is the public fold so far.
 
-    def __init__(self, charter: Charter, charter_raw: bytes) -> None:
-        self._charter = charter
-        self._charter_hash = envelope_hash(charter_raw)
+    Args:
+        charter: the first one of the log. root_at: size -> b64u root of the log, None beyond its end.
+    """
+
+    def __init__(self, charter: bytes, root_at: Callable[[int], str | None]) -> None:
+        self.charters = Charters(charter)
+        self._root_at = root_at
         self.state: dict[RowKey, RowState] = {}
         self.size = 0
         self._leaves: list[Leaf] = []
@@ -77,21 +81,26 @@ class MemoryLedger:
 
     @property
     def charter(self) -> Charter:
-        """The charter of this log."""
-        return self._charter
+        """The charter in force after the leaves so far."""
+        return self.charters.newest.charter
+
+    def seen_size(self, st: Statement) -> int:
+        """The size that the statement's `seen` counts for; less than it says only where a log was closed."""
+        return counted_seen(st.seen, self.charters.closings, self._root_at)
 
     def certificate(self, dev: str, size: int) -> Certificate | None:
         """The device's certificate as the leaves below *size* say; who may use it is not public."""
-        public = self._charter.registrar_key(dev)
-        if public is not None:
-            return Certificate(dev, public, frozenset({REGISTRAR}), ("",), 0, _FOREVER, (), False, 0)
+        registrar = self.charters.registrar(dev, size)
+        if registrar is not None:
+            return registrar_certificate(dev, registrar[0], revoked=not registrar[1])
         found = self._rows[DEVICES, dev].below(size) if (DEVICES, dev) in self._rows else None
         return None if found is None or found[0] is None else _certificate(dev, found[0], found[1])
 
     def enrolment(self, dev: str) -> str | None:
         """Return b64u of the hash that the device's first `prev` must name."""
-        if self._charter.registrar_key(dev) is not None:
-            return self._charter_hash
+        named = self.charters.enrolment(dev)
+        if named is not None:
+            return named
         versions = self._rows.get((DEVICES, dev))
         return None if versions is None else self._leaves[versions.first].changeset.envelope.hash
 
@@ -143,6 +152,7 @@ class MemoryLedger:
         self._leaves.append(leaf)
         self._logged.setdefault(st.dot, Logged(index, leaf.accepted, leaf.effective, st, body))
         if leaf.accepted:
+            self._take_charter(body, index)
             registers = self.registers(index)
             for _position, write in body.disclosed():
                 for dot in write.over:
@@ -153,6 +163,12 @@ class MemoryLedger:
             if any(table == REGISTERS for table, _key in touched):
                 self._sets.append((index, self._active()))
         self.size = index + 1
+
+    def _take_charter(self, body: Body, index: int) -> None:
+        document = charter_document(body)
+        if document is not None:
+            with suppress(SyncgovError):  # then its verdict is wrong, which is a finding
+                self.charters.take(document, index)
 
     def _keep(self, row: RowKey, index: int, received: int, registers: RegisterSet) -> None:
         register = registers.get(row[0])

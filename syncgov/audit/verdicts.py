@@ -86,7 +86,7 @@ def _is_explained(leaf: Leaf, body: Body, judged: str, declared: frozenset[str],
 
 def _shows_step(leaf: Leaf, body: Body, ledger: MemoryLedger) -> bool:
     """Whether the step of a workflow is among what is disclosed."""
-    registers = ledger.registers(leaf.changeset.statement.seen.size)
+    registers = ledger.registers(ledger.seen_size(leaf.changeset.statement))
     for _position, write in body.disclosed():
         table, _key, field = parse_path(write.path)
         register = registers.get(table)

@@ -101,7 +101,12 @@ class App:
 
     def charter(self, _request: Request) -> Response:
         """GET /v1/charter"""
-        return Response((self.centre.path / "charter.json").read_bytes(), media_type="application/json")
+        return Response(self.centre.reader().charters.newest.raw, media_type="application/json")
+
+    def charters(self, _request: Request) -> Response:
+        """GET /v1/charters"""
+        found = [msgspec.Raw(each.raw) for each in self.centre.reader().charters.of_log]
+        return self._answer(wire.CharterList(found))
 
     def checkpoint(self, _request: Request) -> Response:
         """GET /v1/checkpoint"""
@@ -196,10 +201,19 @@ class App:
         if certificate is None:
             raise errors.UnknownDeviceError(dev)
         self.nonces.check(nonce)
-        origin = self.centre.charter.origin
-        signed = wire.request_bytes(dev, nonce, origin, request.method, request.url.path, request.state.body)
-        verify_typed(certificate.public_key, wire.REQUEST_TYPE, signed, unb64u(signature, 64))
-        return certificate
+        origins = [each.charter.origin for each in reversed(ledger.charters.of_log)]
+        for origin in dict.fromkeys(origins):
+            signed = wire.request_bytes(dev, nonce, origin, request.method, request.url.path, request.state.body)
+            try:
+                verify_typed(certificate.public_key, wire.REQUEST_TYPE, signed, unb64u(signature, 64))
+            except errors.SignatureError:
+                if origin == origins[-1]:
+                    raise
+                continue
+            if origin != origins[0]:
+                raise errors.ClosedError(origin, origins[0])
+            return certificate
+        raise errors.SignatureError(dev)
 
 
 def _size_of(checkpoint: str) -> int:
@@ -238,6 +252,7 @@ def make_app(centre: Centre, nonce_clock: Callable[[], int]) -> Starlette:
 
     routes = [
         route("/v1/charter", "GET", app.charter),
+        route("/v1/charters", "GET", app.charters),
         route("/v1/checkpoint", "GET", app.checkpoint),
         route("/v1/nonce", "GET", app.nonce),
         route("/v1/stats", "GET", app.stats),

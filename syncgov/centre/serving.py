@@ -42,7 +42,7 @@ class Audience:
 
     def redact(self, leaf: Leaf, body: Body) -> bytes:
         """Return the body as this device may see it."""
-        registers = self._ledger.registers(leaf.changeset.statement.seen.size)
+        registers = self._ledger.registers(self._ledger.seen_size(leaf.changeset.statement))
         roles = self._certificate.roles
 
         def keep(_position: int, write: Write) -> bool:

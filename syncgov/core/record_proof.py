@@ -5,8 +5,9 @@ withheld is left out. Beside them stand the certificates of their authors and, i
 register that says which one shows. Source: protocol page, section 9 (proof file).
 """
 
+import itertools
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, TypeAlias
@@ -33,6 +34,7 @@ from syncgov.core.proof import parse_receipt, verify_receipt
 from syncgov.core.record_writes import CERTIFICATE_TABLE, REGISTER_TABLE
 from syncgov.core.register import Register, parse_register
 from syncgov.core.statement import Leaf, parse_leaf, verify_changeset
+from syncgov.core.succession import succeed
 from syncgov.errors import AuditError, FormatError
 
 MAX_PROOF_BYTES = 32 << 20  # a record with 100 child rows written by 50 devices takes about 1 MiB
@@ -60,8 +62,9 @@ class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     receipt: str
 
 
-class _Proof(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Proof(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     charter: msgspec.Raw
+    charters: list[msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET  # those before it, the first one first
     entries: list[_Entry]
     key: str
     keys: dict[str, str]
@@ -133,6 +136,8 @@ def build_record_proof(
     entry: Callable[[int], tuple[bytes, Body]],
     receipt: Callable[[int], str],
     key_of: Callable[[str], bytes],
+    *,
+    earlier: Sequence[bytes] = (),
 ) -> bytes:
     """Return the proof file of *rows*, the record's own row first.
 
@@ -141,6 +146,7 @@ def build_record_proof(
         entry: log index -> leaf bytes and its body, disclosed at least where *wanted*.
         receipt: log index -> receipt, all under one checkpoint.
         key_of: device id -> public key.
+        earlier: the charters that the one in force has replaced, the first one first.
     """
     entries = []
     keys: dict[str, bytes] = {}
@@ -149,7 +155,7 @@ def build_record_proof(
         dev = parse_leaf(leaf).changeset.statement.dev
         keys[dev] = key_of(dev)
         entries.append((leaf, redact(body, partial(_is_wanted, wanted[index])), receipt(index)))
-    return make_record_proof(charter_raw, rows[0][0], rows[0][1], entries, keys, rows=rows)
+    return make_record_proof(charter_raw, rows[0][0], rows[0][1], entries, keys, rows=rows, earlier=earlier)
 
 
 def _is_wanted(paths: Collection[str], _position: int, write: Write) -> bool:
@@ -164,6 +170,7 @@ def make_record_proof(
     keys: Mapping[str, bytes],
     *,
     rows: Sequence[RowKey] = (),
+    earlier: Sequence[bytes] = (),
 ) -> bytes:
     """Return the proof file from its parts.
 
@@ -171,11 +178,13 @@ def make_record_proof(
         entries: (leaf, redacted body, receipt) in log order; bodies disclose heads only, see `build_record_proof`.
         keys: device id -> public key; those of authors are taken.
         rows: the record's rows, its own first; only its own if not given.
+        earlier: the charters that the one in force has replaced, the first one first.
     """
     authors = {parse_leaf(leaf).changeset.statement.dev for leaf, _body, _receipt in entries}
     return encode_unchecked(
         _Proof(
             charter=msgspec.Raw(charter_raw),
+            charters=[msgspec.Raw(raw) for raw in earlier] or msgspec.UNSET,
             entries=[_Entry(msgspec.Raw(body), msgspec.Raw(leaf), receipt) for leaf, body, receipt in entries],
             key=key,
             keys={dev: b64u(keys[dev]) for dev in authors},
@@ -215,11 +224,11 @@ def verify_record_proof(data: bytes, charter: Charter | None) -> RecordProof:
     except UnicodeDecodeError as error:  # parts that are kept raw are not looked into when the whole is parsed
         raise FormatError("proof file", "not UTF-8") from error
     proof = decode_as(data, _Proof, max_bytes=MAX_PROOF_BYTES, what="proof file")
-    own = _check_charter(proof, charter)
+    own, registrars = _check_charter(proof, charter)
     rows = _check_rows(proof)
     entries, checkpoint = _check_entries(proof, own)
     writes = _sort_writes(entries, rows)
-    authors = _check_authors(own, entries, writes, rows)
+    authors = _check_authors(registrars, entries, writes, rows)
     registers = _registers(writes)
     fields = tuple(_prove_field(path, heads, registers) for path, heads in sorted(writes.items()) if _row(path) in rows)
     if not fields:
@@ -254,11 +263,24 @@ def _proven(charter: Charter, checkpoint: Checkpoint, count: int) -> tuple[Sente
     )
 
 
-def _check_charter(proof: _Proof, charter: Charter | None) -> Charter:
-    own = open_charter(bytes(proof.charter))
-    if charter is not None and own != charter:
+def _check_charter(proof: _Proof, charter: Charter | None) -> tuple[Charter, dict[str, bytes]]:
+    """Return the charter in force and every registrar; the reader's charter may be any in the chain."""
+    earlier = [] if isinstance(proof.charters, msgspec.UnsetType) else [bytes(raw) for raw in proof.charters]
+    chain = [*earlier, bytes(proof.charter)]
+    if not isinstance(proof.charters, msgspec.UnsetType) and not earlier:
+        raise FormatError("proof file", "an empty list of charters")
+    for old, new in itertools.pairwise(chain):
+        succeed(old, new)
+    own = [open_charter(raw) for raw in chain]
+    if charter is not None and charter not in own:
         raise AuditError("证明文件用的是另一份章程", "the proof file belongs to another charter")
-    return own
+    return own[-1], registrars_of(chain)
+
+
+def registrars_of(charters: Iterable[bytes]) -> dict[str, bytes]:
+    """Return device id -> key of every registrar that one of *charters* names."""
+    publics = [unb64u(text, 32) for raw in charters for text in open_charter(raw).registrars]
+    return {device_id(public): public for public in publics}
 
 
 def _check_rows(proof: _Proof) -> dict[RowKey, None]:
@@ -323,11 +345,11 @@ def _sort_writes(entries: Sequence[_Checked], rows: Collection[RowKey]) -> dict[
 
 
 def _check_authors(
-    charter: Charter, entries: Sequence[_Checked], writes: Mapping[str, _Heads], rows: Collection[RowKey]
+    known: Mapping[str, bytes], entries: Sequence[_Checked], writes: Mapping[str, _Heads], rows: Collection[RowKey]
 ) -> tuple[Author, ...]:
     """Every author is a registrar, or a registrar wrote its certificate; registers come from registrars too."""
     registrars = {entry.leaf.changeset.statement.dev for entry in entries}
-    registrars = {dev for dev in registrars if charter.registrar_key(dev) is not None}
+    registrars = {dev for dev in registrars if dev in known}
     certificates: dict[str, dict[str, Value]] = defaultdict(dict)
     for path, heads in writes.items():
         table, key, field = parse_path(path)

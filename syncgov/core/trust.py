@@ -8,15 +8,18 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+import msgspec
+
 from syncgov.core.canonical import b64u
 from syncgov.core.commitment import META_TABLE, Body, Value, Write, meta_path, parse_path
 from syncgov.core.merge import FieldState, Head, is_conflict, same, shown, workflow_of
 from syncgov.core.register import RegisterSet, parse_register
 from syncgov.core.register_model import Register
-from syncgov.core.statement import ACCEPTED, Statement
-from syncgov.core.trust_view import DAY_MS, Area, Certificate, Ledger, Logged, RowKey
+from syncgov.core.statement import ACCEPTED, Seen, Statement
+from syncgov.core.succession import CHARTER_ROW, DOCUMENT, Charters, charter_document
+from syncgov.core.trust_view import DAY_MS, Area, Certificate, Ledger, Logged, RowKey, registrar_certificate
 from syncgov.core.workflow import DEFERRED_GUARDS, Transition, Workflow, find_transition, needs_review
-from syncgov.errors import InputError, RegisterError
+from syncgov.errors import InputError, RegisterError, SyncgovError
 
 MAX_HEADS = 64  # so many people never write one field at once; more would only make everybody's changesets large
 MAX_META_CHARS = 2000  # who wrote, and a note
@@ -55,15 +58,21 @@ class _Case:
     certificate: Certificate
     earlier: Certificate | None
     whole: bool  # every write is disclosed
+    rebased: bool = False  # it was signed on top of a log that was closed since; see `Ledger.seen_size`
     rows: dict[RowKey, dict[str, tuple[int, Write]]] = field(default_factory=dict)
     by: Value = None
     record: RowKey | None = None
     declared: set[str] = field(default_factory=set)
 
     @property
+    def is_named(self) -> bool:
+        """Whether the charter that it writes names its own device: so a new registrar begins."""
+        return new_registrar(self.ledger.charters, self.body, self.index, self.st.dev) is not None
+
+    @property
     def is_registrar(self) -> bool:
-        """Whether the charter itself names this device's key; a role in a certificate is not that."""
-        return self.ledger.charter.registrar_key(self.st.dev) is not None
+        """Whether a charter itself names this device's key; a role in a certificate is not that."""
+        return self.ledger.charters.registrar(self.st.dev, self.index) is not None or self.is_named
 
 
 def judge(st: Statement, body: Body, *, received: int, index: int, ledger: Ledger) -> Judgement:
@@ -75,18 +84,34 @@ def judge(st: Statement, body: Body, *, received: int, index: int, ledger: Ledge
 
     Source: protocol page, section 11, steps 7 to 16.
     """
-    certificate = ledger.certificate(st.dev, index)
+    size = ledger.seen_size(st)
+    rebased = size != st.seen.size
+    if rebased:
+        st = msgspec.structs.replace(st, seen=Seen(st.seen.root, size))
+    public = new_registrar(ledger.charters, body, index, st.dev)
+    certificate = ledger.certificate(st.dev, index) if public is None else registrar_certificate(st.dev, public)
     assert certificate is not None, "step 2 comes before this"
-    registers = ledger.registers(st.seen.size)
-    earlier = ledger.certificate(st.dev, st.seen.size)
+    registers = ledger.registers(size)
+    earlier = ledger.certificate(st.dev, size)
     whole = all(w is not None for w in body.writes)
-    case = _Case(st, body, received, index, ledger, registers, certificate, earlier, whole)
+    case = _Case(st, body, received, index, ledger, registers, certificate, earlier, whole, rebased)
     try:
         for step in _STEPS:
             step(case)
     except _RefusedError as refusal:
         return Judgement(f"refused:{refusal.reason}", frozenset(case.declared))
     return Judgement(ACCEPTED, frozenset(case.declared))
+
+
+def new_registrar(charters: Charters, body: Body, index: int, dev: str) -> bytes | None:
+    """Return the key of *dev* if *body* writes a charter that may come into force at *index* and names it."""
+    document = charter_document(body)
+    if document is None:
+        return None
+    try:
+        return charters.accept(document, index).registrar_key(dev)
+    except SyncgovError:
+        return None
 
 
 def record_of(registers: RegisterSet, row: RowKey, parent_key: str | None) -> RowKey | None:
@@ -163,6 +188,8 @@ def _check_values(case: _Case, row: RowKey, writes: Mapping[str, tuple[int, Writ
         _refuse_unless(register.key != "uuid" or _UUID.fullmatch(row[1]) is not None, "value")
         for declared in register.fields:
             _refuse_unless(not declared.required or declared.name in writes, "value")
+    if row[0] == CHARTER_ROW[0]:
+        _check_charter(case, row, writes)
     if row[0] == "register" and "text" in writes:
         _check_register_text(case, row[1], writes["text"][1].value)
 
@@ -174,6 +201,21 @@ def _is_new(case: _Case, writes: Mapping[str, tuple[int, Write]]) -> bool:
         return False
     heads = _heads(case, alive[1])
     return heads is not None and not heads
+
+
+def _check_charter(case: _Case, row: RowKey, writes: Mapping[str, tuple[int, Write]]) -> None:
+    """A charter stands in one row, replaces the one in force, and is signed by the roots of that one."""
+    alive, document = writes.get("_alive"), case.body.find(DOCUMENT)
+    _refuse_unless(row == CHARTER_ROW and (alive is None or alive[1].value is True), "value")
+    if document is None:
+        _refuse_unless(not case.whole, "value")
+        return
+    heads = {head.dot for head in case.ledger.heads(row, "document")}
+    _refuse_unless(heads <= set(document.over), "value")
+    try:
+        case.ledger.charters.accept(str(document.value).encode(), case.index)
+    except SyncgovError as error:
+        raise _RefusedError("value") from error
 
 
 def _check_register_text(case: _Case, name: str, text: Value) -> None:
@@ -327,7 +369,9 @@ def _check_over(case: _Case) -> None:
                 if dot[0] == case.st.dev and dot[1] >= case.st.seq:
                     raise _RefusedError("over")
                 logged = case.ledger.logged(dot)
-                earlier = logged is not None and (dot[0] == case.st.dev or logged.index < case.st.seen.size)
+                earlier = logged is not None and (
+                    case.rebased or dot[0] == case.st.dev or logged.index < case.st.seen.size
+                )
                 _refuse_unless(earlier, "over")
                 assert logged is not None
                 if logged.body.find(write.path) is None:

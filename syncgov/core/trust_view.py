@@ -10,9 +10,12 @@ from syncgov.core.charter import Charter
 from syncgov.core.commitment import Body, Dot
 from syncgov.core.merge import Head
 from syncgov.core.register import RegisterSet
+from syncgov.core.register_model import REGISTRAR
 from syncgov.core.statement import Statement
+from syncgov.core.succession import Charters
 
 DAY_MS = 86_400_000
+_FOREVER = 2**53  # later than any `received`
 RowKey = tuple[str, str]
 
 
@@ -29,6 +32,11 @@ class Certificate:
     staff: tuple[str, ...] | None  # None: not disclosed
     revoked: bool
     since: int
+
+
+def registrar_certificate(dev: str, public: bytes, *, revoked: bool = False) -> Certificate:
+    """Return what a charter says about a device that it names as registrar; *revoked* if a later one does not."""
+    return Certificate(dev, public, frozenset({REGISTRAR}), ("",), 0, _FOREVER, (), revoked, 0)
 
 
 class Area(NamedTuple):
@@ -54,7 +62,16 @@ class Ledger(Protocol):
 
     @property
     def charter(self) -> Charter:
-        """The charter of this log."""
+        """The charter in force now."""
+        ...
+
+    @property
+    def charters(self) -> Charters:
+        """All charters so far, by position."""
+        ...
+
+    def seen_size(self, st: Statement) -> int:
+        """The size that the statement's `seen` counts for; less than it says only where a log was closed."""
         ...
 
     def certificate(self, dev: str, size: int) -> Certificate | None:

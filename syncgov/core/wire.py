@@ -105,6 +105,13 @@ class Join(msgspec.Struct, forbid_unknown_fields=True):
     v: Literal[1] = 1
 
 
+class CharterList(msgspec.Struct, forbid_unknown_fields=True):
+    """Every charter of the log, the first one first."""
+
+    charters: list[msgspec.Raw]
+    v: Literal[1] = 1
+
+
 class JoinAnswer(msgspec.Struct, forbid_unknown_fields=True):
     """The certificate's log entry."""
 

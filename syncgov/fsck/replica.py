@@ -1,6 +1,7 @@
 """A replica: what it pulled, what it signed, what it shows. Source: protocol page, section 13."""
 
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
 from syncgov.core.canonical import b64u
@@ -36,7 +37,7 @@ def check_replica(
         return
     size = _check_checkpoint(conn, settings, charter, report)
     chain = check_chain(conn, settings, size, key, report)
-    refold = Refold(charter)
+    refold = Refold(settings.text("charter").encode())
     _Walk(conn, size, chain, refold, report).run()
     if key is not None and refold.versions and refold.key(key.key.id, size) is None and key.key.id == chain.dev:
         report.add("key-other", path.name + ".key", key.key.id)
@@ -112,9 +113,11 @@ class _Walk:
         st = leaf.changeset.statement
         if stored.index >= self._size:
             self._report.add("meta", stored.where, f"size {self._size}")
-        self._signature(stored, leaf)
         body = self._body(stored, leaf)
         entry = Entry(stored.index, leaf, body)
+        with suppress(SyncgovError):  # the replica holds the newest one; whether it may, its own sync has checked
+            self._refold.take_charter(entry)
+        self._signature(stored, leaf)
         record = self._refold.record(entry)
         self._refold.see(entry)
         beside: dict[str, str | None] = {"by": entry.by} if body is not None else {}

@@ -4,17 +4,17 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 
 from syncgov.core import tree
-from syncgov.core.canonical import unb64u
-from syncgov.core.charter import Charter, open_charter
+from syncgov.core.canonical import b64u, unb64u
+from syncgov.core.charter import Charter
 from syncgov.core.commitment import META_TABLE, Body, Dot, format_path, meta_path, open_body, parse_path
 from syncgov.core.merge import Head
 from syncgov.core.register import RegisterSet
-from syncgov.core.register_model import REGISTRAR, Column
+from syncgov.core.register_model import Column
 from syncgov.core.statement import Leaf, Statement, parse_leaf
-from syncgov.core.trust_view import Area, Certificate, Logged, RowKey
+from syncgov.core.succession import CHARTER_ROW, Charters, counted_seen
+from syncgov.core.trust_view import Area, Certificate, Logged, RowKey, registrar_certificate
 from syncgov.storage.connection import Meta
 from syncgov.storage.files import parse_cached, system_registers
 from syncgov.storage.schema import PROTOCOL_TABLES, SCHEMA_VERSION, columns_for, ensure_table, refill, show_rows
@@ -46,7 +46,7 @@ CREATE TABLE IF NOT EXISTS _sg_code (
 """
 
 # Rows whose every version is kept by log index: verdicts ask how they stood at `seen`.
-_VERSIONED = frozenset({"register", "device"})
+_VERSIONED = frozenset({"charter", "register", "device"})
 _CACHED_BODIES = 4096  # about 20 MB; `over` usually names something recent
 _CACHED_BODY_BYTES = 16_384  # larger ones are rare and would make that gigabytes
 
@@ -69,6 +69,7 @@ class Ledger:
         self.meta = Meta(conn)
         self._logged: dict[Dot, Logged] = {}
         self._sets: dict[int, RegisterSet] = {}
+        self._charters: tuple[int, Charters] | None = None
 
     @classmethod
     def create(cls, conn: sqlite3.Connection, charter: bytes) -> "Ledger":
@@ -79,10 +80,30 @@ class Ledger:
         ledger.meta.set(schema=SCHEMA_VERSION, charter=charter.decode(), size=0, received=0)
         return ledger
 
-    @cached_property
+    @property
     def charter(self) -> Charter:
-        """The charter of this log."""
-        return open_charter(self.meta.get("charter").encode())
+        """The charter in force now."""
+        return self.charters.newest.charter
+
+    @property
+    def charters(self) -> Charters:
+        """All charters of this log, by position. `meta` holds the first one, the log all of them."""
+        sql = "SELECT coalesce(max(idx), -1) FROM _sg_version WHERE tbl = ? AND key = ?"
+        last = self.conn.execute(sql, CHARTER_ROW).fetchone()[0]
+        if self._charters is None or self._charters[0] != last:
+            found = Charters(self.meta.get("charter").encode())
+            sql = "SELECT idx, fields FROM _sg_version WHERE tbl = ? AND key = ? ORDER BY idx"
+            for index, fields in self.conn.execute(sql, CHARTER_ROW).fetchall():
+                found.take(str(json.loads(fields)["document"]).encode(), index)
+            self._charters = (last, found)
+        return self._charters[1]
+
+    def seen_size(self, st: Statement) -> int:
+        """The size that the statement's `seen` counts for; less than it says only where a log was closed."""
+        return counted_seen(st.seen, self.charters.closings, self._root_text)
+
+    def _root_text(self, size: int) -> str | None:
+        return b64u(self.root(size)) if size <= self.size else None
 
     def forget(self) -> None:
         """Drop what is remembered in memory; call after a transaction was rolled back."""
@@ -133,16 +154,17 @@ class Ledger:
 
     def certificate(self, dev: str, size: int) -> Certificate | None:
         """The device's certificate as the leaves below *size* say."""
-        public = self.charter.registrar_key(dev)
-        if public is not None:
-            return Certificate(dev, public, frozenset({REGISTRAR}), ("",), 0, 2**53, (), False, 0)
+        registrar = self.charters.registrar(dev, size)
+        if registrar is not None:
+            return registrar_certificate(dev, registrar[0], revoked=not registrar[1])
         found = self._version("device", dev, size)
         return None if found is None else certificate_from(dev, *found)
 
     def enrolment(self, dev: str) -> str | None:
         """Return b64u of the hash that the device's first `prev` must name."""
-        if self.charter.registrar_key(dev) is not None:
-            return self.meta.get("charter_hash")
+        named = self.charters.enrolment(dev)
+        if named is not None:
+            return named
         first = self.conn.execute(
             "SELECT idx FROM _sg_version WHERE tbl = 'device' AND key = ? ORDER BY idx LIMIT 1", (dev,)
         ).fetchone()
@@ -247,7 +269,7 @@ class Ledger:
         return index
 
     def _record(self, st: Statement, body: Body) -> RowKey | None:
-        registers = self.registers(st.seen.size)
+        registers = self.registers(self.seen_size(st))
         for _position, write in body.disclosed():
             path = parse_path(write.path)
             register = registers.get(path.table)
@@ -271,7 +293,7 @@ class Ledger:
         self.conn.execute(
             "INSERT INTO _sg_chain VALUES (?, ?, ?, ?, 0) ON CONFLICT(dev) DO UPDATE "
             "SET seq = excluded.seq, hash = excluded.hash, seen = max(seen, excluded.seen)",
-            (st.dev, st.seq, leaf.changeset.envelope.hash, st.seen.size),
+            (st.dev, st.seq, leaf.changeset.envelope.hash, self.seen_size(st)),
         )
 
     def _fold(self, leaf: Leaf, body: Body, index: int, record: RowKey | None) -> None:

@@ -11,6 +11,7 @@ from syncgov.core.canonical import b64u
 from syncgov.core.commitment import Body, meta_path, open_body, parse_path
 from syncgov.core.note import Checkpoint
 from syncgov.core.statement import Leaf, parse_leaf
+from syncgov.core.succession import charter_document, follow
 from syncgov.errors import ForkError
 from syncgov.storage.connection import quote, transaction
 from syncgov.storage.replica import Replica
@@ -100,6 +101,7 @@ def merge_pulled(replica: Replica, page: Page, staff: str | None = None) -> Merg
         fresh = [e for e in entries if _store_leaf(replica, e, done)]
         changed |= _fold_entries(replica, fresh)
         changed |= _settle_own(replica, fresh)
+        _follow_charters(replica, fresh)
         _name_records(replica, fresh)
         _show(replica, changed)
         purge = [*pulled_purge(replica), *page.purge]
@@ -113,6 +115,13 @@ def merge_pulled(replica: Replica, page: Page, staff: str | None = None) -> Merg
     if scrub:
         replica.scrub()
     return done
+
+
+def _follow_charters(replica: Replica, entries: Sequence[Entry]) -> None:
+    """Take a new charter if the roots of the one held have signed it; else nothing of the pull is taken."""
+    bodies = (entry.body for entry in sorted(entries, key=lambda e: e.index) if entry.leaf.accepted and entry.body)
+    documents = [document for body in bodies if (document := charter_document(body)) is not None]
+    replica.take_charter(follow(replica.meta.get("charter").encode(), documents))
 
 
 def _staged(replica: Replica) -> list[Entry]:

@@ -116,6 +116,12 @@ class Replica(ReplicaTables):
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def take_charter(self, raw: bytes) -> None:
+        """Hold the charter in *raw*, which the caller has verified, from now on."""
+        if raw != self.meta.get("charter").encode():
+            self.meta.set(charter=raw.decode())
+            self.charter = open_charter(raw)
+
     # -- what the device is --------------------
 
     @property

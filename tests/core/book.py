@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from syncgov.core.canonical import b64u
-from syncgov.core.charter import Charter
+from syncgov.core.charter import Charter, sign_charter
 from syncgov.core.commitment import Body, Dot, Value, Write, format_path, make_body, meta_path, parse_body, redact
 from syncgov.core.keys import SigningKey
 from syncgov.core.merge import Head
@@ -12,6 +12,7 @@ from syncgov.core.note import format_vkey
 from syncgov.core.register import RegisterSet
 from syncgov.core.register_model import REGISTRAR
 from syncgov.core.statement import Seen, Statement
+from syncgov.core.succession import Charters
 from syncgov.core.tree import root_of_inputs
 from syncgov.core.trust import Judgement, judge
 from syncgov.core.trust_view import DAY_MS, Area, Certificate, Logged, RowKey
@@ -126,6 +127,10 @@ class Book:
     parents: dict[RowKey, str] = field(default_factory=dict)
     entries: dict[Dot, Logged] = field(default_factory=dict)
     charter: Charter = CHARTER
+    charters: Charters = field(default_factory=lambda: Charters(sign_charter(CHARTER, [_ROOT])))
+
+    def seen_size(self, st: Statement) -> int:
+        return st.seen.size
 
     def certificate(self, dev: str, size: int) -> Certificate | None:
         found = [one for index, one in self.certificates.get(dev, []) if index < size]
