@@ -1,5 +1,7 @@
 """Every exception of the package. Each carries its sentence in Chinese and in English, and says what to do next."""
 
+from collections.abc import Sequence
+
 
 class SyncgovError(Exception):
     """Base of all errors that the package raises on purpose.
@@ -139,6 +141,16 @@ class StorageError(SyncgovError):
     """The file under us is busy, damaged or not ours."""
 
     code = "storage"
+
+
+class LostEntriesError(StorageError):
+    """Entries below a signed checkpoint are gone: the log cannot go on under its name."""
+
+    code = "lost-entries"
+
+    def __init__(self, zh: str, en: str, missing: Sequence[object] = ()) -> None:
+        super().__init__(zh, en)
+        self.missing = missing
 
 
 class TransportError(SyncgovError):

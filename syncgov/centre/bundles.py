@@ -56,7 +56,7 @@ def recipient_note(centre: Centre) -> str:
 
 def invitation(centre: Centre) -> bytes:
     """Return the invitation file: charter and recipient. It holds nothing secret and serves any number of devices."""
-    return bundle.format_invitation((centre.path / "charter.json").read_bytes(), recipient_note(centre))
+    return bundle.format_invitation(centre.ledger.charters.newest.raw, recipient_note(centre))
 
 
 def receive(centre: Centre, data: bytes) -> Replied:
@@ -93,6 +93,12 @@ def receive(centre: Centre, data: bytes) -> Replied:
 
 def _check_label(centre: Centre, label: bundle.Label) -> None:
     """Refuse by name, before anything is opened."""
+    if label.origin in {closing.origin for closing in centre.ledger.charters.closings}:
+        raise InputError(
+            f"这个包是给已结束的日志“{label.origin}”的；请让终端先收下本中心新的邀请文件，再打包一次，内容不会丢",
+            f"this bundle is for the closed log {label.origin!r}: let the device receive this centre's new invitation "
+            "and bundle again; nothing is lost",
+        )
     if label.origin != centre.charter.origin:
         raise InputError(
             f"这个包是给中心“{label.origin}”的，这里是“{centre.charter.origin}”；没有打开，请转交",

@@ -122,6 +122,12 @@ class Centre:
             raise
         return centre
 
+    @property
+    def copied(self) -> int:
+        """How many entries the second copy holds."""
+        with self._copy.locked() as count:
+            return count
+
     def close(self) -> None:
         """Close files."""
         self._copy.close()
@@ -164,18 +170,16 @@ class Centre:
     def follow_charter(self) -> None:
         """Bring `charter.json` and the registrar's key in line with the log: after a new charter, or a power loss."""
         newest, keys = self.ledger.charters.newest, self.path / "keys"
-        if not newest.index >= 0 and (self.path / "charter.json").is_file():
+        if newest.index < 0 and (self.path / "charter.json").is_file():
             return
         if not (self.path / "charter.json").is_file() or (self.path / "charter.json").read_bytes() != newest.raw:
             write_atomic(self.path / "charter.json", newest.raw)
-        if newest.charter.registrar_key(self.registrar.id) is None:
-            for name in ("registrar.key", NEW_REGISTRAR):
-                if (keys / name).is_file():
-                    found = load_key(keys / name).key
-                    if newest.charter.registrar_key(found.id) is not None:
-                        self.registrar = store_key(keys / "registrar.key", found, 0, "").key
-                        (keys / NEW_REGISTRAR).unlink(missing_ok=True)
-                        return
+        fresh = keys / NEW_REGISTRAR
+        if fresh.is_file() and newest.charter.registrar_key((found := load_key(fresh)).key.id) is not None:
+            store_key(keys / "registrar.key", found.key, 0, "")
+            fresh.unlink()
+        if newest.charter.registrar_key(self.registrar.id) is None:  # another process has changed it
+            self.registrar = load_key(keys / "registrar.key").key
 
     def _catch_up(self) -> None:
         """Bring second copy and checkpoint up to the database; at start, after a power loss between the two."""

@@ -9,6 +9,7 @@ import struct
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from syncgov.errors import StorageError
 
@@ -71,11 +72,32 @@ class SecondCopy:
 
     def read(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield (leaf, body) from the first record on."""
-        with self._path.open("rb") as file:
-            while head := file.read(_LENGTH.size):
-                leaf = file.read(_LENGTH.unpack(head)[0])
-                yield leaf, file.read(_LENGTH.unpack(file.read(_LENGTH.size))[0])
+        return read_copy(self._path)
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def _part(file: BinaryIO) -> bytes:
+    head = file.read(_LENGTH.size)
+    length = _LENGTH.unpack(head)[0] if len(head) == _LENGTH.size else 0
+    data = file.read(length)
+    return data if len(data) == length else b""
+
+
+def read_copy(path: Path) -> Iterator[tuple[bytes, bytes]]:
+    """Yield (leaf, body) of a second copy that nobody writes; a record that was cut short ends it.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            while True:
+                leaf, body = _part(file), _part(file)
+                if not leaf or not body:  # neither is ever empty: the record was cut short
+                    return
+                yield leaf, body
+    except OSError as error:
+        raise StorageError(f"第二份副本读不了：{error}", f"the second copy cannot be read: {error}") from error

@@ -233,3 +233,16 @@ def redact(body: Body, keep: Callable[[int, Write], bool]) -> bytes:
         else:
             slots.append(b64u(body.digests[position]))
     return encode_unchecked(_RedactedBody(slots, 1))
+
+
+def unite(bodies: Sequence[Body]) -> bytes:
+    """Return the body in which everything is disclosed that one of *bodies*, all of one changeset, discloses."""
+    slots: list[Any] = []
+    for position, plain in enumerate(bodies[0].digests):
+        known = next((body for body in bodies if body.writes[position] is not None), None)
+        write = known.writes[position] if known is not None else None
+        if known is None or write is None:
+            slots.append(b64u(plain))
+        else:
+            slots.append((known.salts[position], write.path, write.value, write.over))
+    return encode_unchecked(_RedactedBody(slots, 1))

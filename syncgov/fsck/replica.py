@@ -1,11 +1,12 @@
 """A replica: what it pulled, what it signed, what it shows. Source: protocol page, section 13."""
 
+import json
 import sqlite3
 from contextlib import suppress
 from pathlib import Path
 
 from syncgov.core.canonical import b64u
-from syncgov.core.charter import Charter
+from syncgov.core.charter import Charter, open_charter
 from syncgov.core.commitment import Body
 from syncgov.core.fold import RowKey
 from syncgov.core.note import verify_checkpoint
@@ -49,6 +50,12 @@ def check_replica(
             "what was signed is damaged; the tables that follow from it were not compared",
         )
         return
+    if settings.number("rebased"):
+        report.note(
+            "原来的日志已结束，新日志还没有同步下来，没有核对各表：请先 sync",
+            "the log was closed and the next one is not pulled yet; tables were not compared: sync first",
+        )
+        return
     context = _context(conn, settings, refold, chain.dev, report)
     context.rebuild = rebuild if key is not None else None  # the writer opens no replica without its key
     check_overlay(context, chain)
@@ -69,7 +76,7 @@ def _check_checkpoint(conn: sqlite3.Connection, settings: Settings, charter: Cha
             report.add("checkpoint", "_sg_meta checkpoint")
         return size
     try:
-        checkpoint = verify_checkpoint(text, charter.log)
+        checkpoint = verify_checkpoint(text, _log_of(settings, text, charter))
     except SyncgovError as error:
         report.add("checkpoint", "_sg_meta checkpoint", error.en)
         return size
@@ -80,6 +87,14 @@ def _check_checkpoint(conn: sqlite3.Connection, settings: Settings, charter: Cha
         fits = newest < checkpoint.size  # else the checkpoint is the older of the two
         report.add("meta", "_sg_meta size, root", f"{size} ≠ {checkpoint.size}", fix=fix if fits else None)
     return checkpoint.size
+
+
+def _log_of(settings: Settings, checkpoint: str, charter: Charter) -> str:
+    """Return the log key of the checkpoint: after the log was closed, the old one stands until the next pull."""
+    for each in json.loads(settings.text("closed") or "[]"):
+        if each["checkpoint"] == checkpoint:
+            return open_charter(str(each["charter"]).encode()).log
+    return charter.log
 
 
 class _Walk:

@@ -96,8 +96,10 @@ def merge_pulled(replica: Replica, page: Page, staff: str | None = None) -> Merg
         if replica.has_unsigned():
             replica.commit_within(staff)
         replica.conn.execute("INSERT OR IGNORE INTO _sg_merging VALUES (1)")
-        changed = _forget_all(replica) if replica.meta.get_int("anew") else set()
         entries = [*_staged(replica), *page.entries]
+        if replica.meta.get_int("anew"):
+            _require_same(replica, entries)
+        changed = _forget_all(replica) if replica.meta.get_int("anew") else set()
         fresh = [e for e in entries if _store_leaf(replica, e, done)]
         changed |= _fold_entries(replica, fresh)
         changed |= _settle_own(replica, fresh)
@@ -110,7 +112,7 @@ def merge_pulled(replica: Replica, page: Page, staff: str | None = None) -> Merg
         scrub = bool(purge) or replica.meta.get_int("anew") == 1
         replica.conn.execute("DELETE FROM _sg_pulled")
         replica.meta.set(checkpoint=page.checkpoint_text, size=page.target, root=b64u(page.checkpoint.root))
-        replica.meta.set(pulling="", after=page.target, target=page.target, purge="[]", anew=0)
+        replica.meta.set(pulling="", after=page.target, target=page.target, purge="[]", anew=0, rebased=0)
         replica.conn.execute("DELETE FROM _sg_merging")
     if scrub:
         replica.scrub()
@@ -132,6 +134,21 @@ def _staged(replica: Replica) -> list[Entry]:
         body = None if raw_body is None else open_body(raw_body, leaf.changeset.statement)
         entries.append(Entry(index, leaf, body, raw_body))
     return entries
+
+
+def _require_same(replica: Replica, entries: Sequence[Entry]) -> None:
+    """What is pulled anew must be, index by index, what was there before.
+
+    Raises:
+        ForkError: another leaf stands where this device has seen one.
+    """
+    held = dict(replica.conn.execute("SELECT idx, leaf FROM _sg_leaf").fetchall())
+    wrong = [entry.index for entry in entries if held.get(entry.index, entry.leaf.raw) != entry.leaf.raw]
+    if wrong:
+        raise ForkError(
+            f"中心给出的第 {wrong[0]} 条与本机见过的不同，请保存本机文件并联系审计人员",
+            f"entry {wrong[0]} is not the one that this device has seen; keep this file and tell an auditor",
+        )
 
 
 def _forget_all(replica: Replica) -> set[RowKey]:

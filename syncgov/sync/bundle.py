@@ -13,12 +13,13 @@ import msgspec
 from syncgov.core import bundle, wire
 from syncgov.core.age_identity import age_identity
 from syncgov.core.canonical import unb64u
-from syncgov.core.charter import Charter
+from syncgov.core.charter import Charter, Closing
 from syncgov.core.keys import SigningKey, device_id
 from syncgov.core.note import parse_vkey, verify_checkpoint
 from syncgov.errors import InputError, NotAllowedError, ProofError, SignatureError
 from syncgov.storage import sealing
 from syncgov.storage.merging import merge_pulled, own_changesets, restore_own, stage_page, start_over
+from syncgov.storage.rebasing import rebase
 from syncgov.storage.replica import Committed, Replica
 from syncgov.sync.client import Synced, _count, _note_results, _verified, verify_page
 
@@ -135,19 +136,26 @@ def receive(replica: Replica, data: bytes, staff: str | None = None) -> Received
     """
     label, content = bundle.split_bundle_file(data)
     if label.kind == "invitation":
-        require(label, "invitation", replica.charter.origin)
         _take_invitation(replica, bundle.open_invitation(label, content))
         return Received("recipient")
     return take_reply(replica, open_reply(data, replica.key_file.key, replica.charter), staff)
 
 
 def _take_invitation(replica: Replica, invitation: bundle.Invitation) -> None:
+    if invitation.charter.origin != replica.charter.origin and not _is_next(replica, invitation.charter):
+        require(bundle.Label("invitation", invitation.charter.origin), "invitation", replica.charter.origin)
+    rebase(replica, [invitation.raw_charter])
     if invitation.charter.log != replica.charter.log:
         raise InputError(
             "这份邀请文件的日志密钥与本机章程不同，没有采用；请联系管理员",
             "this invitation names another log key than this replica's charter; it was not taken, ask the registrar",
         )
     replica.meta.set(recipient=invitation.recipient_note)
+
+
+def _is_next(replica: Replica, charter: Charter) -> bool:
+    """Whether *charter* closes the log that this replica follows; whose word that is, `rebase` checks."""
+    return isinstance(charter.closes, Closing) and charter.closes.origin == replica.charter.origin
 
 
 def open_reply(data: bytes, key: SigningKey, charter: Charter) -> bundle.Reply:

@@ -15,7 +15,15 @@ from syncgov.core.keys import SigningKey, device_id
 from syncgov.core.note import Checkpoint, verify_checkpoint
 from syncgov.core.statement import parse_leaf, verify_changeset
 from syncgov.core.tree import leaf_hash, verify_consistency, verify_inclusion
-from syncgov.errors import ForkError, NotAllowedError, ProofError, RollbackError, SignatureError, StorageError
+from syncgov.errors import (
+    ForkError,
+    NotAllowedError,
+    ProofError,
+    RemoteError,
+    RollbackError,
+    SignatureError,
+    StorageError,
+)
 from syncgov.storage.clock import Clock, wall_clock
 from syncgov.storage.keyfile import key_path, load_key, store_key
 from syncgov.storage.merging import (
@@ -28,12 +36,15 @@ from syncgov.storage.merging import (
     stage_page,
     start_over,
 )
+from syncgov.storage.rebasing import kept_of, rebase
 from syncgov.storage.replica import Replica
 from syncgov.sync.transport import HttpTransport
 
 PUSH_BATCH = 200  # changesets a request; about 400 KiB packed
 PUSH_BATCH_BYTES = 4 << 20  # unpacked; a quarter of what a request may be after one more changeset
 PULL_LIMIT = 500  # entries a page
+# what a centre says to a device of a log that was closed; to one whose enrolment was lost with it, the second
+_CLOSED = frozenset({"closed", "unknown-device"})
 
 Progress = Callable[[str, int, int], None]
 
@@ -111,20 +122,43 @@ def sync(
         LogError: the centre's log does not extend what this device has seen.
     """
     done = Synced()
-    transport = HttpTransport(url or replica.meta.get("url"), replica.key_file.key, replica.charter.origin)
+    address = url or replica.meta.get("url")
+    try:
+        _sync(replica, address, staff, done, progress)
+    except (RemoteError, NotAllowedError) as error:
+        if not _follow_closed(replica, address, error, done):
+            raise
+        _sync(replica, address, staff, done, progress)
+    done.size = replica.seen.size
+    return done
+
+
+def _sync(replica: Replica, url: str, staff: str | None, done: Synced, progress: Progress | None) -> None:
+    transport = HttpTransport(url, replica.key_file.key, replica.charter.origin)
     try:
         if replica.is_older_than_key:
             _recover(replica, transport)
         committed = replica.commit(staff)
-        done.signed = len(committed.signed)
+        done.signed += len(committed.signed)
         done.problems = [error.zh for _row, error in committed.problems]
         _push(replica, transport, done, progress)
         _pull(replica, transport, staff, done, progress)
     finally:
         transport.close()
-        done.requests = transport.requests
-    done.size = replica.seen.size
-    return done
+        done.requests += transport.requests
+
+
+def _follow_closed(replica: Replica, url: str, error: RemoteError | NotAllowedError, done: Synced) -> bool:
+    """Whether the log that this replica follows was closed by the roots it trusts; then it follows the next one."""
+    if not isinstance(error, RemoteError) or error.problem not in _CLOSED:
+        return False
+    transport = HttpTransport(url)
+    try:
+        found = wire.parse_message(transport.get("/v1/charters"), wire.CharterList, "charters")
+    finally:
+        transport.close()
+        done.requests += transport.requests
+    return rebase(replica, [bytes(raw) for raw in found.charters])
 
 
 def _recover(replica: Replica, transport: HttpTransport) -> None:
@@ -254,8 +288,9 @@ def verify_page(replica: Replica, answer: wire.PullAnswer, size: int) -> Page:
     """
     checkpoint = verify_checkpoint(answer.checkpoint, replica.charter.log)
     seen = replica.seen
-    if answer.target < seen.size or checkpoint.size < seen.size:
-        raise RollbackError(seen.size, checkpoint.size)
+    least = min(seen.size, kept_of(replica) or seen.size)  # what was seen of a closed log counts up to what was kept
+    if answer.target < least or checkpoint.size < least:
+        raise RollbackError(least, checkpoint.size)
     target, text = _checkpoint_for(replica, answer, checkpoint)
     if size > 0:
         _verify_growth(replica, answer, target)
