@@ -21,7 +21,8 @@ def work(world: World, device: Replica, *titles: str) -> list[str]:
     """Write and sync one task a title; returns the keys."""
     keys = [insert(device, "task", a_task(title=title)) for title in titles]
     done = world.sync(device)
-    assert not done.refused and not done.rejected
+    assert not done.refused
+    assert not done.rejected
     return keys
 
 

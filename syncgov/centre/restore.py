@@ -164,11 +164,10 @@ def _rebuild(centre: Path, ledger: Ledger, sources: Sources, *, to_close: bool) 
 def _from_copy(ledger: Ledger, path: Path) -> int:
     """Append what the second copy holds and the database lacks; returns the number of its records."""
     count, size = 0, ledger.size
-    known = ledger.entries(0, size)
     with transaction(ledger.conn):
         for leaf, body in read_copy(path):
             if count < size:
-                if next(known)[1] != leaf:
+                if ledger.conn.execute("SELECT leaf FROM _sg_leaf WHERE idx = ?", (count,)).fetchone() != (leaf,):
                     raise InputError(
                         f"{path} 第 {count} 条与数据库不同，不是同一本日志；请保留两者",
                         f"entry {count} of {path} is not the database's: another log; keep both",
