@@ -26,6 +26,7 @@ from syncgov.core.record_proof import verify_record_proof
 from syncgov.core.register import RegisterSet, parse_register
 from syncgov.core.register_model import Column, Field, Register
 from syncgov.core.statement import format_statement, parse_changeset, parse_leaf, parse_statement, verify_changeset
+from syncgov.core.succession import succeed
 from syncgov.core.tree import format_bundle, format_tile, parse_bundle, parse_tile, verify_consistency
 from syncgov.core.workflow import Workflow
 from syncgov.errors import SyncgovError
@@ -123,6 +124,10 @@ def run_proof_file(v: Json, _tmp: Path) -> None:
 
 def run_charter(v: Json, _tmp: Path) -> None:
     open_charter(raw(v["charter"]))
+
+
+def run_succession(v: Json, _tmp: Path) -> None:
+    succeed(raw(v["held"]), raw(v["charter"]))
 
 
 def run_register_set(v: Json, _tmp: Path) -> None:
