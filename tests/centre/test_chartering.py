@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from syncgov.audit.audit import audit
+from syncgov.audit.prove import verify_proof_file
 from syncgov.centre.centre import NEW_REGISTRAR, Centre, Draft
 from syncgov.centre.chartering import Changes, replace_charter
 from syncgov.centre.intake import authenticate
