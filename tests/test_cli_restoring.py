@@ -76,7 +76,7 @@ def test_what_cannot_be_restored_names_the_two_commands_and_they_work(centre: Pa
     closed = answer("close-log", centre, "--root-key", root_key)
     assert closed["origin"] == f"{closed['closed']}/2"
     with served(centre) as url:
-        good("sync", pen, "--url", url)
+        assert "已由根密钥结束" in run("sync", pen, "--url", url, env=CHINESE).output
         assert answer("status", pen)["changes"] == []
         other = joined(centre, url, tmp_path / "other.db")
         assert answer("status", other)["size"] == answer("status", pen)["size"] + 1

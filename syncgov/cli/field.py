@@ -137,6 +137,11 @@ def sync(out: Output, replica: Path, staff: str | None, url: str | None) -> None
         f"signed {signed}, sent {done.pushed}, accepted {done.accepted}, refused {refused}, waiting {done.waiting}, "
         f"received {done.received}, conflicts {found.conflicts}",
     )
+    if done.closed:
+        out.line(
+            f"原日志“{done.closed}”已由根密钥结束，本终端已跟到新日志；本机的内容一条没有丢",
+            f"the log {done.closed!r} was closed by the roots; this device follows the next one, nothing here is lost",
+        )
     seqs = {seq for seq, _why in (*done.refused, *done.rejected)}
     for change in found.changes:
         if change.seq in seqs:

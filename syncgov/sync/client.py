@@ -63,6 +63,7 @@ class Synced:
     problems: list[str] = field(default_factory=list)
     requests: int = 0
     size: int = 0
+    closed: str = ""  # the log that was closed by the roots; the device follows the next one now
 
 
 def join(path: str | Path, url: str, code: str, *, clock: Clock = wall_clock) -> Replica:
@@ -158,7 +159,11 @@ def _follow_closed(replica: Replica, url: str, error: RemoteError | NotAllowedEr
     finally:
         transport.close()
         done.requests += transport.requests
-    return rebase(replica, [bytes(raw) for raw in found.charters])
+    old = replica.charter.origin
+    if not rebase(replica, [bytes(raw) for raw in found.charters]):
+        return False
+    done.closed = old
+    return True
 
 
 def _recover(replica: Replica, transport: HttpTransport) -> None:

@@ -92,6 +92,11 @@ def test_the_audit_follows_and_tells(tmp_path: Path) -> None:
             assert report.counts["charters"] == 2
             assert report.counts["proofs"] > 0
             assert len(report.notes) == 1
+        found = sorted((tmp_path / "out" / "log" / "proofs").rglob("*.json"))
+        assert found
+        for path in found:
+            assert verify_proof_file(path, tmp_path / "first.json").charter == world.centre.charter
+            assert b'"charters":[' in path.read_bytes()
         other = Centre.init(
             tmp_path / "other", Draft("别的", "log.example/other", AREA), registers(), clock=world.clock
         )
