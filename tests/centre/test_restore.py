@@ -211,6 +211,23 @@ def test_a_damaged_backup_is_refused(place: Place, damage: Callable[[bytes], byt
     assert [path.name for path in centre.iterdir()] == ["copy.log"]
 
 
+@pytest.mark.parametrize(
+    ("name", "data"), [("charter.json", b"{}"), ("keys/../../escaped", b"x"), ("roots/root-1.key", b"x")]
+)
+def test_a_backup_whose_members_were_exchanged_is_refused(place: Place, name: str, data: bytes) -> None:
+    """A member that the manifest does not vouch for is refused, wherever its name leads."""
+    centre = burn(place.world, keep=["copy.log"])
+    other = place.backup.with_name("other.backup")
+    with zipfile.ZipFile(place.backup) as old, zipfile.ZipFile(other, "w") as new:
+        for member in old.namelist():
+            if member != name:
+                new.writestr(member, old.read(member))
+        new.writestr(name, data)
+    with pytest.raises(InputError, match="not a whole backup"):
+        restore(centre, other, Sources())
+    assert [path.name for path in centre.iterdir()] == ["copy.log"]
+
+
 def test_a_backup_is_private_whole_and_consistent(place: Place, tmp_path: Path) -> None:
     """Mode 0600, no root keys, no left-overs, and nothing but a whole log in it, while the centre writes on."""
     assert place.backup.stat().st_mode & 0o777 == 0o600
