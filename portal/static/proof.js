@@ -167,16 +167,42 @@
     need(Number.isInteger(charter.threshold) && charter.threshold >= 1, "章程不完整");
     const roots = new Map();
     for (const text of charter.roots) roots.set(await deviceId(fromB64u(text, 32)), fromB64u(text, 32));
+    await needRoots(envelope, payload, roots, charter.threshold);
+    const registrars = new Set();
+    for (const text of charter.registrars) registrars.add(await deviceId(fromB64u(text, 32)));
+    return { ...charter, envelope, payload, rootKeys: roots, rootIds: [...roots.keys()], registrarIds: registrars };
+  }
+
+  async function needRoots(envelope, payload, roots, threshold) {
     const signers = new Set();
     for (const { keyid, sig } of envelope.signatures) {
       if (!roots.has(keyid)) continue;
       await verify(roots.get(keyid), pae(CHARTER, payload), fromB64(sig, 64), "章程的根密钥");
       signers.add(keyid);
     }
-    need(signers.size >= charter.threshold, "章程的根签名不够");
-    const registrars = new Set();
-    for (const text of charter.registrars) registrars.add(await deviceId(fromB64u(text, 32)));
-    return { ...charter, rootIds: [...roots.keys()], registrarIds: registrars };
+    need(signers.size >= threshold, "章程的根签名不够");
+  }
+
+  // Every charter of the log, each replaced by the next (section 8, steps 1 to 4); the one in force knows all registrars.
+  async function openCharters(proof) {
+    need(proof.charters === undefined || (Array.isArray(proof.charters) && proof.charters.length > 0), "章程不完整");
+    const chain = [];
+    for (const envelope of [...(proof.charters || []), proof.charter]) {
+      const charter = await openCharter(envelope);
+      if (chain.length > 0) await needSuccessor(chain[chain.length - 1], charter);
+      chain.push(charter);
+    }
+    const newest = chain[chain.length - 1];
+    for (const charter of chain) charter.registrarIds.forEach((id) => newest.registrarIds.add(id));
+    return chain;
+  }
+
+  async function needSuccessor(old, next) {
+    need(next.previous === toB64u(await sha256(utf8.encode(canonical(old.envelope)))), "章程不是一份接一份的");
+    await needRoots(next.envelope, next.payload, old.rootKeys, old.threshold);
+    const closes = next.closes !== undefined && next.closes !== null && next.closes.origin === old.origin && next.origin !== old.origin;
+    const stays = next.closes === undefined && next.origin === old.origin && next.log === old.log;
+    need((closes || stays) && next.simulated === old.simulated, "章程不是一份接一份的");
   }
 
   // -- log, section 6 -------------------------------------------------------------------------------------------
@@ -295,13 +321,17 @@
 
   async function verifyProof(bytes, ownCharter) {
     need(bytes.length <= MAX_BYTES, "文件太大");
-    const proof = members(parse(bytes, "文件"), "charter entries key keys rows table v", "文件");
+    const proof = parse(bytes, "文件");
+    const more = proof !== null && typeof proof === "object" && proof.charters !== undefined ? " charters" : "";
+    members(proof, `charter${more} entries key keys rows table v`, "文件");
     need(proof.v === 1, "文件的版本不认识");
     need(Array.isArray(proof.rows) && proof.rows.length > 0 && Array.isArray(proof.entries), "文件不完整");
     need(canonical(proof.rows[0]) === canonical([proof.table, proof.key]), "文件不是这条记录的");
-    const charter = await openCharter(proof.charter);
+    const chain = await openCharters(proof);
+    const charter = chain[chain.length - 1];
     if (ownCharter) {
-      need(canonical(parse(ownCharter, "您的章程")) === canonical(proof.charter), "文件用的是另一份章程");
+      const own = canonical(parse(ownCharter, "您的章程"));
+      need(chain.some((each) => canonical(each.envelope) === own), "文件用的是另一份章程");
     }
     const rows = new Set(proof.rows.map((row) => canonical(row)));
     need(rows.size === proof.rows.length, "文件里一行出现两次");

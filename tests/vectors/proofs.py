@@ -9,7 +9,7 @@ from syncgov.core.keys import SigningKey
 from syncgov.core.note import Checkpoint, sign_checkpoint
 from syncgov.core.proof import format_receipt
 from syncgov.core.record_proof import make_record_proof
-from syncgov.core.statement import EMPTY_ROOT, Seen, Statement, format_leaf, sign_statement
+from syncgov.core.statement import EMPTY_ROOT, Seen, Statement, envelope_hash, format_leaf, sign_statement
 from syncgov.core.tree import MemoryTree, inclusion_path, leaf_hash, root_of_inputs
 from tests.vectors.base import AT, DEVICE, KEY, LOG, ORIGIN, OTHER, REG, REGISTRAR, ROOT_1, ROOT_2, Json, secret, vector
 from tests.vectors.logs import CHARTER
@@ -61,6 +61,13 @@ def proof_file() -> list[Json]:
     half = sign_charter(CHARTER, [ROOT_1])
     other = sign_charter(msgspec.structs.replace(CHARTER, name="另一街道"), [ROOT_1, ROOT_2])
 
+    moved = msgspec.structs.replace(CHARTER, previous=envelope_hash(charter), registrars=[b64u(OTHER.public)])
+    later, few = sign_charter(moved, [ROOT_1, ROOT_2]), msgspec.structs.replace(moved, threshold=1)
+    strange = sign_charter(msgspec.structs.replace(moved, previous=b64u(bytes(32))), [ROOT_1, ROOT_2])
+
+    def after(under: bytes) -> bytes:
+        return make_record_proof(under, "task", KEY, entries, keys, earlier=[charter])
+
     def made(*parts: tuple[bytes, bytes, str], table: str = "task", under: bytes = charter) -> bytes:
         return make_record_proof(under, table, KEY, parts, keys)
 
@@ -72,6 +79,10 @@ def proof_file() -> list[Json]:
         ("checkpoint", "signature", "another size than was signed", good.replace(b"street\\n3\\n", b"street\\n4\\n")),
         ("charter", "audit", "not the charter that the reader holds", made(*entries, under=other)),
         ("unsigned", "not-allowed", "a charter that too few roots have signed", made(*entries, under=half)),
+        ("replaced", "ok", "the registrar is named by the charter before", after(later)),
+        ("replaced-alone", "audit", "the charter before is left out", made(*entries, under=later)),
+        ("replaced-few", "not-allowed", "too few roots of the charter before", after(sign_charter(few, [ROOT_1]))),
+        ("replaced-other", "format", "it replaces another charter", after(strange)),
         ("no-certificate", "audit", "nothing says that the author was enrolled", made(entries[1])),
         ("order", "audit", "the entries are not in log order", made(*entries[::-1])),
         ("surplus", "audit", "a write that is not public", made(entries[0], (public[1][0], whole, receipts[1]))),
