@@ -15,7 +15,15 @@ from pathlib import Path
 from syncgov.centre.backup import DATABASE, KEYS, unpack
 from syncgov.centre.centre import CLOSING
 from syncgov.centre.copy import read_copy
-from syncgov.centre.sources import Found, Known, held_checkpoint, named_leaves, read_devices, read_published
+from syncgov.centre.sources import (
+    Found,
+    Known,
+    held_checkpoint,
+    named_leaves,
+    read_devices,
+    read_old_database,
+    read_published,
+)
 from syncgov.core.canonical import b64u
 from syncgov.core.commitment import open_body
 from syncgov.core.note import Checkpoint
@@ -106,7 +114,7 @@ def restore(centre: Path, backup: Path | None, sources: Sources, *, to_close: bo
         stage.mkdir(mode=0o700)
         _bring(centre, backup, stage)
         with closing(connect(stage / DATABASE)) as conn:
-            done = _rebuild(centre, Ledger(conn), sources, to_close=to_close)
+            done = _rebuild(centre, Ledger(conn), sources, old=backup is not None, to_close=to_close)
         if not done.complete and not to_close:
             raise _lost(centre, done)
         _put_in_place(centre, stage)
@@ -129,7 +137,8 @@ def _bring(centre: Path, backup: Path | None, stage: Path) -> None:
         old.backup(new)
 
 
-def _rebuild(centre: Path, ledger: Ledger, sources: Sources, *, to_close: bool) -> Restored:
+def _rebuild(centre: Path, ledger: Ledger, sources: Sources, *, old: bool, to_close: bool) -> Restored:
+    """Append what the sources hold; *old*: the database that is to be replaced is one of them."""
     log = ledger.charter.log
     done, found = Restored(ledger.size), Found()
     own = held_checkpoint(ledger.meta.get("checkpoint"))
@@ -141,17 +150,19 @@ def _rebuild(centre: Path, ledger: Ledger, sources: Sources, *, to_close: bool) 
     if sources.published is not None:
         published = read_published(sources.published, log, found)
     read_devices(sources.devices, log, found)
+    old = old and (centre / DATABASE).is_file() and read_old_database(centre / DATABASE, log, found)
     with transaction(ledger.conn):
         _take(ledger, found, done, published)
     _require(ledger, [*found.known, *([Known(own, "backup")] if own is not None else [])])
-    if sources.devices:
+    if sources.devices or old:
         _from_devices(ledger, found, done)
     if own is not None:
         found.known.append(Known(own, "backup"))
     empty = Checkpoint(ledger.charter.origin, ledger.size, ledger.root(ledger.size))
     newest = max((each.checkpoint for each in found.known), key=lambda each: each.size, default=empty)
     done.size, done.signed, done.root = ledger.size, newest.size, b64u(newest.root)
-    vouched = copied >= (own.size if own is not None else 0) or sources.published is not None or bool(sources.devices)
+    copied_all = copied >= (own.size if own is not None else 0)
+    vouched = copied_all or old or sources.published is not None or bool(sources.devices)
     done.complete = vouched and ledger.size >= newest.size
     if not done.complete:
         if not vouched and not to_close:

@@ -99,6 +99,21 @@ def read_devices(files: Sequence[Path], log: str, found: Found) -> None:
             ) from error
 
 
+def read_old_database(path: Path, log: str, found: Found) -> bool:
+    """Take what the centre's own old database still gives, and its checkpoint; returns whether it could be read."""
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as conn:
+            text = conn.execute("SELECT value FROM _sg_meta WHERE key = 'checkpoint'").fetchone()
+            checkpoint = verify_checkpoint(str(text[0]) if text is not None else "", log)
+            for index, leaf, body in conn.execute("SELECT idx, leaf, body FROM _sg_leaf"):
+                found.leaves[index] = bytes(leaf)
+                found.bodies.setdefault(index, []).append(bytes(body))
+    except (sqlite3.Error, SyncgovError, TypeError):  # damaged: that is why there is a restoration
+        return False
+    found.known.append(Known(checkpoint, str(path)))
+    return True
+
+
 def _read_device(conn: sqlite3.Connection, path: Path, log: str, found: Found) -> None:
     meta: Mapping[str, str] = dict(conn.execute("SELECT key, value FROM _sg_meta"))
     for name in ("checkpoint", "pulling"):

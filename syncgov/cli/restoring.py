@@ -86,11 +86,18 @@ def restore(
         out.result({"complete": False, "missing": error.missing})
         raise
     if done.complete:
-        Centre(centre).close()  # brings second copy and checkpoint up
+        with closing(Centre(centre)) as opened:  # brings second copy and checkpoint up
+            named = opened.charter.registrar_key(opened.registrar.id) is not None
         out.line(
             f"已恢复：备份 {done.before} 条，找回 {done.size - done.before} 条，共 {done.size} 条，日志接着写",
             f"restored: {done.before} entries from the backup, {done.size - done.before} found, {done.size} in all",
         )
+        if not named:
+            out.warn(
+                f"备份里的登记密钥已被后来的章程更换：请运行 syncgov charter {centre} --new-registrar --root-key …",
+                f"a later charter replaced the registrar key in the backup: run `syncgov charter {centre} "
+                "--new-registrar --root-key …`",
+            )
     else:
         _list_missing(out, done.missing)
         out.line(

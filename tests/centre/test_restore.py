@@ -136,6 +136,17 @@ def test_without_the_second_copy_published_folder_and_devices_are_enough(place: 
     assert_goes_on(place).close()
 
 
+def test_an_old_backup_over_a_newer_database_takes_nothing_back(place: Place) -> None:
+    """What the database in place still holds is a source too, and its checkpoint counts."""
+    centre = place.world.centre.path
+    place.world.wire.client.__exit__(None, None, None)
+    place.world.centre.close()
+    (centre / "copy.log").unlink()
+    done = restore(centre, place.backup, Sources())
+    assert (done.complete, done.before, done.size, done.incomplete) == (True, place.made, len(place.leaves), [])
+    assert_goes_on(place).close()
+
+
 def test_what_is_missing_is_listed_and_nothing_is_restored(place: Place) -> None:
     """A device that may not see the lost entries proves that they were signed; the folder alone ends where it ends."""
     centre = burn(place.world)
