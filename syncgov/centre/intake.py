@@ -4,9 +4,17 @@ from dataclasses import dataclass
 
 from syncgov.core.canonical import b64u
 from syncgov.core.commitment import Body, open_body
-from syncgov.core.statement import Changeset, Statement, format_leaf, parse_changeset, parse_leaf, verify_changeset
+from syncgov.core.statement import (
+    Changeset,
+    Statement,
+    format_leaf,
+    parse_changeset,
+    parse_leaf,
+    verify_changeset,
+    verify_second,
+)
 from syncgov.core.trust import judge
-from syncgov.errors import CommitmentError, LimitError, SignatureError, UnknownDeviceError
+from syncgov.errors import CommitmentError, LimitError, UnknownDeviceError, UnknownKeyError
 from syncgov.storage.ledger import Ledger
 
 MAX_WAITING = 10_000  # changesets of one device whose predecessor is missing; more is an attack or a defect
@@ -33,16 +41,19 @@ def authenticate(ledger: Ledger, envelope: bytes, raw_body: bytes) -> Incoming:
     """Return the changeset if it is whole and its device's. Reads only; needs no transaction.
 
     Raises:
-        FormatError, LimitError: step 1. UnknownDeviceError: step 2. SignatureError: step 3. CommitmentError: step 5.
+        FormatError, LimitError: step 1. UnknownDeviceError, UnknownKeyError: step 2. SignatureError: step 3.
+        CommitmentError: step 5.
     """
     changeset = parse_changeset(envelope)
     certificate = ledger.certificate(changeset.statement.dev, ledger.size)
     if certificate is None:
         raise UnknownDeviceError(changeset.statement.dev)
     verify_changeset(changeset, certificate.public_key)
-    if len(changeset.envelope.signatures) > 1:
-        # a staff key's signature: no register has staff keys yet, so it cannot be checked and is not taken
-        raise SignatureError(changeset.envelope.signatures[1][0])
+    if changeset.second is not None:
+        staff_key = ledger.staff_key(changeset.second, ledger.size)
+        if staff_key is None:
+            raise UnknownKeyError(changeset.second)
+        verify_second(changeset, staff_key.public_key)
     body = open_body(raw_body, changeset.statement)
     if any(write is None for write in body.writes):
         raise CommitmentError("body", "it is redacted; a centre judges only what it can read whole")
@@ -76,8 +87,10 @@ def _log(ledger: Ledger, incoming: Incoming, now_ms: int) -> int:
     received = max(now_ms, ledger.meta.get_int("received"))
     verdict = _chain_refusal(ledger, st)
     if verdict is None:
-        verdict = judge(st, incoming.body, received=received, index=ledger.size, ledger=ledger).verdict
-    floor = ledger.received(st.seen.size - 1) if 0 < st.seen.size <= ledger.size else 0
+        second = incoming.changeset.second
+        judged = judge(st, incoming.body, received=received, index=ledger.size, ledger=ledger, second=second)
+        verdict = judged.verdict
+    floor = ledger.floor(st.seen.size)
     raw = format_leaf(incoming.changeset.envelope.raw, floor=min(floor, received), received=received, verdict=verdict)
     return ledger.append(parse_leaf(raw), incoming.raw_body, incoming.body)
 

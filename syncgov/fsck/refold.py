@@ -19,7 +19,7 @@ from syncgov.core.register import Register, RegisterSet, parse_register
 from syncgov.core.statement import Leaf
 from syncgov.errors import FormatError, RegisterError
 
-DEVICES, REGISTERS = "device", "register"  # their rows are kept version by version
+DEVICES, REGISTERS, STAFF_KEYS = "device", "register", "staff_key"  # their rows are kept version by version
 Fields: TypeAlias = dict[str, HeadValue]
 Own: TypeAlias = dict[str, tuple[Value, Dot, tuple[Dot, ...]]]
 
@@ -90,6 +90,14 @@ class Refold:
                 return _public(dev, text)
         return None
 
+    def staff_key(self, key_id: str) -> bytes | None:
+        """Return the public key of a person's key, as the leaves so far say; None if none registers it."""
+        for _index, fields, _received in reversed(self.versions.get((STAFF_KEYS, key_id), [])):
+            text = fields.get("public_key") if fields is not None else None
+            if isinstance(text, str):
+                return _public(key_id, text)
+        return None
+
     def enrolment(self, dev: str) -> int | None:
         """Return the index of the leaf that enrolled a device."""
         versions = self.versions.get((DEVICES, dev))
@@ -130,7 +138,7 @@ class Refold:
         self.gaps |= {parse_path(write.path)[:2] for write in writes if not self._dots.issuperset(write.over)}
         touched = fold_leaf(self.state, entry.index, entry.leaf, writes, registers)
         for row in sorted(touched):
-            if row[0] in (DEVICES, REGISTERS):
+            if row[0] in (DEVICES, REGISTERS, STAFF_KEYS):
                 fields = self._fields(row, registers[row[0]]) if self.alive(row) else None
                 self.versions.setdefault(row, []).append((entry.index, fields, entry.leaf.received))
         if any(table == REGISTERS for table, _key in touched):

@@ -13,8 +13,9 @@ from syncgov.core.commitment import META_TABLE, Body, Dot, format_path, meta_pat
 from syncgov.core.merge import Head
 from syncgov.core.register import RegisterSet
 from syncgov.core.register_model import REGISTRAR, Column
+from syncgov.core.staff_keys import STAFF_KEYS, staff_key_from
 from syncgov.core.statement import Leaf, Statement, parse_leaf
-from syncgov.core.trust_view import Area, Certificate, Logged, RowKey
+from syncgov.core.trust_view import Area, Certificate, Logged, RowKey, StaffKey
 from syncgov.storage.connection import Meta
 from syncgov.storage.files import parse_cached, system_registers
 from syncgov.storage.schema import PROTOCOL_TABLES, SCHEMA_VERSION, columns_for, ensure_table, refill, show_rows
@@ -46,7 +47,7 @@ CREATE TABLE IF NOT EXISTS _sg_code (
 """
 
 # Rows whose every version is kept by log index: verdicts ask how they stood at `seen`.
-_VERSIONED = frozenset({"register", "device"})
+_VERSIONED = frozenset({"register", "device", STAFF_KEYS})
 _CACHED_BODIES = 4096  # about 20 MB; `over` usually names something recent
 _CACHED_BODY_BYTES = 16_384  # larger ones are rare and would make that gigabytes
 
@@ -138,6 +139,15 @@ class Ledger:
             return Certificate(dev, public, frozenset({REGISTRAR}), ("",), 0, 2**53, (), False, 0)
         found = self._version("device", dev, size)
         return None if found is None else certificate_from(dev, *found)
+
+    def staff_key(self, key_id: str, size: int) -> StaffKey | None:
+        """The staff key as the leaves below *size* say."""
+        found = self._version(STAFF_KEYS, key_id, size)
+        return None if found is None else staff_key_from(key_id, *found)
+
+    def floor(self, size: int) -> int:
+        """`received` of leaf *size* − 1, ms UTC; 0 when *size* is 0 or beyond the log."""
+        return self.received(size - 1) if 0 < size <= self.size else 0
 
     def enrolment(self, dev: str) -> str | None:
         """Return b64u of the hash that the device's first `prev` must name."""
