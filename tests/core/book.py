@@ -52,6 +52,12 @@ def device(
     )
 
 
+def staff_key(number: int, person: str) -> StaffKey:
+    """Return a person's key that is in force."""
+    key = SigningKey(bytes([200 + number]) * 32)
+    return StaffKey(key.id, key.public, NOW - DAY_MS, NOW + DAY_MS, person, "", NOW - DAY_MS)
+
+
 WORKER = device(1, "worker", staff=("S1", "S2"))
 MATE = device(2, "worker")
 WESTERNER = device(3, "worker", areas=(WEST,))
