@@ -50,10 +50,10 @@ def authenticate(ledger: Ledger, envelope: bytes, raw_body: bytes) -> Incoming:
         raise UnknownDeviceError(changeset.statement.dev)
     verify_changeset(changeset, certificate.public_key)
     if changeset.second is not None:
-        staff_key = ledger.staff_key(changeset.second, ledger.size)
-        if staff_key is None:
+        public = ledger.staff_public(changeset.second)
+        if public is None:
             raise UnknownKeyError(changeset.second)
-        verify_second(changeset, staff_key.public_key)
+        verify_second(changeset, public)
     body = open_body(raw_body, changeset.statement)
     if any(write is None for write in body.writes):
         raise CommitmentError("body", "it is redacted; a centre judges only what it can read whole")

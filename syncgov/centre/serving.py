@@ -223,5 +223,5 @@ def _keys(ledger: Ledger, devices: Iterable[str]) -> Iterator[tuple[str, str]]:
 def _staff_keys(ledger: Ledger, leaves: Iterable[bytes]) -> dict[str, str]:
     """Return the keys of second signatures: id -> b64u."""
     found = {parse_leaf(raw).changeset.second for raw in leaves} - {None}
-    keys = ((key_id, ledger.staff_key(str(key_id), ledger.size)) for key_id in found)
-    return {str(key_id): b64u(key.public_key) for key_id, key in keys if key is not None}
+    keys = ((str(key_id), ledger.staff_public(str(key_id))) for key_id in found)
+    return {key_id: b64u(public) for key_id, public in keys if public is not None}

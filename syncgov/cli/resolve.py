@@ -81,10 +81,22 @@ def _print_conflict(out: Output, conflict: Conflict) -> None:
 @click.argument("field")
 @click.argument("value")
 @staff_option
-def resolve(out: Output, replica: Path, table: str, key: str, field: str, value: str, staff: str | None) -> None:
+@second_options
+def resolve(
+    out: Output,
+    replica: Path,
+    table: str,
+    key: str,
+    field: str,
+    value: str,
+    staff: str | None,
+    second: str | None,
+    pin_file: str | None,
+) -> None:
     from syncgov.storage import resolving
 
     with Replica.open(replica) as opened:
+        bring_second(opened, second, pin_file)
         name = _field_name(opened.registers.get(table), field)
         seq = resolving.resolve(opened, table, key, name, read_value(opened, (table, key, name), value), staff)
     out.line(

@@ -145,6 +145,14 @@ class Ledger:
         found = self._version(STAFF_KEYS, key_id, size)
         return None if found is None else staff_key_from(key_id, *found)
 
+    def staff_public(self, key_id: str) -> bytes | None:
+        """The public key of a staff key that was ever registered, also if its row is gone since."""
+        first = self.conn.execute(
+            "SELECT idx FROM _sg_version WHERE tbl = ? AND key = ? ORDER BY idx LIMIT 1", (STAFF_KEYS, key_id)
+        ).fetchone()
+        key = None if first is None else self.staff_key(key_id, first[0] + 1)
+        return None if key is None else key.public_key
+
     def floor(self, size: int) -> int:
         """`received` of leaf *size* − 1, ms UTC; 0 when *size* is 0 or beyond the log."""
         return self.received(size - 1) if 0 < size <= self.size else 0

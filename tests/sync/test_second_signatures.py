@@ -15,7 +15,7 @@ from syncgov.storage import cosigning, staff_file
 from syncgov.storage.adopting import adopt
 from syncgov.storage.resubmitting import resubmit
 from syncgov.storage.status import status
-from syncgov.sync import bundle
+from syncgov.sync import bundle, reenrolment
 from tests.helpers import World, a_task, insert, row, update
 from tests.signers import CHIEF, CLERK, PIN, bring, give_key, reported, shared_desk, strict_world, void
 
@@ -245,6 +245,42 @@ def test_adopted_work_needs_its_second_signature_anew(world: World) -> None:
     bring(other)
     assert len(adopt(other, desk.path, CLERK).signed) == 1
     assert world.sync(other, CLERK).accepted == 1
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+def test_persons_keep_their_keys_when_the_device_enrols_again(world: World, in_place: bool) -> None:
+    """A key is bound to its person: the PIN of before signs under the new device key."""
+    desk = shared_desk(world)
+    key = reported(world, desk)
+    code = world.code("desk", ["101"], [CLERK, CHIEF])
+    path = desk.path if in_place else world.folder / "new.db"
+    desk.close()
+    with world.line():
+        if in_place:
+            reenrolment.rejoin(path, code, CLERK, clock=world.clock)
+        else:
+            reenrolment.join_from(path, code, desk.path, CLERK, clock=world.clock)
+    again = world.reopen("desk" if in_place else "new")
+    assert again.dev != desk.dev
+    bring(again)
+    void(again, key)
+    assert world.sync(again, CLERK).accepted == 1
+
+
+def test_a_staff_key_whose_row_was_deleted_stops_nobodys_sync(world: World) -> None:
+    """Whoever pulls later still gets the key with which the old signature is checked."""
+    desk = shared_desk(world)
+    key = reported(world, desk)
+    bring(desk)
+    void(desk, key)
+    world.sync(desk, CLERK)
+    world.centre.write("staff_key", [(each.key, None) for each in staff_keys.keys(world.centre.ledger)])
+    late = world.device("late")
+    assert row(late, "task", key)["state"] == "void"  # type: ignore[index]
+    other = reported(world, desk)
+    void(desk, other)
+    ((_place, error),) = desk.commit(CLERK).problems
+    assert "还没有登记" in error.zh
 
 
 # -- by file --------------------
