@@ -102,7 +102,7 @@ def test_a_code_is_good_once_for_its_person_for_fourteen_days_and_for_no_device(
     for bad in (
         request(world, desk.dev, CHIEF, 8, used.code),
         request(world, desk.dev, CHIEF, 8, "NOSU-CHCO-DEXX"),
-        request(world, desk.dev, CHIEF, 8, world.code("desk")),
+        request(world, desk.dev, CHIEF, 8, world.code("desk", staff=[CHIEF])),
         request(world, desk.dev, CLERK, 8, staff_keys.invite(world.centre, CHIEF)),
     ):
         with pytest.raises(NotAllowedError):
