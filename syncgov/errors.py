@@ -67,6 +67,37 @@ class UnknownDeviceError(NotAllowedError):
         )
 
 
+class UnknownKeyError(NotAllowedError):
+    """A second signature by a key that no registrar registered."""
+
+    code = "unknown-key"
+
+    def __init__(self, key_id: str) -> None:
+        super().__init__(
+            f"人员密钥 {key_id[:8]} 没有登记；请先用登记码 syncgov staff add 并同步一次，再签名",
+            f"staff key {key_id} is not registered; `syncgov staff add` it with a code and sync before signing with it",
+        )
+
+
+class PinError(NotAllowedError):
+    """A PIN that does not open the key, or one asked for too soon after wrong ones.
+
+    Args:
+        tries: wrong PINs in a row. wait_s: seconds until the next one is looked at, 0 for at once.
+    """
+
+    code = "pin"
+
+    def __init__(self, tries: int, wait_s: int) -> None:
+        after = (f"；请 {wait_s} 秒后再试", f"; try again in {wait_s} s") if wait_s else ("；请再试", "; try again")
+        super().__init__(
+            f"PIN 不对（已连续输错 {tries} 次）{after[0]}。表里的内容都在；忘了 PIN 请向管理员要新登记码",
+            f"wrong PIN ({tries} in a row){after[1]}. Nothing is lost; if it is forgotten, ask for a new code",
+        )
+        self.tries = tries
+        self.wait_s = wait_s
+
+
 class NonceError(NotAllowedError):
     """A request signed over a nonce that is no longer good; ask for a new one."""
 

@@ -130,7 +130,7 @@ def test_every_command_has_help_with_an_example_in_both_languages(words: tuple[s
 def test_the_commands_are_those_of_the_design() -> None:
     """Names are a contract; nothing is there before it works."""
     expected = (
-        "init load enrol revoke renew charter serve backup restore close-log "
+        "init load enrol revoke renew charter staff serve backup restore close-log "
         "join commit sync bundle receive status conflicts resolve resubmit adopt "
         "rejoin publish browse audit prove verify fsck import register demo"
     )

@@ -272,12 +272,18 @@
     const payload = openEnvelope(leaf.envelope, CHANGESET, "变更集");
     const statement = parse(payload, "变更集");
     members(statement, "at dev n prev pub reg root seen seq tick v", "变更集");
-    const [first] = leaf.envelope.signatures;
+    const [first, second] = leaf.envelope.signatures;
     need(leaf.envelope.signatures.length <= 2 && first.keyid === statement.dev, "变更集的签名人不对");
     const key = fromB64u(keys[statement.dev], 32);
     need((await deviceId(key)) === statement.dev, "终端编号和公钥不符");
     await verify(key, pae(CHANGESET, payload), fromB64(first.sig, 64), `终端 ${statement.dev.slice(0, 8)} `);
-    return statement;
+    if (second !== undefined) {
+      need(second.keyid !== statement.dev, "变更集的签名人不对");
+      const staff = fromB64u(keys[second.keyid], 32);
+      need((await deviceId(staff)) === second.keyid, "人员密钥编号和公钥不符");
+      await verify(staff, pae(CHANGESET, payload), fromB64(second.sig, 64), `人员密钥 ${second.keyid.slice(0, 8)} `);
+    }
+    return { statement, second: second === undefined ? null : second.keyid };
   }
 
   async function openBody(body, statement) {
@@ -347,33 +353,39 @@
     for (const entry of proof.entries) {
       members(entry, "body leaf receipt", "条目");
       const { index, checkpoint } = await verifyReceipt(entry.receipt, entry.leaf, charter);
-      const statement = await openLeaf(entry.leaf, proof.keys);
+      const { statement, second } = await openLeaf(entry.leaf, proof.keys);
       const writes = await openBody(entry.body, statement);
       need(index > last, "条目的次序不对");
       last = index;
-      entries.push({ index, checkpoint, statement, writes, received: entry.leaf.received });
+      entries.push({ index, checkpoint, statement, second, writes, received: entry.leaf.received });
     }
     need(entries.length > 0, "文件里没有条目");
     need(entries.every((each) => each.checkpoint.text === entries[0].checkpoint.text), "条目用了不同的检查点");
-    const authors = new Set(entries.map((each) => each.statement.dev));
-    need([...authors].sort().join(" ") === Object.keys(proof.keys).sort().join(" "), "密钥和作者不符");
+    const signers = new Set([...entries.map((each) => each.statement.dev), ...secondsOf(entries)]);
+    need([...signers].sort().join(" ") === Object.keys(proof.keys).sort().join(" "), "密钥和作者不符");
     return entries;
+  }
+
+  function secondsOf(entries) {
+    return new Set(entries.map((each) => each.second).filter((keyid) => keyid !== null));
   }
 
   function sortWrites(entries, rows, charter) {
     const tables = new Set([...rows].map((row) => JSON.parse(row)[0]));
     const authors = new Set(entries.map((each) => each.statement.dev));
+    const seconds = secondsOf(entries);
     const enrolled = new Set();
     const fields = new Map();
     for (const { writes, statement, index, received } of entries) {
       for (const { path, value, over } of writes) {
         const { table, key, field } = partsOf(path);
         const own = rows.has(canonical([table, key]));
-        const helper = (table === "device" && authors.has(key)) || (table === "register" && tables.has(key));
+        const certifies = (table === "device" && authors.has(key)) || (table === "staff_key" && seconds.has(key));
+        const helper = certifies || (table === "register" && tables.has(key));
         need(own || helper, "文件多出了别的内容");
-        if (table === "device" || (table === "register" && !own)) {
+        if (table === "device" || table === "staff_key" || (table === "register" && !own)) {
           need(charter.registrarIds.has(statement.dev), "证书或登记册不是登记终端写的");
-          if (table === "device" && field === "public_key") enrolled.add(key);
+          if (table !== "register" && field === "public_key") enrolled.add(key);
         }
         if (!own) continue;
         if (!fields.has(path)) fields.set(path, { table, key, field, heads: [] });
@@ -383,6 +395,7 @@
       }
     }
     for (const dev of authors) need(charter.registrarIds.has(dev) || enrolled.has(dev), "缺少作者终端的证书");
+    for (const keyid of seconds) need(enrolled.has(keyid), "缺少人员密钥的登记");
     return [...fields.values()];
   }
 

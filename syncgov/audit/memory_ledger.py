@@ -13,9 +13,10 @@ from syncgov.core.commitment import Body, Dot, format_path
 from syncgov.core.fold import FoldWrite, RowKey, fold_leaf
 from syncgov.core.merge import WITHHELD, FieldState, Head, HeadValue, RowState, declared_field, shown, workflow_of
 from syncgov.core.register import Register, RegisterSet, parse_register
+from syncgov.core.staff_keys import STAFF_KEYS, staff_key_from
 from syncgov.core.statement import Leaf, Statement
 from syncgov.core.succession import Charters, charter_document, counted_seen
-from syncgov.core.trust_view import Area, Certificate, Logged, registrar_certificate
+from syncgov.core.trust_view import Area, Certificate, Logged, StaffKey, registrar_certificate
 from syncgov.errors import FormatError, SyncgovError
 
 DEVICES = "device"
@@ -96,6 +97,15 @@ class MemoryLedger:
         found = self._rows[DEVICES, dev].below(size) if (DEVICES, dev) in self._rows else None
         return None if found is None or found[0] is None else _certificate(dev, found[0], found[1])
 
+    def staff_key(self, key_id: str, size: int) -> StaffKey | None:
+        """The staff key as the leaves below *size* say; whose it is is not public."""
+        found = self._rows[STAFF_KEYS, key_id].below(size) if (STAFF_KEYS, key_id) in self._rows else None
+        return None if found is None else staff_key_from(key_id, *found, disclosed=False)
+
+    def floor(self, size: int) -> int:
+        """`received` of leaf *size* − 1, ms UTC; 0 when *size* is 0 or beyond what was read."""
+        return self.received(size - 1) if 0 < size <= self.size else 0
+
     def enrolment(self, dev: str) -> str | None:
         """Return b64u of the hash that the device's first `prev` must name."""
         named = self.charters.enrolment(dev)
@@ -174,7 +184,7 @@ class MemoryLedger:
         register = registers.get(row[0])
         if register is None:
             return
-        if row[0] in (DEVICES, REGISTERS):
+        if row[0] in (DEVICES, REGISTERS, STAFF_KEYS):
             self._rows.setdefault(row, _Versions()).add(index, self._shown(row, register), received)
         if register.area is not None:
             area = self._area(row, register)

@@ -9,11 +9,12 @@ from syncgov.audit.report import Progress, Report
 from syncgov.core.canonical import unb64u
 from syncgov.core.commitment import Body, parse_path
 from syncgov.core.keys import device_id, verify_typed
+from syncgov.core.staff_keys import STAFF_KEYS
 from syncgov.core.statement import CHANGESET_TYPE, Leaf
 from syncgov.core.succession import Charters
 from syncgov.errors import FormatError, SignatureError
 
-_KEY_TABLES = ("device", "staff_key")
+_KEY_TABLES = ("device", STAFF_KEYS)
 _CHUNK = 250  # leaves a task: about 30 ms
 
 _Bad = tuple[int, str]  # log index, key id

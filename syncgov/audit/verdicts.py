@@ -33,6 +33,7 @@ _REASONS = {
     "skeleton": _reason(10, 10, "values skeleton"),
     "role": _reason(11, 11, "values"),
     "person": _reason(11, 11, "person"),
+    "second": _reason(11, 11, "second"),
     "area": _reason(12, 12, "area"),
     "over": _reason(6, 13, "values over"),
     "immutable": _reason(14, 14, "values"),

@@ -102,8 +102,7 @@ class Walk:
             zh = f"第 {index} 条的收到时间早于前一条"
             self.report.add("received", zh, f"leaf {index} was received before the one before it", index=index)
         self._received = max(self._received, leaf.received)
-        size = self.ledger.seen_size(leaf.changeset.statement)
-        floor = self.ledger.received(size - 1) if 0 < size <= index else 0
+        floor = self.ledger.floor(self.ledger.seen_size(leaf.changeset.statement))
         if leaf.floor != min(floor, leaf.received):
             zh = f"第 {index} 条的 floor 应为 {floor}，现为 {leaf.floor}"
             self.report.add("floor", zh, f"leaf {index}: floor is {leaf.floor}, must be {floor}", index=index)
@@ -260,7 +259,8 @@ class Walk:
             zh = f"第 {index} 条：终端 {st.dev} 当时没有证书"
             self.report.add("certificate", zh, f"leaf {index}: device {st.dev} had no certificate", index=index)
             return False
-        judged = judge(st, body, received=leaf.received, index=index, ledger=self.ledger)
+        second = leaf.changeset.second
+        judged = judge(st, body, received=leaf.received, index=index, ledger=self.ledger, second=second)
         return check_verdict(index, leaf, body, judged.verdict, judged.declared, self.ledger, self.report)
 
 

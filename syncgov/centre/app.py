@@ -19,6 +19,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from syncgov import errors
+from syncgov.centre import staff_keys
 from syncgov.centre.centre import Centre
 from syncgov.centre.enrolment import join
 from syncgov.centre.intake import Incoming, Outcome, authenticate
@@ -128,6 +129,12 @@ class App:
         text = self._checkpoint()
         entry = certificate_message(ledger, index, _size_of(text), device_id(unb64u(message.public, 32)))
         return self._answer(wire.JoinAnswer(text, entry))
+
+    def staff_key(self, request: Request) -> Response:
+        """POST /v1/staff-key"""
+        certificate = self._authenticated(request)
+        message = wire.parse_message(_unpack(request, MAX_JOIN_BYTES), wire.StaffKeyRequest, "staff key request")
+        return self._answer(staff_keys.answer(self.centre, certificate.dev, message))
 
     def push(self, request: Request) -> Response:
         """POST /v1/push"""
@@ -257,6 +264,7 @@ def make_app(centre: Centre, nonce_clock: Callable[[], int]) -> Starlette:
         route("/v1/nonce", "GET", app.nonce),
         route("/v1/stats", "GET", app.stats),
         route("/v1/join", "POST", app.join),
+        route("/v1/staff-key", "POST", app.staff_key),
         route("/v1/push", "POST", app.push),
         route("/v1/pull", "POST", app.pull),
         route("/v1/own", "POST", app.own),

@@ -16,6 +16,7 @@ from syncgov.centre import enrolment
 from syncgov.centre.centre import Centre
 from syncgov.centre.intake import Incoming, Outcome, authenticate
 from syncgov.centre.serving import certificate_message, own, pull
+from syncgov.centre.staff_keys import answer
 from syncgov.core import bundle, wire
 from syncgov.core.keys import SigningKey
 from syncgov.core.note import parse_checkpoint, parse_note
@@ -79,6 +80,8 @@ def receive(centre: Centre, data: bytes) -> Replied:
         certificate = centre.ledger.certificate(header.dev, centre.ledger.size)
         if certificate is None:
             raise UnknownDeviceError(header.dev)
+        # a changeset in the same bundle may carry the signature of a key that is registered by it
+        registered = [] if certificate.revoked else [answer(centre, header.dev, one) for one in request.staff_keys]
         results = push_entries(centre, header.dev, request.push.entries)
         if certificate.revoked:
             raise NotAllowedError(
@@ -86,6 +89,7 @@ def receive(centre: Centre, data: bytes) -> Replied:
                 f"device {header.dev[:8]} is revoked: its {len(results)} changesets are logged, there is no reply",
             )
         reply = _answer(centre, certificate, request, joined, results)
+        reply.staff_keys = registered
     sent = sum(len(page.entries) for page in reply.pages)
     more = bool(reply.pages) and reply.pages[-1].next < reply.pages[-1].target
     return Replied(header.dev, _seal(centre, header, request, reply), joined is not None, results, sent, more)

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 from syncgov.centre.centre import Centre
 from syncgov.centre.enrolment import CERTIFICATE_DAYS, check_grant
+from syncgov.centre.staff_keys import keys
 from syncgov.core.commitment import Dot, Value
 from syncgov.core.disputes import REVOCATION, disputed, last_good_seqs
+from syncgov.core.staff_keys import STAFF_KEYS
 from syncgov.core.trust_view import DAY_MS
 from syncgov.errors import InputError, NotAllowedError
 from syncgov.storage.ledger import Ledger
@@ -75,9 +77,12 @@ def renew(
     roles: Sequence[str] = (),
     areas: Sequence[str] = (),
     staff: Sequence[str] | None = None,
+    without: Sequence[str] = (),
     days: int = CERTIFICATE_DAYS,
 ) -> Renewed:
     """Write a device's certificate anew: valid for *days* from now, with other roles, areas or staff where given.
+
+    Persons *without* may no longer use it, and the keys that they have on it end.
 
     Key and chain stay. Offline work of a reassigned device is judged by the old areas for the charter's grace days.
 
@@ -101,11 +106,31 @@ def renew(
         columns |= {"roles": list(roles)} if roles else {}
         columns |= {"areas": list(areas)} if areas else {}
         columns |= {"people": list(staff)} if staff is not None else {}
+        if without:
+            columns["people"] = _without(dev, list(staff or certificate.staff or ()), without)
         written = centre.write("device", [(dev, columns)])
+        gone = [each for each in keys(centre.ledger) if each.device == dev and each.person in without]
+        centre.write(STAFF_KEYS, [(each.key, {"ended": "left"}) for each in gone if not each.ended])
         now = centre.ledger.certificate(dev, centre.ledger.size)
     assert now is not None
     people = now.staff or ()
     return Renewed(dev, written[0] if written else None, tuple(sorted(now.roles)), now.areas, people, now.valid_to)
+
+
+def _without(dev: str, people: list[str], gone: Sequence[str]) -> list[Value]:
+    unknown = [person for person in gone if person not in people]
+    if unknown:
+        raise InputError(
+            f"{'、'.join(unknown)} 不在终端 {dev[:MIN_PREFIX]} 的使用人员里",
+            f"{', '.join(unknown)} is not among the people of device {dev}",
+        )
+    rest: list[Value] = [person for person in people if person not in gone]
+    if not rest:
+        raise InputError(
+            f"终端 {dev[:MIN_PREFIX]} 会没有人可用：请用 --staff 写明新的使用人员，或用 syncgov revoke 停用",
+            f"nobody would be left on device {dev}: name the new people with --staff, or `syncgov revoke` it",
+        )
+    return rest
 
 
 def find_device(centre: Centre, device: str) -> str:

@@ -33,16 +33,42 @@ def enrol(
     wanted = [roles] if isinstance(roles, str) else list(roles)
     check_grant(centre, wanted, areas)
     ledger = centre.ledger
-    codes = ["-".join("".join(secrets.choice(_ALPHABET) for _ in range(4)) for _ in range(3)) for _ in range(count)]
+    codes = [new_code() for _ in range(count)]
     with centre.lock, transaction(ledger.conn):
         ledger.conn.executemany(
             "INSERT INTO _sg_code VALUES (?, ?, ?, ?, ?, NULL)",
             [
-                (_hash(code), json.dumps(wanted), json.dumps(list(areas)), json.dumps(list(staff)), centre.clock())
+                (
+                    stored_code(code),
+                    json.dumps(wanted),
+                    json.dumps(list(areas)),
+                    json.dumps(list(staff)),
+                    centre.clock(),
+                )
                 for code in codes
             ],
         )
     return codes
+
+
+def new_code() -> str:
+    """Return a random one-time code that people can read to each other."""
+    return "-".join("".join(secrets.choice(_ALPHABET) for _ in range(4)) for _ in range(3))
+
+
+def stored_code(code: str) -> str:
+    """Return under what name a code is kept: not the code itself."""
+    return hashlib.sha256(code.strip().upper().encode()).hexdigest()
+
+
+def is_fresh(centre: Centre, made_ms: int) -> bool:
+    """Whether a code that was made then is still good."""
+    return centre.clock() - made_ms <= CODE_DAYS * DAY_MS
+
+
+def use_code(ledger: Ledger, code: str, user: str) -> None:
+    """Note by which device or key a code was used; call inside the transaction that writes what it was good for."""
+    ledger.conn.execute("UPDATE _sg_code SET used = ? WHERE hash = ?", (user, stored_code(code)))
 
 
 def check_grant(centre: Centre, roles: Sequence[str], areas: Sequence[str]) -> None:
@@ -90,22 +116,20 @@ def join(centre: Centre, request: Join) -> int:
     ledger = centre.ledger
     with centre.lock:
         found = ledger.conn.execute(
-            "SELECT roles, areas, staff, made, used FROM _sg_code WHERE hash = ?", (_hash(request.code),)
+            "SELECT roles, areas, staff, made, used FROM _sg_code WHERE hash = ?", (stored_code(request.code),)
         ).fetchone()
         if found is not None and found[4] == dev:
             return _enrolled_at(ledger, dev)  # the answer got lost; joining again with the same key changes nothing
-        if found is None or found[4] is not None or centre.clock() - found[3] > CODE_DAYS * DAY_MS:
+        # a code without roles is for a person's key, not for a device
+        if found is None or not json.loads(found[0]) or found[4] is not None or not is_fresh(centre, found[3]):
             raise NotAllowedError(
                 "登记码无效、已用过或已过期，请向管理员要新的",
                 "the enrolment code is unknown, used or too old; ask for a new one",
             )
         if ledger.certificate(dev, ledger.size) is not None:
             raise NotAllowedError("这台终端已经登记", "this device is enrolled already")
-
-        def use() -> None:
-            ledger.conn.execute("UPDATE _sg_code SET used = ? WHERE hash = ?", (dev, _hash(request.code)))
-
-        index = centre.write("device", [(dev, _certificate(request, found, centre.clock()))], also=use)[0]
+        row = (dev, _certificate(request, found, centre.clock()))
+        index = centre.write("device", [row], also=lambda: use_code(ledger, request.code, dev))[0]
     return index
 
 
@@ -123,7 +147,3 @@ def _certificate(request: Join, code: tuple[str, str, str], now_ms: int) -> dict
 def _enrolled_at(ledger: Ledger, dev: str) -> int:
     found = ledger.conn.execute("SELECT min(idx) FROM _sg_version WHERE tbl = 'device' AND key = ?", (dev,)).fetchone()
     return int(found[0])
-
-
-def _hash(code: str) -> str:
-    return hashlib.sha256(code.strip().upper().encode()).hexdigest()

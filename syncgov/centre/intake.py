@@ -4,10 +4,18 @@ from dataclasses import dataclass
 
 from syncgov.core.canonical import b64u
 from syncgov.core.commitment import Body, open_body
-from syncgov.core.statement import Changeset, envelope_hash, format_leaf, parse_changeset, parse_leaf, verify_changeset
+from syncgov.core.statement import (
+    Changeset,
+    envelope_hash,
+    format_leaf,
+    parse_changeset,
+    parse_leaf,
+    verify_changeset,
+    verify_second,
+)
 from syncgov.core.succession import DOCUMENT, charter_document
 from syncgov.core.trust import judge, new_registrar
-from syncgov.errors import CommitmentError, LimitError, SignatureError, UnknownDeviceError
+from syncgov.errors import CommitmentError, LimitError, UnknownDeviceError, UnknownKeyError
 from syncgov.storage.ledger import Ledger
 
 MAX_WAITING = 10_000  # changesets of one device whose predecessor is missing; more is an attack or a defect
@@ -34,7 +42,8 @@ def authenticate(ledger: Ledger, envelope: bytes, raw_body: bytes) -> Incoming:
     """Return the changeset if it is whole and its device's. Reads only; needs no transaction.
 
     Raises:
-        FormatError, LimitError: step 1. UnknownDeviceError: step 2. SignatureError: step 3. CommitmentError: step 5.
+        FormatError, LimitError: step 1. UnknownDeviceError, UnknownKeyError: step 2. SignatureError: step 3.
+        CommitmentError: step 5.
     """
     changeset = parse_changeset(envelope)
     certificate = ledger.certificate(changeset.statement.dev, ledger.size)
@@ -42,9 +51,11 @@ def authenticate(ledger: Ledger, envelope: bytes, raw_body: bytes) -> Incoming:
     if public is None:
         raise UnknownDeviceError(changeset.statement.dev)
     verify_changeset(changeset, public)
-    if len(changeset.envelope.signatures) > 1:
-        # a staff key's signature: no register has staff keys yet, so it cannot be checked and is not taken
-        raise SignatureError(changeset.envelope.signatures[1][0])
+    if changeset.second is not None:
+        second = ledger.staff_public(changeset.second)
+        if second is None:
+            raise UnknownKeyError(changeset.second)
+        verify_second(changeset, second)
     body = open_body(raw_body, changeset.statement)
     if any(write is None for write in body.writes):
         raise CommitmentError("body", "it is redacted; a centre judges only what it can read whole")
@@ -87,9 +98,10 @@ def _log(ledger: Ledger, incoming: Incoming, now_ms: int) -> int:
     received = max(now_ms, ledger.meta.get_int("received"))
     verdict = _chain_refusal(ledger, incoming)
     if verdict is None:
-        verdict = judge(st, incoming.body, received=received, index=ledger.size, ledger=ledger).verdict
-    size = ledger.seen_size(st)
-    floor = ledger.received(size - 1) if 0 < size <= ledger.size else 0
+        second = incoming.changeset.second
+        judged = judge(st, incoming.body, received=received, index=ledger.size, ledger=ledger, second=second)
+        verdict = judged.verdict
+    floor = ledger.floor(ledger.seen_size(st))
     raw = format_leaf(incoming.changeset.envelope.raw, floor=min(floor, received), received=received, verdict=verdict)
     return ledger.append(parse_leaf(raw), incoming.raw_body, incoming.body)
 

@@ -97,7 +97,7 @@ def pull(ledger: Ledger, dev: str, request: Pull, checkpoint_text: str, newest: 
         old = [row for record in gained for row in _history(ledger, record, request.size)]
         messages = [*(_message(ledger, audience, row, target, known=False) for row in old), *messages]
         rows = [*old, *rows]
-    keys = dict(_keys(ledger, {row[5] for row in rows} - {dev}))
+    keys = dict(_keys(ledger, {row[5] for row in rows} - {dev})) | _staff_keys(ledger, (row[1] for row in rows))
     return PullAnswer(checkpoint_text, consistency, messages, keys, following, purge, False, target)
 
 
@@ -209,7 +209,8 @@ def own(ledger: Ledger, certificate: Certificate, after: int, checkpoint_text: s
         last = seq
         path = [b64(h) for h in inclusion_path(index, newest, ledger.hash_at)]
         entries.append(EntryMessage(msgspec.Raw(raw_body), index, msgspec.Raw(raw), path))
-    return PullAnswer(checkpoint_text, [], entries, {}, last, [], False, newest)
+    keys = _staff_keys(ledger, (bytes(entry.leaf) for entry in entries))
+    return PullAnswer(checkpoint_text, [], entries, keys, last, [], False, newest)
 
 
 def _keys(ledger: Ledger, devices: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -217,3 +218,10 @@ def _keys(ledger: Ledger, devices: Iterable[str]) -> Iterator[tuple[str, str]]:
         certificate = ledger.certificate(dev, ledger.size)
         if certificate is not None:
             yield dev, b64u(certificate.public_key)
+
+
+def _staff_keys(ledger: Ledger, leaves: Iterable[bytes]) -> dict[str, str]:
+    """Return the keys of second signatures: id -> b64u."""
+    found = {parse_leaf(raw).changeset.second for raw in leaves} - {None}
+    keys = ((str(key_id), ledger.staff_public(str(key_id))) for key_id in found)
+    return {key_id: b64u(public) for key_id, public in keys if public is not None}

@@ -5,7 +5,7 @@ Arguments and results are documented by `syncgov COMMAND --help`.
 
 import sys
 
-from syncgov.cli import bundle, centre, certificates, field, fsck, public, registers, resolve, restoring
+from syncgov.cli import bundle, centre, certificates, field, fsck, persons, public, registers, resolve, restoring
 from syncgov.cli.app import EXIT_CODES, root
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "field",
     "fsck",
     "main",
+    "persons",
     "public",
     "registers",
     "resolve",
@@ -24,7 +25,7 @@ __all__ = [
 ]
 
 _DAY = (
-    "init load enrol revoke renew charter serve backup restore close-log "
+    "init load enrol revoke renew charter staff serve backup restore close-log "
     "join commit sync bundle receive status conflicts resolve resubmit adopt rejoin "
     "publish browse audit prove verify fsck import "
     "register demo"

@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from syncgov.cli.app import Output, command, numbered, path_argument, path_option, root, staff_option
-from syncgov.cli.field import _leave_with, _print_change, _problem_list, tell_joined
+from syncgov.cli.field import _leave_with, _print_change, _problem_list, tell_joined, tell_people
 from syncgov.cli.words import language, say
 from syncgov.core.canonical import unb64u
 from syncgov.core.keys import device_id
@@ -201,6 +201,7 @@ def _tell(out: Output, replica: Replica, done: "Received") -> None:
         f"accepted {synced.accepted}, refused {len(refused)}, waiting {synced.waiting}, received {synced.received}, "
         f"conflicts {found.conflicts}",
     )
+    tell_people(out, synced)
     seqs = {seq for seq, _why in refused}
     for change in found.changes:
         if change.seq in seqs:

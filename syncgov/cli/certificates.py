@@ -60,12 +60,21 @@ def revoke(out: Output, centre: Path, device: str, last_good: int | None, reason
     ),
     "syncgov renew centre 3f9a1c07",
     "syncgov renew centre 3f9a1c07 --area 620502007002 --staff W001 --days 365",
+    "syncgov renew centre 3f9a1c07 --without W003",
 )
 @path_argument("centre")
 @click.argument("device")
 @click.option("--role", "roles", multiple=True, help=both("改为这些岗位，可多次。", "New roles; may be repeated."))
 @click.option("--area", "areas", multiple=True, help=both("改为这些区域，可多次。", "New area codes; repeatable."))
 @click.option("--staff", "people", multiple=True, help=both("改为这些人员，可多次。", "New staff; may be repeated."))
+@click.option(
+    "--without",
+    multiple=True,
+    metavar="ID",
+    help=both(
+        "去掉这个人员，并停用其在本终端的密钥，可多次。", "Take a person off it, and end the person's keys on it."
+    ),
+)
 @click.option(
     "--days", type=click.IntRange(1, 3650), default=730, show_default=True, help=both("有效天数。", "Days it is valid.")
 )
@@ -76,6 +85,7 @@ def renew(
     roles: tuple[str, ...],
     areas: tuple[str, ...],
     people: tuple[str, ...],
+    without: tuple[str, ...],
     days: int,
 ) -> None:
     from syncgov.centre import certificates
@@ -83,7 +93,9 @@ def renew(
 
     require_centre(centre)
     with closing(Centre(centre)) as opened:
-        done = certificates.renew(opened, device, roles=roles, areas=areas, staff=people or None, days=days)
+        done = certificates.renew(
+            opened, device, roles=roles, areas=areas, staff=people or None, without=without, days=days
+        )
     words = numbered([role_words(role, language()) for role in done.roles])
     short, until = done.device[:SHORT_KEY], time_words(done.valid_to)[:10]
     out.line(

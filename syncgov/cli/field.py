@@ -10,6 +10,7 @@ import click
 
 from syncgov.cli.app import (
     BAD_INPUT,
+    NOT_ALLOWED,
     Output,
     command,
     leave,
@@ -19,8 +20,9 @@ from syncgov.cli.app import (
     root,
     staff_option,
 )
+from syncgov.cli.pins import bring_second, second_options
 from syncgov.cli.words import both, error_words, language, say
-from syncgov.errors import InputError
+from syncgov.errors import InputError, NotAllowedError
 from syncgov.storage.replica import Replica
 from syncgov.storage.state import RowKey
 from syncgov.storage.status import Change, Stage, Status, status
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
 MAX_LISTED = 200  # changes that are printed one by one; the rest is counted
 
-Problems = Sequence[tuple[RowKey, InputError]]
+Problems = Sequence[tuple[RowKey, InputError | NotAllowedError]]
 
 
 @command(
@@ -99,11 +101,14 @@ def _joined(found: Status, received: int) -> str:
     root,
     ("签名：把上次签名之后写的内容变成变更集。", "Sign what was written since the last commit."),
     "syncgov commit my.db --staff W001",
+    "syncgov commit my.db --staff W001 --second W002",
 )
 @path_argument("replica")
 @staff_option
-def commit(out: Output, replica: Path, staff: str | None) -> None:
+@second_options
+def commit(out: Output, replica: Path, staff: str | None, second: str | None, pin_file: str | None) -> None:
     with Replica.open(replica) as opened:
+        bring_second(opened, second, pin_file)
         done = opened.commit(staff)
         seqs = {seq for seq, _record in done.signed}
         labels = [c.label for c in status(opened, language()).changes if c.seq in seqs] if not out.as_json else []
@@ -121,11 +126,15 @@ def commit(out: Output, replica: Path, staff: str | None) -> None:
 )
 @path_argument("replica")
 @staff_option
+@second_options
 @click.option("--url", help=both("改用这个地址。", "Use this address instead of the one joined."))
-def sync(out: Output, replica: Path, staff: str | None, url: str | None) -> None:
+def sync(
+    out: Output, replica: Path, staff: str | None, second: str | None, pin_file: str | None, url: str | None
+) -> None:
     from syncgov.sync import client
 
     with Replica.open(replica) as opened:
+        bring_second(opened, second, pin_file)
         committed = opened.commit(staff)
         done = client.sync(opened, staff, url=url, progress=out.progress())
         found = status(opened, language())
@@ -142,6 +151,7 @@ def sync(out: Output, replica: Path, staff: str | None, url: str | None) -> None
             f"原日志“{done.closed}”已由根密钥结束，本终端已跟到新日志；本机的内容一条没有丢",
             f"the log {done.closed!r} was closed by the roots; this device follows the next one, nothing here is lost",
         )
+    tell_people(out, done)
     seqs = {seq for seq, _why in (*done.refused, *done.rejected)}
     for change in found.changes:
         if change.seq in seqs:
@@ -149,6 +159,20 @@ def sync(out: Output, replica: Path, staff: str | None, url: str | None) -> None
     problems = _problem_list(committed.problems)
     out.result(asdict(done) | {"signed": signed, "conflicts": found.conflicts, "problems": problems})
     _leave_with(out, committed.problems)
+
+
+def tell_people(out: Output, done: "Synced") -> None:
+    """Say who may no longer use this device, and which persons' keys the centre did not take."""
+    for person in done.people_left:
+        out.line(
+            f"{person} 已不再使用本终端（登记管理员变更）；此前签名、还没送达的内容在宽限期内仍会被接受",
+            f"{person} may no longer use this device (changed by the registrar); what was signed before and is on its "
+            "way still counts within the grace days",
+        )
+    for key, why in done.keys_refused:
+        out.warn(
+            f"人员密钥 {key[:SHORT_KEY]} 没有登记：{why}", f"staff key {key[:SHORT_KEY]} was not registered: {why}"
+        )
 
 
 def _problem_list(problems: Problems) -> list[dict[str, str]]:
@@ -164,7 +188,7 @@ def _leave_with(out: Output, problems: Problems) -> None:
             f"有 {len(problems)} 条没有签名：请在表中改正，再运行 commit；其余已签名",
             f"{len(problems)} rows were not signed: correct them in their tables and commit again; the rest is signed",
         )
-        leave(BAD_INPUT)
+        leave(NOT_ALLOWED if any(isinstance(error, NotAllowedError) for _row, error in problems) else BAD_INPUT)
 
 
 @command(

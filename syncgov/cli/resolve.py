@@ -9,6 +9,7 @@ import click
 
 from syncgov.cli.app import DONE, FOUND, Output, command, leave, numbered, path_argument, root, staff_option
 from syncgov.cli.field import MAX_LISTED, _print_change
+from syncgov.cli.pins import bring_second, second_options
 from syncgov.cli.words import both, error_words, language, say
 from syncgov.core.commitment import Value
 from syncgov.core.register_model import Field, Register
@@ -80,10 +81,22 @@ def _print_conflict(out: Output, conflict: Conflict) -> None:
 @click.argument("field")
 @click.argument("value")
 @staff_option
-def resolve(out: Output, replica: Path, table: str, key: str, field: str, value: str, staff: str | None) -> None:
+@second_options
+def resolve(
+    out: Output,
+    replica: Path,
+    table: str,
+    key: str,
+    field: str,
+    value: str,
+    staff: str | None,
+    second: str | None,
+    pin_file: str | None,
+) -> None:
     from syncgov.storage import resolving
 
     with Replica.open(replica) as opened:
+        bring_second(opened, second, pin_file)
         name = _field_name(opened.registers.get(table), field)
         seq = resolving.resolve(opened, table, key, name, read_value(opened, (table, key, name), value), staff)
     out.line(
@@ -150,8 +163,15 @@ def _group(declared: Field, text: str) -> Value:
     "--set", "corrections", multiple=True, metavar="COLUMN=VALUE", help=both("改正一栏，可多次。", "Correct a column.")
 )
 @staff_option
+@second_options
 def resubmit(
-    out: Output, replica: Path, seqs: tuple[int, ...], corrections: tuple[str, ...], staff: str | None
+    out: Output,
+    replica: Path,
+    seqs: tuple[int, ...],
+    corrections: tuple[str, ...],
+    staff: str | None,
+    second: str | None,
+    pin_file: str | None,
 ) -> None:
     from syncgov.storage import resubmitting
 
@@ -159,6 +179,7 @@ def resubmit(
         if not seqs and not corrections:
             _list_resubmittable(out, opened)
             return
+        bring_second(opened, second, pin_file)
         values = {}
         for pair in corrections:
             name, equals, text = pair.partition("=")
@@ -194,10 +215,12 @@ def _list_resubmittable(out: Output, opened: Replica) -> None:
 @path_argument("replica")
 @path_argument("file")
 @staff_option
-def adopt(out: Output, replica: Path, file: Path, staff: str | None) -> None:
+@second_options
+def adopt(out: Output, replica: Path, file: Path, staff: str | None, second: str | None, pin_file: str | None) -> None:
     from syncgov.storage import adopting
 
     with Replica.open(replica) as opened:
+        bring_second(opened, second, pin_file)
         done = adopting.adopt(opened, file, staff)
     print_adopted(out, done)
     out.result(adopted_result(done))

@@ -12,6 +12,8 @@ from syncgov.core.public_log import PublicState
 from syncgov.core.record_proof import build_record_proof, registrars_of
 from syncgov.core.record_writes import CERTIFICATE_TABLE, children_of, choose_writes
 from syncgov.core.register import RegisterSet
+from syncgov.core.staff_keys import STAFF_KEYS
+from syncgov.core.statement import parse_leaf
 from syncgov.core.tree import GetHash, inclusion_path
 from syncgov.errors import AuditError
 
@@ -57,7 +59,7 @@ class Prover:
         """
         row = (table, key)
         rows = [row, *self._children.get(row, [])]
-        wanted = choose_writes(self._state, rows, self._registrars)
+        wanted = choose_writes(self._state, rows, self._registrars, self._second)
         if row not in self._state or not wanted:
             raise AuditError(f"日志里没有 {table} {key} 的公开内容", f"the log holds nothing public of {table} {key}")
         parts = (self._entry, self._receipt, self._key)
@@ -66,12 +68,15 @@ class Prover:
     def _key(self, dev: str) -> bytes:
         if dev in self._registrars:
             return self._registrars[dev]
-        row = self._state.get((CERTIFICATE_TABLE, dev))
+        row = self._state.get((CERTIFICATE_TABLE, dev)) or self._state.get((STAFF_KEYS, dev))
         field = row.fields.get("public_key") if row is not None else None
         text = shown_value(field or FieldState(), None, None)
         if not isinstance(text, str):
             raise AuditError(f"终端 {dev} 的证书没有公开", f"the certificate of device {dev} is not public")
         return unb64u(text, 32)
+
+    def _second(self, index: int) -> str | None:
+        return parse_leaf(self._entry(index)[0]).changeset.second
 
     def _receipt(self, index: int) -> str:
         if index not in self._receipts:

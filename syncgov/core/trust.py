@@ -12,13 +12,15 @@ import msgspec
 
 from syncgov.core.canonical import b64u
 from syncgov.core.commitment import META_TABLE, Body, Value, Write, meta_path, parse_path
-from syncgov.core.merge import FieldState, Head, is_conflict, same, shown, workflow_of
+from syncgov.core.guards import empty_columns, is_before_expiry
+from syncgov.core.merge import FieldState, Head, HeadValue, is_conflict, same, shown, workflow_of
 from syncgov.core.register import RegisterSet, parse_register
 from syncgov.core.register_model import Register
-from syncgov.core.statement import ACCEPTED, Seen, Statement
+from syncgov.core.staff_keys import is_in_force
+from syncgov.core.statement import ACCEPTED, Seen, Statement, effective_time
 from syncgov.core.succession import CHARTER_ROW, DOCUMENT, Charters, charter_document
 from syncgov.core.trust_view import DAY_MS, Area, Certificate, Ledger, Logged, RowKey, registrar_certificate
-from syncgov.core.workflow import DEFERRED_GUARDS, Transition, Workflow, find_transition, needs_review
+from syncgov.core.workflow import Transition, Workflow, find_transition, needs_review
 from syncgov.errors import InputError, RegisterError, SyncgovError
 
 MAX_HEADS = 64  # so many people never write one field at once; more would only make everybody's changesets large
@@ -58,6 +60,8 @@ class _Case:
     certificate: Certificate
     earlier: Certificate | None
     whole: bool  # every write is disclosed
+    second: str | None  # id of the staff key that signed too; that its signature verifies is step 3
+    second_person: str | None = None  # whose key that is; None: nobody's, or not disclosed
     rebased: bool = False  # it was signed on top of a log that was closed since; see `Ledger.seen_size`
     rows: dict[RowKey, dict[str, tuple[int, Write]]] = field(default_factory=dict)
     by: Value = None
@@ -75,12 +79,15 @@ class _Case:
         return self.ledger.charters.registrar(self.st.dev, self.index) is not None or self.is_named
 
 
-def judge(st: Statement, body: Body, *, received: int, index: int, ledger: Ledger) -> Judgement:
+def judge(
+    st: Statement, body: Body, *, received: int, index: int, ledger: Ledger, second: str | None = None
+) -> Judgement:
     """Return the verdict on an authentic changeset that is next in its device's chain.
 
     Args:
         body: as far as it is known; hidden writes make checks `declared`.
         received: ms UTC, as in the leaf. index: the leaf's.
+        second: the id of the staff key whose signature stands beside the device's and verifies, None if there is none.
 
     Source: protocol page, section 11, steps 7 to 16.
     """
@@ -94,7 +101,7 @@ def judge(st: Statement, body: Body, *, received: int, index: int, ledger: Ledge
     registers = ledger.registers(size)
     earlier = ledger.certificate(st.dev, size)
     whole = all(w is not None for w in body.writes)
-    case = _Case(st, body, received, index, ledger, registers, certificate, earlier, whole, rebased)
+    case = _Case(st, body, received, index, ledger, registers, certificate, earlier, whole, second, rebased=rebased)
     try:
         for step in _STEPS:
             step(case)
@@ -288,6 +295,7 @@ def _check_roles(case: _Case) -> None:
             _refuse_unless(bool(register.write & roles), "role")
             _refuse_unless(not register.system or case.is_registrar, "role")
     _check_staff(case)
+    _check_second(case)
 
 
 def _is_back(case: _Case, alive: Write) -> bool:
@@ -300,8 +308,40 @@ def _check_staff(case: _Case) -> None:
     staff = case.certificate.staff
     if staff is None or (case.by is None and not case.whole):
         case.declared.add("person")
-    elif staff:
-        _refuse_unless(case.by in staff, "person")
+    else:
+        _refuse_unless(_may_use(case, case.by), "person")
+
+
+def _may_use(case: _Case, person: Value) -> bool:
+    """Whether somebody may use the device now, or might when this was signed, for the grace days after the change."""
+    certificate, earlier = case.certificate, case.earlier
+    if not certificate.staff or person in certificate.staff:
+        return True
+    if earlier is None or earlier.staff is None or earlier.staff == certificate.staff:
+        return False
+    on_its_way = case.received - certificate.since <= _grace_ms(case)
+    return on_its_way and (not earlier.staff or person in earlier.staff)
+
+
+def _grace_ms(case: _Case) -> int:
+    return case.ledger.charter.grace_days * DAY_MS
+
+
+def _check_second(case: _Case) -> None:
+    """Step 11, second signature: of a key in force, whose owner may use the device and is not who wrote."""
+    if case.second is None:
+        return
+    key = case.ledger.staff_key(case.second, case.index)
+    earlier = case.ledger.staff_key(case.second, case.st.seen.size)
+    _refuse_unless(key is not None and is_in_force(key, earlier, case.received, _grace_ms(case)), "second")
+    assert key is not None
+    if key.person is None:
+        case.declared.add("second")
+        return
+    # somebody who is not named cannot be shown to be another person
+    _refuse_unless(key.person != "" and case.by is not None and key.person != case.by, "second")
+    _refuse_unless(_may_use(case, key.person), "second")
+    case.second_person = key.person
 
 
 def _check_area(case: _Case) -> None:
@@ -341,11 +381,11 @@ def _new_area(case: _Case, register: Register) -> Area | None:
 
 def _require_cover(case: _Case, area: Area) -> None:
     covers = _covers(case.certificate.areas, area)
-    if covers is not True and case.earlier is not None and case.earlier.areas != case.certificate.areas:
-        grace_ms = case.ledger.charter.grace_days * DAY_MS
-        if case.received - case.certificate.since <= grace_ms:
-            earlier = _covers(case.earlier.areas, area)
-            covers = True if earlier is True else None if covers is None or earlier is None else False
+    changed = case.earlier is not None and case.earlier.areas != case.certificate.areas
+    if covers is not True and changed and case.received - case.certificate.since <= _grace_ms(case):
+        assert case.earlier is not None
+        earlier = _covers(case.earlier.areas, area)
+        covers = True if earlier is True else None if covers is None or earlier is None else False
     _refuse_unless(covers is not False, "area")
     if covers is None:
         case.declared.add("area")
@@ -454,25 +494,38 @@ def _check_transition(case: _Case, row: RowKey, workflow: Workflow, write: Write
     transition = find_transition(workflow, workflow.state(source), str(workflow.state(write.value)), roles)
     _refuse_unless(transition is not None, "transition")
     assert transition is not None
-    _check_guards(case, transition, write, heads)
+    _check_guards(case, transition, write, (heads, source))
 
 
-def _check_guards(case: _Case, transition: Transition, write: Write, heads: list[Head]) -> None:
-    columns = write.value if isinstance(write.value, dict) else {}
-    for guard in transition.guards:
-        if guard == "other_person":
-            _refuse_unless(not _is_same_person(case, heads), "guard")
-        elif guard not in DEFERRED_GUARDS:
-            _refuse_unless(columns.get(guard) is not None, "guard")
+def _check_guards(case: _Case, transition: Transition, write: Write, before: tuple[list[Head], HeadValue]) -> None:
+    """Step 15, guards; *before* is what the step replaces: heads, and the value that they show."""
+    heads, source = before
+    _refuse_unless(not empty_columns(transition, write.value), "guard")
+    if "before_expiry" in transition.guards:
+        effective_ms, _tick = effective_time(case.st, _floor(case), case.received)
+        _refuse_unless(is_before_expiry(source, effective_ms), "guard")
+    if "second_signature" in transition.guards:
+        _refuse_unless(case.second is not None, "guard")
+    if "other_person" in transition.guards:
+        hidden = case.by is None and not case.whole
+        _refuse_unless(not _wrote_before(case, heads, case.by, hidden=hidden), "guard")
+        if "second_signature" in transition.guards:
+            hidden = case.second_person is None
+            _refuse_unless(not _wrote_before(case, heads, case.second_person, hidden=hidden), "guard")
 
 
-def _is_same_person(case: _Case, heads: list[Head]) -> bool:
+def _floor(case: _Case) -> int:
+    return min(case.ledger.floor(case.st.seen.size), case.received)
+
+
+def _wrote_before(case: _Case, heads: list[Head], person: Value, *, hidden: bool) -> bool:
+    """Whether *person* made one of the steps that are replaced; *hidden*: who it is is not disclosed."""
     for head in heads:
         logged = case.ledger.logged(head.dot)
         author = logged.body.find(meta_path(head.dot, "by")) if logged is not None else None
-        if author is None or (case.by is None and not case.whole):
+        if author is None or hidden:
             case.declared.add("guard")
-        elif author.value is None or case.by is None or author.value == case.by:
+        elif author.value is None or person is None or author.value == person:
             return True  # somebody who is not named cannot be shown to be another person
     return False
 

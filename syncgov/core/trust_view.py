@@ -39,6 +39,23 @@ def registrar_certificate(dev: str, public: bytes, *, revoked: bool = False) -> 
     return Certificate(dev, public, frozenset({REGISTRAR}), ("",), 0, _FOREVER, (), revoked, 0)
 
 
+@dataclass(frozen=True, slots=True)
+class StaffKey:
+    """What the log says about a person's key. Times as in `Certificate`.
+
+    Attributes:
+        person: whose it is; None: not disclosed. `ended`: why it counts no more, empty while it does.
+    """
+
+    key_id: str
+    public_key: bytes
+    valid_from: int
+    valid_to: int
+    person: str | None
+    ended: str
+    since: int
+
+
 class Area(NamedTuple):
     """An area code; not *exact* when only the public community is known and the real code is below it."""
 
@@ -76,6 +93,14 @@ class Ledger(Protocol):
 
     def certificate(self, dev: str, size: int) -> Certificate | None:
         """The device's certificate as the leaves below *size* say."""
+        ...
+
+    def staff_key(self, key_id: str, size: int) -> StaffKey | None:
+        """The staff key as the leaves below *size* say."""
+        ...
+
+    def floor(self, size: int) -> int:
+        """`received` of leaf *size* − 1, ms UTC; 0 when *size* is 0."""
         ...
 
     def registers(self, size: int) -> RegisterSet:

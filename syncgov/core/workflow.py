@@ -20,8 +20,8 @@ GUARDS: Mapping[str, str] = {
     "photo_before_after": "",
     "second_signature": "",
 }
-# Declared in registers now, so that these need no second edition; enforced when photos and staff keys exist.
-DEFERRED_GUARDS = frozenset({"before_expiry", "photo_before_after", "second_signature"})
+# Declared in registers now, so that these need no second edition; enforced when photos exist.
+DEFERRED_GUARDS = frozenset({"photo_before_after"})
 
 
 @dataclass(frozen=True, slots=True)

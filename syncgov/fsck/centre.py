@@ -9,7 +9,7 @@ from syncgov.core.charter import Charter
 from syncgov.core.commitment import open_body, parse_path
 from syncgov.core.fold import RowKey, Slot, withheld_slots
 from syncgov.core.note import Checkpoint, parse_vkey, verify_checkpoint
-from syncgov.core.statement import Leaf, envelope_hash, parse_changeset, verify_changeset
+from syncgov.core.statement import Leaf, envelope_hash, parse_changeset, verify_changeset, verify_second
 from syncgov.core.succession import InForce
 from syncgov.core.tree import MemoryTree, leaf_hash
 from syncgov.errors import FormatError, SyncgovError
@@ -19,6 +19,7 @@ from syncgov.fsck.derived import Context, check_conflicts, check_states, check_t
 from syncgov.fsck.entries import (
     Stored,
     check_columns,
+    check_second,
     check_signature,
     read_body,
     read_charter,
@@ -143,6 +144,8 @@ class Walk:
         except SyncgovError as error:
             report.add("charter", stored.where, error.en)
         check_signature(leaf, refold.key(st.dev, index), stored.where, report)
+        second = leaf.changeset.second
+        check_second(leaf.changeset, refold.staff_key(second) if second else None, stored.where, report)
         self.chains.take(leaf, stored.where)
         if body is None:
             return
@@ -237,6 +240,8 @@ def _check_waiting(conn: sqlite3.Connection, refold: Refold, size: int, report: 
             if changeset.statement.dot != (dev, seq) or public is None:
                 raise FormatError("dot", f"{dev}.{seq}")
             verify_changeset(changeset, public)
+            if changeset.second is not None:
+                verify_second(changeset, refold.staff_key(changeset.second) or b"")
             if any(write is None for write in open_body(bytes(body), changeset.statement).writes):
                 raise FormatError("body", "redacted")
         except SyncgovError as error:

@@ -20,8 +20,8 @@ from syncgov.core.statement import Leaf, Statement
 from syncgov.core.succession import CHARTER_ROW, Charters, charter_document, counted_seen
 from syncgov.errors import FormatError, RegisterError
 
-DEVICES, REGISTERS = "device", "register"
-_VERSIONED = (*CHARTER_ROW[:1], DEVICES, REGISTERS)  # their rows are kept version by version
+DEVICES, REGISTERS, STAFF_KEYS = "device", "register", "staff_key"
+_VERSIONED = (*CHARTER_ROW[:1], DEVICES, REGISTERS, STAFF_KEYS)  # their rows are kept version by version
 Fields: TypeAlias = dict[str, HeadValue]
 Own: TypeAlias = dict[str, tuple[Value, Dot, tuple[Dot, ...]]]
 
@@ -106,6 +106,14 @@ class Refold:
             text = fields.get("public_key") if fields is not None else None
             if index < size and isinstance(text, str):
                 return _public(dev, text)
+        return None
+
+    def staff_key(self, key_id: str) -> bytes | None:
+        """Return the public key of a person's key, as the leaves so far say; None if none registers it."""
+        for _index, fields, _received in reversed(self.versions.get((STAFF_KEYS, key_id), [])):
+            text = fields.get("public_key") if fields is not None else None
+            if isinstance(text, str):
+                return _public(key_id, text)
         return None
 
     def enrolment(self, dev: str) -> int | None:

@@ -16,6 +16,7 @@ from syncgov.fsck.derived import Context, check_conflicts, check_states, check_t
 from syncgov.fsck.entries import (
     Stored,
     check_columns,
+    check_second,
     check_signature,
     read_body,
     read_charter,
@@ -42,6 +43,9 @@ def check_replica(
     _Walk(conn, size, chain, refold, report).run()
     if key is not None and refold.versions and refold.key(key.key.id, size) is None and key.key.id == chain.dev:
         report.add("key-other", path.name + ".key", key.key.id)
+    for seq, own in sorted(chain.changesets.items()):
+        if own.index is None and own.changeset.second is not None:
+            check_second(own.changeset, refold.staff_key(own.changeset.second), f"_sg_own {seq}", report)
     _check_pulled(conn, chain, refold, report)
     _check_merging(conn, report)
     if report.suspect:
@@ -153,6 +157,9 @@ class _Walk:
             self._unknown += 1
         else:
             check_signature(leaf, public, stored.where, self._report)
+        second = leaf.changeset.second
+        if second is not None:
+            check_second(leaf.changeset, self._refold.staff_key(second), stored.where, self._report)
 
     def _body(self, stored: Stored, leaf: Leaf) -> Body | None:
         if stored.body is not None:
@@ -188,6 +195,9 @@ def _check_pulled(conn: sqlite3.Connection, chain: OwnChain, refold: Refold, rep
         public = chain.public if st.dev == chain.dev else refold.key(st.dev, index)
         if public is not None:
             check_signature(leaf, public, stored.where, trial)
+        second = leaf.changeset.second
+        if second is not None and (public := refold.staff_key(second)) is not None:
+            check_second(leaf.changeset, public, stored.where, trial)
         if body is not None:
             read_body(body, st, stored.where, trial)
     if not trial.ok:

@@ -12,9 +12,10 @@ from syncgov.core.commitment import META_TABLE, Body, Dot, format_path, meta_pat
 from syncgov.core.merge import Head
 from syncgov.core.register import RegisterSet
 from syncgov.core.register_model import Column
+from syncgov.core.staff_keys import STAFF_KEYS, staff_key_from
 from syncgov.core.statement import Leaf, Statement, parse_leaf
 from syncgov.core.succession import CHARTER_ROW, Charters, counted_seen
-from syncgov.core.trust_view import Area, Certificate, Logged, RowKey, registrar_certificate
+from syncgov.core.trust_view import Area, Certificate, Logged, RowKey, StaffKey, registrar_certificate
 from syncgov.storage.connection import Meta
 from syncgov.storage.files import parse_cached, system_registers
 from syncgov.storage.schema import PROTOCOL_TABLES, SCHEMA_VERSION, columns_for, ensure_table, refill, show_rows
@@ -46,7 +47,7 @@ CREATE TABLE IF NOT EXISTS _sg_code (
 """
 
 # Rows whose every version is kept by log index: verdicts ask how they stood at `seen`.
-_VERSIONED = frozenset({"charter", "register", "device"})
+_VERSIONED = frozenset({"charter", "register", "device", STAFF_KEYS})
 _CACHED_BODIES = 4096  # about 20 MB; `over` usually names something recent
 _CACHED_BODY_BYTES = 16_384  # larger ones are rare and would make that gigabytes
 
@@ -159,6 +160,23 @@ class Ledger:
             return registrar_certificate(dev, registrar[0], revoked=not registrar[1])
         found = self._version("device", dev, size)
         return None if found is None else certificate_from(dev, *found)
+
+    def staff_key(self, key_id: str, size: int) -> StaffKey | None:
+        """The staff key as the leaves below *size* say."""
+        found = self._version(STAFF_KEYS, key_id, size)
+        return None if found is None else staff_key_from(key_id, *found)
+
+    def staff_public(self, key_id: str) -> bytes | None:
+        """The public key of a staff key that was ever registered, also if its row is gone since."""
+        first = self.conn.execute(
+            "SELECT idx FROM _sg_version WHERE tbl = ? AND key = ? ORDER BY idx LIMIT 1", (STAFF_KEYS, key_id)
+        ).fetchone()
+        key = None if first is None else self.staff_key(key_id, first[0] + 1)
+        return None if key is None else key.public_key
+
+    def floor(self, size: int) -> int:
+        """`received` of leaf *size* − 1, ms UTC; 0 when *size* is 0 or beyond the log."""
+        return self.received(size - 1) if 0 < size <= self.size else 0
 
     def enrolment(self, dev: str) -> str | None:
         """Return b64u of the hash that the device's first `prev` must name."""

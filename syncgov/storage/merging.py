@@ -54,11 +54,12 @@ class Page:
 
 @dataclass(slots=True)
 class Merged:
-    """What a merge brought: own verdicts by outcome, and how many entries of others."""
+    """What a merge brought: own verdicts by outcome, how many entries of others, who may no longer use the device."""
 
     accepted: list[int] = field(default_factory=list)
     refused: list[tuple[int, str]] = field(default_factory=list)
     received: int = 0
+    people_left: list[str] = field(default_factory=list)
 
 
 def stage_page(replica: Replica, page: Page) -> None:
@@ -95,6 +96,7 @@ def merge_pulled(replica: Replica, page: Page, staff: str | None = None) -> Merg
         replica.refresh()
         if replica.has_unsigned():
             replica.commit_within(staff)
+        people = replica.staff
         replica.conn.execute("INSERT OR IGNORE INTO _sg_merging VALUES (1)")
         entries = [*_staged(replica), *page.entries]
         if replica.meta.get_int("anew"):
@@ -114,6 +116,8 @@ def merge_pulled(replica: Replica, page: Page, staff: str | None = None) -> Merg
         replica.meta.set(checkpoint=page.checkpoint_text, size=page.target, root=b64u(page.checkpoint.root))
         replica.meta.set(pulling="", after=page.target, target=page.target, purge="[]", anew=0, rebased=0)
         replica.conn.execute("DELETE FROM _sg_merging")
+        if replica.staff:
+            done.people_left = [person for person in people if person not in replica.staff]
     if scrub:
         replica.scrub()
     return done

@@ -40,10 +40,7 @@ REFUSALS: Mapping[str, Refusal] = {
         ),
     ),
     "guard": Refusal(
-        (
-            "缺少这一步要求的内容（如理由、期限、责任单位，或须由另一人核查）",
-            "something that this step demands is missing",
-        ),
+        ("没有满足这一步的要求", "something that this step demands is missing"),
         ("请补全后重新填报；核查须由未经办的人进行", "complete it and write again; a check needs another person"),
     ),
     "immutable": Refusal(
@@ -79,6 +76,16 @@ REFUSALS: Mapping[str, Refusal] = {
     "role": Refusal(
         ("本终端的岗位不能写这一栏", "the role of this device may not write this field"),
         ("请转给有权填写的岗位", "pass it to a role that may"),
+    ),
+    "second": Refusal(
+        (
+            "第二签名不算数：密钥已停用或过期，签名人不能使用本终端，或与填报人是同一人",
+            "the second signature does not count: its key has ended, or its owner may not sign here, or is who wrote",
+        ),
+        (
+            "请由另一人用在用的密钥签名，再重新提交（--second）",
+            "let another person with a key in use sign it, then resubmit (--second)",
+        ),
     ),
     "skeleton": Refusal(
         ("公开部分与内部内容不一致", "the public part does not agree with the fields it is taken from"),

@@ -21,6 +21,7 @@ from syncgov.errors import InputError, NotAllowedError, StorageError
 from syncgov.storage import capture
 from syncgov.storage.clock import Clock, wall_clock
 from syncgov.storage.connection import Meta, connect, transaction
+from syncgov.storage.cosigning import choose_second
 from syncgov.storage.files import parse_cached, system_registers
 from syncgov.storage.keyfile import KeyFile, key_path, load_key, store_key
 from syncgov.storage.replica_tables import ReplicaTables, printable
@@ -30,7 +31,9 @@ from syncgov.storage.schema import (
     SCHEMA_VERSION,
     columns_for,
 )
+from syncgov.storage.staff_file import SecondSigner
 from syncgov.storage.state import RowKey, StoredRow, load_row, store_rows
+from syncgov.storage.steps import needs_second, require_in_time, steps_of
 
 
 @dataclass(slots=True)
@@ -38,7 +41,7 @@ class Committed:
     """What a commit did. `problems` are rows that could not be signed; they stay in their tables."""
 
     signed: list[tuple[int, RowKey]] = field(default_factory=list)
-    problems: list[tuple[RowKey, InputError]] = field(default_factory=list)
+    problems: list[tuple[RowKey, InputError | NotAllowedError]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -56,6 +59,7 @@ class Replica(ReplicaTables):
     Attributes:
         conn: the connection, autocommit mode. key: the device key. charter: whose log this follows.
         registers: the register set at the folded size. columns: table name to the columns that this device may read.
+        second: the person who signs beside the device what asks for it; set by `storage.cosigning.unlock`'s result.
     """
 
     def __init__(self, path: Path, conn: sqlite3.Connection, key_file: KeyFile, clock: Clock) -> None:
@@ -63,6 +67,7 @@ class Replica(ReplicaTables):
         self.path = path
         self.key_file = key_file
         self.charter: Charter = open_charter(self.meta.get("charter").encode())
+        self.second: SecondSigner | None = None
         self._certificate = StoredRow()
         self._loaded_at = -1
         self.load_registers()
@@ -172,7 +177,8 @@ class Replica(ReplicaTables):
 
         Raises:
             NotAllowedError: the device does not know *staff*, or earlier writes by somebody wait to be committed.
-            InputError: a row that cannot be signed; then nothing of the block is kept.
+            InputError: a row that cannot be signed; then nothing of the block is kept. NotAllowedError too: a step that
+                a second person must sign.
         """
         with transaction(self.conn):
             if self.has_unsigned():
@@ -247,11 +253,24 @@ class Replica(ReplicaTables):
                 pending.at = max(pending.at, min(at, now))
         return records
 
-    def examine(self) -> tuple[set[RowKey], dict[RowKey, InputError]]:
-        """Return the rows that the next commit would sign, and those that it could not, with the reason."""
+    def examine(self) -> tuple[set[RowKey], dict[RowKey, InputError | NotAllowedError]]:
+        """Return the rows that the next commit would sign, and those that it could not, with the reason.
+
+        That a second person must sign is not among the reasons: one may yet come. See `awaits_second`.
+        """
         done = Committed()
         records = self._collect(self.unsigned_rows(), done)
         return {row for pending in records.values() for row in pending.rows}, dict(done.problems)
+
+    def awaits_second(self) -> set[RowKey]:
+        """Return the rows written since the last commit that a second person must sign."""
+        records = self._collect(self.unsigned_rows(), Committed())
+        return {
+            step.write.row
+            for pending in records.values()
+            for step in steps_of(pending.writes, pending.rows, self.registers, self.roles)
+            if needs_second([step])
+        }
 
     def unsigned_work(self) -> dict[RowKey, list[capture.FieldWrite]]:
         """Return what was written since the last commit, as it would be signed, by record; no rows with problems."""
@@ -299,10 +318,14 @@ class Replica(ReplicaTables):
         seq = self.meta.get_int("last_seq") + 1
         absorbed = Stamp(self.meta.get_int("clock_at"), self.meta.get_int("clock_tick"))
         stamp = next_stamp(pending.at, absorbed)
-        author = capture.Author(self.key_file.key, seq, self.meta.get("last_hash"), self.seen, stamp, by, note)
+        steps = [*steps_of(pending.writes, pending.rows, self.registers, self.roles)]
+        chain = (self.key_file.key, seq, self.meta.get("last_hash"), self.seen, stamp, by, note)
         try:
+            require_in_time(steps, stamp.at)
+            second = choose_second(self, by, steps)
+            author = capture.Author(*chain, None if second is None else second.key)
             signed = capture.sign_writes(pending.writes, author, self.registers, secrets.token_bytes(32))
-        except InputError as error:
+        except (InputError, NotAllowedError) as error:
             done.problems += [(row, error) for row in pending.rows]
             return
         self.conn.execute(
@@ -321,7 +344,8 @@ class Replica(ReplicaTables):
         Call inside a transaction.
 
         Raises:
-            NotAllowedError: the person may not write here. InputError: values that cannot be signed.
+            NotAllowedError: the person may not write here, a second person must sign, or a deadline has passed.
+            InputError: values that cannot be signed.
         """
         self._require_newest()
         pending = _Pending([*writes], {write.row: load_row(self.conn, write.row) for write in writes}, self.clock())

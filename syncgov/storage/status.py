@@ -9,7 +9,8 @@ from syncgov.core.disputes import disputed
 from syncgov.core.statement import Leaf, parse_changeset, parse_leaf
 from syncgov.storage.conflicts import count_conflicts, last_good_of
 from syncgov.storage.labels import field_of, own_writes, record_label, written
-from syncgov.storage.refusals import REJECTED, refusal
+from syncgov.storage.refusal_details import refusal_words
+from syncgov.storage.refusals import REJECTED
 from syncgov.storage.replica import Replica
 from syncgov.storage.state import RowKey
 from syncgov.storage.wording import Language, value_words
@@ -156,6 +157,7 @@ def _delivered(replica: Replica) -> int:
 
 def _unsigned(replica: Replica, language: Language) -> Iterator[Change]:
     changed, problems = replica.examine()
+    second = replica.awaits_second()
     for row, at in sorted(replica.unsigned_rows().items(), key=lambda item: item[1]):
         error = problems.get(row)
         label = record_label(replica, row)
@@ -163,10 +165,14 @@ def _unsigned(replica: Replica, language: Language) -> Iterator[Change]:
             why = error.zh if language == "zh" else error.en
             yield Change(Stage.UNSIGNED, 0, *row, label, at, why=why, remedy=_CORRECT[language])
         elif row in changed:
-            yield Change(Stage.UNSIGNED, 0, *row, label, at, remedy=_SIGN[language])
+            yield Change(Stage.UNSIGNED, 0, *row, label, at, remedy=(_SECOND if row in second else _SIGN)[language])
 
 
 _SIGN = {"zh": "运行 syncgov commit 签名", "en": "run `syncgov commit`"}
+_SECOND = {
+    "zh": "由另一人运行 syncgov commit --second 人员编号，输入 PIN 签名",
+    "en": "another person must sign: `syncgov commit --second ID`",
+}
 _CORRECT = {"zh": "改正后运行 syncgov commit", "en": "correct it, then run `syncgov commit`"}
 
 
@@ -207,7 +213,7 @@ def _refused(replica: Replica, language: Language) -> tuple[list[Change], int]:
         if _is_corrected(replica, seq, (table, key), older):
             corrected += 1
             continue
-        why, remedy = refusal(verdict).words(language)
+        why, remedy = refusal_words(replica, seq, verdict, language)
         built_on = tuple(sorted(_built_on(replica, seq) & numbers))
         if built_on:
             names = "、".join(f"#{number}" for number in built_on)

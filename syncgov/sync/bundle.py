@@ -17,11 +17,11 @@ from syncgov.core.charter import Charter, Closing
 from syncgov.core.keys import SigningKey, device_id
 from syncgov.core.note import parse_vkey, verify_checkpoint
 from syncgov.errors import InputError, NotAllowedError, ProofError, SignatureError
-from syncgov.storage import sealing
+from syncgov.storage import cosigning, sealing
 from syncgov.storage.merging import merge_pulled, own_changesets, restore_own, stage_page, start_over
 from syncgov.storage.rebasing import rebase
 from syncgov.storage.replica import Committed, Replica
-from syncgov.sync.client import Synced, _count, _note_results, _verified, verify_page
+from syncgov.sync.client import Synced, _count, _note_results, _verified, checked_keys, note_key, verify_page
 
 PULL_LIMIT = 500  # entries a page of the reply
 ENTRY_BYTES = 64  # braces, names and commas around one changeset
@@ -82,7 +82,8 @@ def pack(replica: Replica, staff: str | None = None) -> Packed:
     fitting = list(_fitting(waiting))
     push = wire.Push([wire.PushEntry(msgspec.Raw(body), msgspec.Raw(envelope)) for _seq, envelope, body in fitting])
     key = replica.key_file.key
-    request = bundle.Request(None, own, next_pull(replica), push, own_recipient(key))
+    new_keys = [entry.request for entry in cosigning.pending(replica) if entry.request is not None]
+    request = bundle.Request(None, own, next_pull(replica), push, own_recipient(key), new_keys)
     span = (fitting[0][0], fitting[-1][0]) if fitting else (0, 0)
     replica.mark_durable()
     data = seal_request(request, key, replica.charter, note, span)
@@ -205,9 +206,17 @@ def take_reply(replica: Replica, reply: bundle.Reply, staff: str | None) -> Rece
     received.state = _take_pages(replica, reply, staff, received.done)
     if received.state == "taken":
         replica.meta.set(recipient=reply.recipient)
+        _note_keys(replica, reply.staff_keys, received.done)
         received.more = next_pull(replica).target > 0
     received.done.size = replica.seen.size
     return received
+
+
+def _note_keys(replica: Replica, answers: Sequence[wire.StaffKeyAnswer], done: Synced) -> None:
+    waiting = {entry.id for entry in cosigning.pending(replica)}
+    for answer in answers:
+        if answer.key in waiting:
+            note_key(replica, answer.key, answer, done)
 
 
 def _recover(replica: Replica, answer: wire.PullAnswer) -> State:
@@ -217,7 +226,7 @@ def _recover(replica: Replica, answer: wire.PullAnswer) -> State:
         NotAllowedError: the centre has no more of it either.
     """
     checkpoint = verify_checkpoint(answer.checkpoint, replica.charter.log)
-    keys = {replica.dev: replica.key_file.key.public}
+    keys = checked_keys(replica, answer)
     entries = [_verified(message, checkpoint, keys, "") for message in answer.entries]
     last = replica.meta.get_int("last_seq")
     missing = [entry for entry in entries if entry.leaf.changeset.statement.seq > last]

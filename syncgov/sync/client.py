@@ -13,7 +13,7 @@ from syncgov.core.charter import Charter, open_charter
 from syncgov.core.commitment import open_body
 from syncgov.core.keys import SigningKey, device_id
 from syncgov.core.note import Checkpoint, verify_checkpoint
-from syncgov.core.statement import parse_leaf, verify_changeset
+from syncgov.core.statement import parse_leaf, verify_changeset, verify_second
 from syncgov.core.tree import leaf_hash, verify_consistency, verify_inclusion
 from syncgov.errors import (
     ForkError,
@@ -24,6 +24,7 @@ from syncgov.errors import (
     SignatureError,
     StorageError,
 )
+from syncgov.storage import cosigning
 from syncgov.storage.clock import Clock, wall_clock
 from syncgov.storage.keyfile import key_path, load_key, store_key
 from syncgov.storage.merging import (
@@ -51,7 +52,12 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(slots=True)
 class Synced:
-    """What a sync did, for people: numbers of changesets."""
+    """What a sync did, for people: numbers of changesets.
+
+    Attributes:
+        keys_refused: (key id, why) of persons' keys that the centre did not register.
+        people_left: persons who may no longer use this device.
+    """
 
     signed: int = 0
     pushed: int = 0
@@ -61,6 +67,8 @@ class Synced:
     rejected: list[tuple[int, str]] = field(default_factory=list)
     received: int = 0
     problems: list[str] = field(default_factory=list)
+    keys_refused: list[tuple[str, str]] = field(default_factory=list)
+    people_left: list[str] = field(default_factory=list)
     requests: int = 0
     size: int = 0
     closed: str = ""  # the log that was closed by the roots; the device follows the next one now
@@ -142,6 +150,7 @@ def _sync(replica: Replica, url: str, staff: str | None, done: Synced, progress:
         committed = replica.commit(staff)
         done.signed += len(committed.signed)
         done.problems = [error.zh for _row, error in committed.problems]
+        _register_keys(replica, transport, done)
         _push(replica, transport, done, progress)
         _pull(replica, transport, staff, done, progress)
     finally:
@@ -176,7 +185,7 @@ def _recover(replica: Replica, transport: HttpTransport) -> None:
         after = replica.meta.get_int("last_seq")
         answer = transport.post("/v1/own", wire.Own(after), wire.PullAnswer)
         checkpoint = verify_checkpoint(answer.checkpoint, replica.charter.log)
-        keys = {replica.dev: replica.key_file.key.public}
+        keys = checked_keys(replica, answer)
         entries = [_verified(message, checkpoint, keys, "") for message in answer.entries]
         if not entries:
             raise NotAllowedError(
@@ -184,6 +193,24 @@ def _recover(replica: Replica, transport: HttpTransport) -> None:
                 "this replica is older than its key file and the centre lacks the rest; keep it and enrol again",
             )
         restore_own(replica, entries)
+
+
+def _register_keys(replica: Replica, transport: HttpTransport, done: Synced) -> None:
+    """Ask the centre to register persons' new keys; a refusal is told and hinders nothing else."""
+    for entry in cosigning.pending(replica):
+        if entry.request is not None:
+            answer = transport.post("/v1/staff-key", entry.request, wire.StaffKeyAnswer)
+            note_key(replica, entry.id, answer, done)
+
+
+def note_key(replica: Replica, key_id: str, answer: wire.StaffKeyAnswer, done: Synced) -> None:
+    """Note what the centre says of a person's key; that it counts is said by the log alone."""
+    if answer.state == "refused":
+        problem = answer.detail_zh or answer.detail or answer.code or ""
+        done.keys_refused.append((key_id, problem))
+        cosigning.settle(replica, key_id, problem)
+    else:
+        cosigning.settle(replica, key_id)
 
 
 def _push(replica: Replica, transport: HttpTransport, done: Synced, progress: Progress | None) -> None:
@@ -278,6 +305,7 @@ def _require_delivered(replica: Replica) -> None:
 
 def _count(done: Synced, merged: Merged) -> None:
     done.accepted += len(merged.accepted)
+    done.people_left += merged.people_left
     done.refused += merged.refused
     done.received += merged.received
 
@@ -299,13 +327,23 @@ def verify_page(replica: Replica, answer: wire.PullAnswer, size: int) -> Page:
     target, text = _checkpoint_for(replica, answer, checkpoint)
     if size > 0:
         _verify_growth(replica, answer, target)
-    keys = {dev: unb64u(key, 32) for dev, key in answer.keys.items()}
-    for dev, public in keys.items():
-        if device_id(public) != dev:
-            raise SignatureError(dev)
-    keys[replica.dev] = replica.key_file.key.public
+    keys = checked_keys(replica, answer)
     entries = [_verified(message, target, keys, replica.dev) for message in answer.entries]
     return Page(entries, answer.next, answer.target, target, text, answer.purge)
+
+
+def checked_keys(replica: Replica, answer: wire.PullAnswer) -> dict[str, bytes]:
+    """Return id -> key of the devices and staff keys that signed what came; the id authenticates the key.
+
+    Raises:
+        SignatureError: a key that is not the one its id names.
+    """
+    keys = {key_id: unb64u(key, 32) for key_id, key in answer.keys.items()}
+    for key_id, public in keys.items():
+        if device_id(public) != key_id:
+            raise SignatureError(key_id)
+    keys[replica.dev] = replica.key_file.key.public
+    return keys
 
 
 def _checkpoint_for(replica: Replica, answer: wire.PullAnswer, newest: Checkpoint) -> tuple[Checkpoint, str]:
@@ -341,6 +379,11 @@ def _verified(message: wire.EntryMessage, checkpoint: Checkpoint, keys: dict[str
     if st.dev not in keys:
         raise SignatureError(st.dev)
     verify_changeset(leaf.changeset, keys[st.dev])
+    second = leaf.changeset.second
+    if second is not None:
+        if second not in keys:
+            raise SignatureError(second)
+        verify_second(leaf.changeset, keys[second])
     raw_body = bytes(message.body)
     if raw_body == b"null":
         if st.dev != own:

@@ -13,9 +13,10 @@ from pathlib import Path
 from syncgov.errors import StorageError, TransportError
 from syncgov.storage.adopting import Adopted, take_over
 from syncgov.storage.clock import Clock, wall_clock
-from syncgov.storage.files import sync_folder
+from syncgov.storage.files import sync_folder, write_atomic
 from syncgov.storage.keyfile import key_path, load_key
 from syncgov.storage.replica import Replica
+from syncgov.storage.staff_file import staff_path
 from syncgov.sync import client
 from syncgov.sync.client import Progress, Synced
 
@@ -67,8 +68,15 @@ def join_from(
     if path == old:
         return rejoin(path, code, staff, clock=clock, progress=progress)
     old_device, adopted = _carry(path, code, old, staff, clock, progress)
+    _take_staff_keys(path, old)
     kept = _keep(old)
     return _sent(path, old_device, kept, adopted, clock, progress)
+
+
+def _take_staff_keys(path: Path, old: Path) -> None:
+    """Persons keep their keys and PINs: a staff key is bound to its person, not to the device."""
+    if staff_path(old).exists() and not staff_path(path).exists():
+        write_atomic(staff_path(path), staff_path(old).read_bytes(), mode=0o600)
 
 
 def _carry(

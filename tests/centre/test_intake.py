@@ -24,7 +24,14 @@ from syncgov.core.statement import (
     sign_statement,
 )
 from syncgov.core.tree import root_of_inputs
-from syncgov.errors import CommitmentError, LimitError, SignatureError, StorageError, UnknownDeviceError
+from syncgov.errors import (
+    CommitmentError,
+    LimitError,
+    SignatureError,
+    StorageError,
+    UnknownDeviceError,
+    UnknownKeyError,
+)
 from syncgov.storage.keyfile import key_path
 from syncgov.storage.merging import own_changesets
 from syncgov.storage.replica import Replica
@@ -86,7 +93,7 @@ def test_what_is_not_authentic_is_refused_before_the_log(world: World, pen: Repl
     )
     with pytest.raises(UnknownDeviceError):
         authenticate(ledger, foreign, one[1])
-    with pytest.raises(SignatureError):
+    with pytest.raises(UnknownKeyError):
         authenticate(ledger, sign_statement(st, pen.key_file.key, stranger), one[1])
     forged = one[0].replace(b'"sig":"', b'"sig":"AAAA')
     with pytest.raises(Exception, match="malformed"):

@@ -15,7 +15,7 @@ from syncgov.core.statement import Seen, Statement
 from syncgov.core.succession import Charters
 from syncgov.core.tree import root_of_inputs
 from syncgov.core.trust import Judgement, judge
-from syncgov.core.trust_view import DAY_MS, Area, Certificate, Logged, RowKey
+from syncgov.core.trust_view import DAY_MS, Area, Certificate, Logged, RowKey, StaffKey
 from tests.registers import register_set
 
 REGISTERS = register_set()
@@ -53,6 +53,12 @@ def device(
     )
 
 
+def staff_key(number: int, person: str) -> StaffKey:
+    """Return a person's key that is in force."""
+    key = SigningKey(bytes([200 + number]) * 32)
+    return StaffKey(key.id, key.public, NOW - DAY_MS, NOW + DAY_MS, person, "", NOW - DAY_MS)
+
+
 WORKER = device(1, "worker", staff=("S1", "S2"))
 MATE = device(2, "worker")
 WESTERNER = device(3, "worker", areas=(WEST,))
@@ -68,7 +74,7 @@ class Change:
 
     Attributes:
         misplaced: paths that stand in the wrong class. extra: writes as they are, in the part that is not public.
-        hidden: paths that are not disclosed to the judge.
+        hidden: paths that are not disclosed to the judge. second: id of the staff key that signs too.
     """
 
     who: Certificate
@@ -81,6 +87,8 @@ class Change:
     extra: tuple[Write, ...] = ()
     hidden: frozenset[str] = frozenset()
     signs_by: bool = True
+    second: str | None = None
+    at: int = NOW
 
     def make(self) -> tuple[Statement, Body]:
         """Return statement and body."""
@@ -102,7 +110,7 @@ class Change:
         root = b64u(root_of_inputs(body.digests))
         seen = Seen(b64u(bytes(32)), self.seen)
         return Statement(
-            NOW, self.who.dev, len(body.writes), b64u(bytes(32)), pub, self.reg, root, seen, self.seq, 0, 1
+            self.at, self.who.dev, len(body.writes), b64u(bytes(32)), pub, self.reg, root, seen, self.seq, 0, 1
         )
 
 
@@ -132,12 +140,23 @@ class Book:
     def seen_size(self, st: Statement) -> int:
         return st.seen.size
 
+    staff_keys: dict[str, list[tuple[int, StaffKey]]] = field(default_factory=dict)
+    floors: dict[int, int] = field(default_factory=dict)
+    register_set: RegisterSet = field(default_factory=lambda: REGISTERS)
+
+    def staff_key(self, key_id: str, size: int) -> StaffKey | None:
+        found = [one for index, one in self.staff_keys.get(key_id, []) if index < size]
+        return found[-1] if found else None
+
+    def floor(self, size: int) -> int:
+        return self.floors.get(size, 0)
+
     def certificate(self, dev: str, size: int) -> Certificate | None:
         found = [one for index, one in self.certificates.get(dev, []) if index < size]
         return found[-1] if found else None
 
     def registers(self, size: int) -> RegisterSet:
-        return REGISTERS
+        return self.register_set
 
     def area(self, record: RowKey, size: int) -> Area | None:
         found = [code for index, code in self.areas.get(record, []) if index < size]
@@ -180,7 +199,7 @@ class Book:
     def judge(self, change: Change) -> Judgement:
         """Return the verdict on a changeset that arrives now."""
         st, body = change.make()
-        return judge(st, body, received=self.received, index=SIZE, ledger=self)
+        return judge(st, body, received=self.received, index=SIZE, ledger=self, second=change.second)
 
     def reason(self, change: Change) -> str:
         """Return the reason of refusal, `` if accepted; nothing may be left undecided when all is disclosed."""
