@@ -143,9 +143,9 @@ def receive(replica: Replica, data: bytes, staff: str | None = None) -> Received
 
 
 def _take_invitation(replica: Replica, invitation: bundle.Invitation) -> None:
-    if invitation.charter.origin != replica.charter.origin and not _is_next(replica, invitation.charter):
-        require(bundle.Label("invitation", invitation.charter.origin), "invitation", replica.charter.origin)
-    rebase(replica, [invitation.raw_charter])
+    if _is_next(replica, invitation.charter):
+        rebase(replica, [invitation.raw_charter])
+    require(bundle.Label("invitation", invitation.charter.origin), "invitation", replica.charter.origin)
     if invitation.charter.log != replica.charter.log:
         raise InputError(
             "这份邀请文件的日志密钥与本机章程不同，没有采用；请联系管理员",

@@ -10,6 +10,7 @@ import pytest
 from syncgov.audit.audit import audit
 from syncgov.centre import bundles
 from syncgov.centre.backup import backup
+from syncgov.centre.chartering import Changes, replace_charter
 from syncgov.centre.closing import Closed, close_log, next_origin
 from syncgov.centre.restore import Sources, restore
 from syncgov.core.canonical import b64u
@@ -243,6 +244,19 @@ def test_bundles_follow_with_a_new_invitation(tmp_path: Path) -> None:
     assert titles(street.desk) == ["一", "三", "二", "四", "末", "路上"]
     assert_sound(street.world)
     street.world.close()
+
+
+def test_an_invitation_after_several_charters_still_serves(tmp_path: Path) -> None:
+    """A new charter of the same log is followed when it is pulled; an invitation tells the recipient alone."""
+    pytest.importorskip("pyrage")
+    with World.make(tmp_path / "w") as world:
+        pen = world.device("pen")
+        for days in (3, 4):
+            replace_charter(world.centre, Changes(grace_days=days), root_keys(world.centre.path))
+        assert bundle.receive(pen, bundles.invitation(world.centre)).state == "recipient"
+        bundle.receive(pen, bundles.receive(world.centre, bundle.pack(pen).data).reply)
+        assert pen.charter == world.centre.charter
+        assert_sound(world)
 
 
 def test_a_log_is_closed_twice(tmp_path: Path) -> None:
