@@ -1,4 +1,7 @@
-"""What a device is sent: the rows of its areas, the fields of its roles. Source: protocol page, sections 9 and 10."""
+"""What a device is sent: the rows of its areas and units, the fields of its roles.
+
+Source: protocol page, sections 9 and 10.
+"""
 
 from collections.abc import Iterable, Iterator
 
@@ -9,7 +12,7 @@ from syncgov.core.commitment import META_TABLE, Body, Write, open_body, parse_pa
 from syncgov.core.register import RegisterSet
 from syncgov.core.statement import Leaf, parse_leaf
 from syncgov.core.tree import consistency_path, inclusion_path
-from syncgov.core.trust_view import Area, Certificate, RowKey
+from syncgov.core.trust_view import Certificate, RowKey
 from syncgov.core.wire import MAX_PULL, EntryMessage, Pull, PullAnswer
 from syncgov.errors import FormatError, RollbackError
 from syncgov.storage.ledger import Ledger
@@ -30,9 +33,20 @@ class Audience:
         self._certificate = certificate
         self._expired = expired  # then it hears of its own changesets and its certificate, and of nothing else
 
-    def covers(self, area: Area | None) -> bool:
-        """Whether an area lies in the device's areas; no area at all is everybody's."""
-        return area is None or area.code.startswith(self._certificate.areas)
+    def sees(self, record: RowKey, size: int) -> bool:
+        """Whether the record, as it stands at *size*, lies in the device's areas or is one of its units'.
+
+        No area at all is everybody's.
+        """
+        area = self._ledger.area(record, size)
+        if area is None or area.code.startswith(self._certificate.areas):
+            return True
+        return self.has_units and self._ledger.owner(record, size) in self._certificate.units
+
+    @property
+    def has_units(self) -> bool:
+        """Whether the device handles what some unit is responsible for."""
+        return bool(self._certificate.units)
 
     def tables(self, registers: RegisterSet) -> list[str]:
         """Return the registers of which the device may read some field."""
@@ -68,8 +82,8 @@ def _tables(body: Body) -> set[str]:
 def pull(ledger: Ledger, dev: str, request: Pull, checkpoint_text: str, newest: int, *, now_ms: int) -> PullAnswer:
     """Return the next page for a device.
 
-    What it may see is decided by record: by the area where the record is at the target, not where each leaf was
-    written. A record that came into its areas brings its history; one that left them is to be purged.
+    What it may see is decided by record: by its area and unit at the target, not by those when each leaf was
+    written. A record that came into its areas, or to its units, brings its history; one that left is to be purged.
 
     Raises:
         RollbackError: the device has folded more than this log holds.
@@ -102,8 +116,10 @@ def pull(ledger: Ledger, dev: str, request: Pull, checkpoint_text: str, newest: 
 
 
 def _sees_otherwise(earlier: Certificate | None, now: Certificate, size: int) -> bool:
-    """Whether a device that has folded *size* leaves must begin anew: it has other areas or roles since."""
-    return size > 0 and earlier is not None and (earlier.areas != now.areas or earlier.roles != now.roles)
+    """Whether a device that has folded *size* leaves must begin anew: it has other areas, units or roles since."""
+    if size == 0 or earlier is None:
+        return False
+    return (earlier.areas, earlier.units, earlier.roles) != (now.areas, now.units, now.roles)
 
 
 def _within_bytes(rows: list[_Row]) -> tuple[list[_Row], bool]:
@@ -119,6 +135,8 @@ def _within_bytes(rows: list[_Row]) -> tuple[list[_Row], bool]:
 # where a record is at the target
 _AREA_NOW = """(SELECT a.area FROM _sg_area AS a WHERE a.tbl = l.tbl AND a.key = l.key AND a.idx < :target
     ORDER BY a.idx DESC LIMIT 1)"""
+# whose it is then
+_OWNER_NOW = _AREA_NOW.replace("a.area", "a.owner").replace("_sg_area", "_sg_owner")
 
 
 # everybody hears of revocations, else nobody could see what is disputed; who uses the device stays hidden
@@ -131,20 +149,26 @@ def _visible(ledger: Ledger, audience: Audience, certificate: Certificate, reque
     values: dict[str, str | int] = {"after": request.after, "target": target, "dev": certificate.dev}
     values |= {"limit": request.limit} | {f"t{n}": table for n, table in enumerate(tables)}
     values |= {f"p{n}": prefix for n, prefix in enumerate(certificate.areas)}
-    inside = " OR ".join(f"substr(now, 1, length(:p{n})) = :p{n}" for n in range(len(certificate.areas)))
+    values |= {f"u{n}": unit for n, unit in enumerate(certificate.units)}
+    inside = "".join(f" OR substr(now, 1, length(:p{n})) = :p{n}" for n in range(len(certificate.areas)))
+    if certificate.units:
+        inside += f" OR {_OWNER_NOW} IN ({', '.join(f':u{n}' for n in range(len(certificate.units)))})"
     sql = f"""
         SELECT idx, leaf, body, tbl, key, dev FROM (
             SELECT l.*, {_AREA_NOW} AS now FROM _sg_leaf AS l WHERE l.idx >= :after AND l.idx < :target
         ) AS l WHERE dev = :dev OR (tbl = 'device' AND key = :dev)
             OR (tbl = 'device' AND accepted AND {_REVOCATION})
-            OR (accepted AND tbl IN ({", ".join(f":t{n}" for n in range(len(tables)))}) AND (now IS NULL OR {inside}))
+            OR (accepted AND tbl IN ({", ".join(f":t{n}" for n in range(len(tables)))}) AND (now IS NULL{inside}))
         ORDER BY idx LIMIT :limit"""
     return ledger.conn.execute(sql, values).fetchall()
 
 
 def _moved(ledger: Ledger, audience: Audience, dev: str, size: int, target: int) -> tuple[list[RowKey], list[RowKey]]:
-    """Return the records that came into the device's areas between two sizes, and those that it must not hold."""
-    changed = ledger.conn.execute("SELECT DISTINCT tbl, key FROM _sg_area WHERE idx >= ? AND idx < ?", (size, target))
+    """Return the records that became the device's to see between two sizes, and those that it must not hold."""
+    sql = "SELECT tbl, key FROM _sg_area WHERE idx >= :size AND idx < :target"
+    if audience.has_units:
+        sql += " UNION SELECT tbl, key FROM _sg_owner WHERE idx >= :size AND idx < :target"
+    changed = ledger.conn.execute(sql, {"size": size, "target": target})
     own = set(
         ledger.conn.execute(
             "SELECT DISTINCT tbl, key FROM _sg_leaf WHERE dev = ? AND idx >= ? AND idx < ? AND tbl IS NOT NULL",
@@ -156,10 +180,10 @@ def _moved(ledger: Ledger, audience: Audience, dev: str, size: int, target: int)
     for record in {*changed.fetchall(), *own}:
         if record[0] not in tables:
             continue
-        before = ledger.area(record, size)
-        had = before is not None and audience.covers(before)
-        if audience.covers(ledger.area(record, target)):
-            if before is not None and not had:
+        before = ledger.area(record, size) is not None
+        had = before and audience.sees(record, size)
+        if audience.sees(record, target):
+            if before and not had:
                 gained.append(record)
         elif had or record in own:  # a device is not told of records that it never had
             lost.append(record)

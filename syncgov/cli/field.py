@@ -24,7 +24,7 @@ from syncgov.errors import InputError
 from syncgov.storage.replica import Replica
 from syncgov.storage.state import RowKey
 from syncgov.storage.status import Change, Stage, Status, status
-from syncgov.storage.wording import SHORT_KEY, role_words, time_words
+from syncgov.storage.wording import SHORT_KEY, reach_words, role_words, time_words
 
 if TYPE_CHECKING:
     from syncgov.sync.client import Synced
@@ -186,12 +186,13 @@ def status_(out: Output, replica: Path) -> None:
 
 
 def _print_head(out: Output, found: Status) -> None:
-    roles, areas = numbered([role_words(role, language()) for role in found.roles]), numbered(found.areas)
+    roles = numbered([role_words(role, language()) for role in found.roles])
+    places = reach_words(found.areas, found.units, language())
     people = numbered(found.people) or say("不限", "anybody")
     out.text(f"{found.centre}  {found.url}")
     out.line(
-        f"终端 {found.device[:SHORT_KEY]}  岗位 {roles}  区域 {areas}  使用人员 {people}",
-        f"device {found.device[:SHORT_KEY]}  roles {roles}  areas {areas}  people {people}",
+        f"终端 {found.device[:SHORT_KEY]}  岗位 {roles}  {places}  使用人员 {people}",
+        f"device {found.device[:SHORT_KEY]}  roles {roles}  {places}  people {people}",
     )
     shown = [stage for stage in Stage if stage is not Stage.UNSIGNED or found.count(stage)]
     counts = " · ".join(f"{stage.label('zh')} {found.count(stage)} 条" for stage in shown)

@@ -11,6 +11,7 @@ from syncgov.storage.conflicts import count_conflicts, last_good_of
 from syncgov.storage.labels import field_of, own_writes, record_label, written
 from syncgov.storage.refusals import REJECTED, refusal
 from syncgov.storage.replica import Replica
+from syncgov.storage.rights import reach
 from syncgov.storage.state import RowKey
 from syncgov.storage.wording import Language, value_words
 
@@ -100,6 +101,7 @@ class Status:
     device: str
     roles: tuple[str, ...]
     areas: tuple[str, ...]
+    units: tuple[str, ...]
     people: tuple[str, ...]
     size: int
     delivered: int
@@ -120,8 +122,7 @@ class Status:
 
 def status(replica: Replica, language: Language = "zh") -> Status:
     """Return what became of everything that was written on this device."""
-    certificate = replica.certificate()
-    areas = certificate.shown("areas", None)
+    areas, units = reach(replica)
     refused, corrected = _refused(replica, language)
     decisions, minor = count_conflicts(replica)
     return Status(
@@ -129,7 +130,8 @@ def status(replica: Replica, language: Language = "zh") -> Status:
         url=replica.meta.get("url"),
         device=replica.dev,
         roles=tuple(sorted(replica.roles)),
-        areas=tuple(map(str, areas)) if isinstance(areas, list) else (),
+        areas=areas,
+        units=units,
         people=replica.staff,
         size=replica.seen.size,
         delivered=_delivered(replica),
