@@ -3,7 +3,10 @@
 Source: protocol page, sections 9 and 10.
 """
 
+import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import closing
+from itertools import chain
 
 import msgspec
 
@@ -17,7 +20,7 @@ from syncgov.core.wire import MAX_PULL, EntryMessage, Pull, PullAnswer
 from syncgov.errors import FormatError, RollbackError
 from syncgov.storage.ledger import Ledger
 
-MAX_PAGE_BYTES = 8 << 20  # a reader takes at most 32 MiB; a gained record's history comes on top
+MAX_PAGE_BYTES = 8 << 20  # a reader takes at most 32 MiB, and a page may end with one body of 1 MiB
 
 _NULL = msgspec.Raw(b"null")
 
@@ -92,25 +95,25 @@ def pull(ledger: Ledger, dev: str, request: Pull, checkpoint_text: str, newest: 
     target = request.target or newest
     if request.size > newest or target > newest:
         raise RollbackError(max(request.size, target), newest)
-    if not (0 <= request.size <= request.after <= target and 1 <= request.limit <= MAX_PULL):
+    if not (0 <= request.size <= target and 0 <= request.after <= target and 1 <= request.limit <= MAX_PULL):
         raise FormatError("pull", "size, after, target and limit contradict each other")
     consistency = [b64(h) for h in consistency_path(request.size, target, ledger.hash_at)] if request.size else []
     certificate = ledger.certificate(dev, target)
     if certificate is None or _sees_otherwise(ledger.certificate(dev, request.size), certificate, request.size):
         return PullAnswer(checkpoint_text, consistency, [], {}, request.after, [], True, target)
     audience = Audience(ledger, certificate, expired=certificate.valid_to < now_ms)
-    rows = _visible(ledger, audience, certificate, request, target)
-    whole = len(rows) < request.limit
-    rows, cut = _within_bytes(rows)
-    following = target if whole and not cut else rows[-1][0] + 1
-    # the device has its own changesets, but perhaps not those of a record that was purged from it before
-    messages = [_message(ledger, audience, row, target, known=row[5] == dev and request.size > 0) for row in rows]
     purge: list[RowKey] = []
-    if request.after == request.size:
-        gained, purge = _moved(ledger, audience, dev, request.size, target)
-        old = [row for record in gained for row in _history(ledger, record, request.size)]
-        messages = [*(_message(ledger, audience, row, target, known=False) for row in old), *messages]
-        rows = [*old, *rows]
+    history: list[int] = []
+    if request.after < max(request.size, 1):  # what lies below `size` are the histories of gained records
+        gained, lost = _moved(ledger, audience, dev, request.size, target)
+        purge = lost if request.after == 0 else []
+        history = _history(ledger, gained, request.after, request.size)
+    with closing(_visible(ledger, audience, certificate, request, target)) as fresh:
+        rows, whole = _page(chain(_rows(ledger, history), fresh), request.limit)
+    following = target if whole else rows[-1][0] + 1
+    # the device has its own changesets, but perhaps not those of a record that was purged from it before
+    known = [row[5] == dev and 0 < request.size <= row[0] for row in rows]
+    messages = [_message(ledger, audience, row, target, known=had) for row, had in zip(rows, known, strict=True)]
     keys = dict(_keys(ledger, {row[5] for row in rows} - {dev}))
     return PullAnswer(checkpoint_text, consistency, messages, keys, following, purge, False, target)
 
@@ -122,14 +125,16 @@ def _sees_otherwise(earlier: Certificate | None, now: Certificate, size: int) ->
     return (earlier.areas, earlier.units, earlier.roles) != (now.areas, now.units, now.roles)
 
 
-def _within_bytes(rows: list[_Row]) -> tuple[list[_Row], bool]:
-    """Return the first rows that make a page of about MAX_PAGE_BYTES, and whether any were left out."""
+def _page(rows: Iterable[_Row], limit: int) -> tuple[list[_Row], bool]:
+    """Return the first *limit* rows, fewer if they make MAX_PAGE_BYTES, and whether these are all."""
+    found: list[_Row] = []
     size = 0
-    for number, row in enumerate(rows, 1):
+    for row in rows:
+        if len(found) == limit or size >= MAX_PAGE_BYTES:
+            return found, False
+        found.append(row)
         size += len(row[1]) + len(row[2])
-        if size >= MAX_PAGE_BYTES and number < len(rows):
-            return rows[:number], True
-    return rows, False
+    return found, True
 
 
 # where a record is at the target
@@ -144,10 +149,13 @@ _REVOCATION = """EXISTS (SELECT 1 FROM _sg_version AS v WHERE v.tbl = 'device' A
     AND json_extract(v.fields, '$.revocation') IS NOT NULL)"""
 
 
-def _visible(ledger: Ledger, audience: Audience, certificate: Certificate, request: Pull, target: int) -> list[_Row]:
+def _visible(
+    ledger: Ledger, audience: Audience, certificate: Certificate, request: Pull, target: int
+) -> sqlite3.Cursor:
     tables = [t for t in audience.tables(ledger.registers(target)) if t != "device"]
-    values: dict[str, str | int] = {"after": request.after, "target": target, "dev": certificate.dev}
-    values |= {"limit": request.limit} | {f"t{n}": table for n, table in enumerate(tables)}
+    after = max(request.after, request.size)
+    values: dict[str, str | int] = {"after": after, "target": target, "dev": certificate.dev}
+    values |= {f"t{n}": table for n, table in enumerate(tables)}
     values |= {f"p{n}": prefix for n, prefix in enumerate(certificate.areas)}
     values |= {f"u{n}": unit for n, unit in enumerate(certificate.units)}
     inside = "".join(f" OR substr(now, 1, length(:p{n})) = :p{n}" for n in range(len(certificate.areas)))
@@ -159,8 +167,8 @@ def _visible(ledger: Ledger, audience: Audience, certificate: Certificate, reque
         ) AS l WHERE dev = :dev OR (tbl = 'device' AND key = :dev)
             OR (tbl = 'device' AND accepted AND {_REVOCATION})
             OR (accepted AND tbl IN ({", ".join(f":t{n}" for n in range(len(tables)))}) AND (now IS NULL{inside}))
-        ORDER BY idx LIMIT :limit"""
-    return ledger.conn.execute(sql, values).fetchall()
+        ORDER BY idx"""
+    return ledger.conn.execute(sql, values)
 
 
 def _moved(ledger: Ledger, audience: Audience, dev: str, size: int, target: int) -> tuple[list[RowKey], list[RowKey]]:
@@ -190,12 +198,15 @@ def _moved(ledger: Ledger, audience: Audience, dev: str, size: int, target: int)
     return sorted(gained), sorted(lost)
 
 
-def _history(ledger: Ledger, record: RowKey, size: int) -> list[_Row]:
-    """Return the accepted leaves of a record that the device has not been sent."""
-    return ledger.conn.execute(
-        "SELECT idx, leaf, body, tbl, key, dev FROM _sg_leaf WHERE tbl = ? AND key = ? AND accepted AND idx < ?",
-        (*record, size),
-    ).fetchall()
+def _history(ledger: Ledger, records: Iterable[RowKey], after: int, size: int) -> list[int]:
+    """Return the indexes, ascending, of the accepted leaves of records that the device has not been sent."""
+    sql = "SELECT idx FROM _sg_leaf WHERE tbl = ? AND key = ? AND accepted AND idx >= ? AND idx < ?"
+    return sorted(index for record in records for (index,) in ledger.conn.execute(sql, (*record, after, size)))
+
+
+def _rows(ledger: Ledger, indexes: Iterable[int]) -> Iterator[_Row]:
+    sql = "SELECT idx, leaf, body, tbl, key, dev FROM _sg_leaf WHERE idx = ?"
+    return (ledger.conn.execute(sql, (index,)).fetchone() for index in indexes)
 
 
 def _message(ledger: Ledger, audience: Audience, row: _Row, target: int, *, known: bool) -> EntryMessage:

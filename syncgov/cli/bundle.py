@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from syncgov.cli.app import Output, command, numbered, path_argument, path_option, root, staff_option
-from syncgov.cli.field import _leave_with, _print_change, _problem_list, tell_joined
+from syncgov.cli.field import leave_with, print_change, problem_list, tell_joined
 from syncgov.cli.words import language, say
 from syncgov.core.canonical import unb64u
 from syncgov.core.keys import device_id
@@ -105,12 +105,12 @@ def _pack(out: Output, replica: Path, file: Path, staff: str | None) -> None:
         "带到中心：syncgov receive 中心 文件 --reply 回包",
         "carry it to the centre: syncgov receive CENTRE FILE --reply REPLY",
     )
-    problems = _problem_list(packed.committed.problems)
+    problems = problem_list(packed.committed.problems)
     out.result(
         {"file": file, "kind": "request", "joining": packed.joining, "changes": packed.changes}
         | {"first": packed.first, "last": packed.last, "left": packed.left, "problems": problems}
     )
-    _leave_with(out, packed.committed.problems)
+    leave_with(out, packed.committed.problems)
 
 
 @command(
@@ -204,7 +204,7 @@ def _tell(out: Output, replica: Replica, done: "Received") -> None:
     seqs = {seq for seq, _why in refused}
     for change in found.changes:
         if change.seq in seqs:
-            _print_change(out, change)
+            print_change(out, change)
     out.result(asdict(synced) | {"state": done.state, "more": done.more, "conflicts": found.conflicts})
 
 

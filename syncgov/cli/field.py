@@ -110,8 +110,8 @@ def commit(out: Output, replica: Path, staff: str | None) -> None:
     out.line(f"已签名 {len(done.signed)} 条变更", f"signed {len(done.signed)} changes")
     for label in labels[:MAX_LISTED]:
         out.text(f"  {label}")
-    out.result({"signed": [[seq, *record] for seq, record in done.signed], "problems": _problem_list(done.problems)})
-    _leave_with(out, done.problems)
+    out.result({"signed": [[seq, *record] for seq, record in done.signed], "problems": problem_list(done.problems)})
+    leave_with(out, done.problems)
 
 
 @command(
@@ -140,17 +140,18 @@ def sync(out: Output, replica: Path, staff: str | None, url: str | None) -> None
     seqs = {seq for seq, _why in (*done.refused, *done.rejected)}
     for change in found.changes:
         if change.seq in seqs:
-            _print_change(out, change)
-    problems = _problem_list(committed.problems)
+            print_change(out, change)
+    problems = problem_list(committed.problems)
     out.result(asdict(done) | {"signed": signed, "conflicts": found.conflicts, "problems": problems})
-    _leave_with(out, committed.problems)
+    leave_with(out, committed.problems)
 
 
-def _problem_list(problems: Problems) -> list[dict[str, str]]:
+def problem_list(problems: Problems) -> list[dict[str, str]]:
+    """Return the rows that could not be signed, for machines."""
     return [{"table": row[0], "key": row[1], "problem": error_words(error)} for row, error in problems]
 
 
-def _leave_with(out: Output, problems: Problems) -> None:
+def leave_with(out: Output, problems: Problems) -> None:
     """Name the rows that could not be signed; the others are signed."""
     for _row, error in problems:
         out.problem(error)
@@ -175,7 +176,7 @@ def status_(out: Output, replica: Path) -> None:
     out.result(asdict(found) | {"counts": counts})
     _print_head(out, found)
     for change in found.changes[:MAX_LISTED]:
-        _print_change(out, change)
+        print_change(out, change)
     if len(found.changes) > MAX_LISTED:
         rest = len(found.changes) - MAX_LISTED
         out.line(f"……还有 {rest} 条，用 --json 查看全部", f"… and {rest} more; see them all with --json")
@@ -215,7 +216,7 @@ def _print_head(out: Output, found: Status) -> None:
         out.text(found.clock)
 
 
-def _print_change(out: Output, change: Change) -> None:
+def print_change(out: Output, change: Change) -> None:
     """Print a change of this device: where it stands, why, and what to do."""
     number = f" #{change.seq}" if change.seq else ""
     line = f"{change.stage.label(language())}{number}  {change.label}  {time_words(change.at)}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from syncgov.cli.app import DONE, FOUND, Output, command, leave, numbered, path_argument, root, staff_option
-from syncgov.cli.field import MAX_LISTED, _print_change
+from syncgov.cli.field import MAX_LISTED, print_change
 from syncgov.cli.words import both, error_words, language, say
 from syncgov.core.commitment import Value
 from syncgov.core.register_model import Field, Register
@@ -180,7 +180,7 @@ def _list_resubmittable(out: Output, opened: Replica) -> None:
     if not found:
         out.line("没有可以重新提交的变更", "nothing to send again")
     for change in found[:MAX_LISTED]:
-        _print_change(out, change)
+        print_change(out, change)
 
 
 @command(
