@@ -165,11 +165,22 @@ def leave_with(out: Output, problems: Problems) -> None:
 
 @command(
     root,
-    ("每条变更的下落：待上传、已送达、待处理、被退回。", "What became of each change, why, and what to do."),
+    (
+        "每条变更的下落：待上传、已送达、待处理、被退回。对中心：各终端的情况，或某台终端看得到什么。",
+        "What became of each change, why, and what to do. Of a centre: its devices, or what one of them sees.",
+    ),
     "syncgov status my.db",
+    "syncgov status centre --as 3f9a1c07",
 )
-@path_argument("replica")
-def status_(out: Output, replica: Path) -> None:
+@click.argument("replica", type=click.Path(path_type=Path), metavar="REPLICA|CENTRE")
+@click.option("--as", "device", help=both("对中心：以这台终端的眼光看。", "Of a centre: as this device sees it."))
+def status_(out: Output, replica: Path, device: str | None) -> None:
+    if replica.is_dir():
+        from syncgov.cli.overview import centre_status
+
+        return centre_status(out, replica, device)
+    if device is not None:
+        raise click.UsageError(say("--as 要给出中心文件夹", "--as needs a centre's folder"))
     with Replica.open(replica) as opened:
         found = status(opened, language())
     counts = {stage.value: found.count(stage) for stage in Stage}
