@@ -12,6 +12,7 @@ from syncgov.core.canonical import b64u
 from syncgov.core.commitment import META_TABLE, Body, Value, Write, meta_path, parse_path
 from syncgov.core.merge import WITHHELD, FieldState, Head, HeadValue, is_conflict, same, shown, workflow_of
 from syncgov.core.register import RegisterSet, parse_register
+from syncgov.core.register_edition import check_edition
 from syncgov.core.register_model import Register
 from syncgov.core.statement import ACCEPTED, Statement
 from syncgov.core.trust_view import DAY_MS, Area, Certificate, Ledger, Logged, RowKey
@@ -177,10 +178,13 @@ def _is_new(case: _Case, writes: Mapping[str, tuple[int, Write]]) -> bool:
 
 
 def _check_register_text(case: _Case, name: str, text: Value) -> None:
-    """A definition must be usable, else everybody's work stops at it."""
+    """A definition must be usable, else everybody's work stops at it, and hold what rows hold by the present ones."""
     try:
         register = parse_register(str(text), f"{name}.yml")
         _refuse_unless(register.name == name and not register.system, "value")
+        for head in case.ledger.heads(("register", name), "text"):
+            if isinstance(head.value, str):
+                check_edition(parse_register(head.value, f"{name}.yml"), register)
     except RegisterError as error:
         raise _RefusedError("value") from error
 
