@@ -40,6 +40,7 @@ Problems = Sequence[tuple[RowKey, InputError]]
     "syncgov join my.db --url http://127.0.0.1:8600 --code 2345-6789-ABCD",
     "syncgov join my.db --bundle invitation.bundle --code 2345-6789-ABCD",
     "syncgov join new.db --code 2345-6789-ABCD --from my.db",
+    "syncgov join new.db --code 2345-6789-ABCD --from my.db --bundle invitation.bundle",
 )
 @path_argument("replica")
 @click.option("--url", help=both("中心的地址。", "Address of the centre."))
@@ -59,10 +60,12 @@ Problems = Sequence[tuple[RowKey, InputError]]
 def join(
     out: Output, replica: Path, url: str | None, invitation: Path | None, old: Path | None, code: str, staff: str | None
 ) -> None:
-    from syncgov.cli.bundle import join_by_invitation
+    from syncgov.cli.bundle import join_by_invitation, rejoin_by_file
     from syncgov.cli.resolve import enrol_again
     from syncgov.sync import client
 
+    if old is not None and invitation is not None:
+        return rejoin_by_file(out, replica, old, code, staff, invitation)
     if old is not None:
         return enrol_again(out, replica, code, old, staff)
     if (url is None) == (invitation is None):
