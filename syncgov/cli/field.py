@@ -217,6 +217,15 @@ def _print_head(out: Output, found: Status) -> None:
         out.line(
             f"另有 {found.minor} 项按规则取值，不需要裁定", f"{found.minor} fields with several values need no decision"
         )
+    if found.disputed:
+        numbers = numbered([f"#{seq}" for seq in found.disputed[-MAX_LISTED:]])
+        out.line(f"有争议 {len(found.disputed)} 条：{numbers}", f"{len(found.disputed)} are in dispute: {numbers}")
+    if found.doubtful:
+        count, names = len(found.doubtful), numbered(found.doubtful[:MAX_LISTED])
+        out.line(
+            f"停用的终端写过、有争议的记录 {count} 条：{names}",
+            f"{count} records in dispute, written by a revoked device: {names}",
+        )
     for old, new in found.resubmitted[-MAX_LISTED:]:
         out.line(f"#{old} 已重新提交为 #{new}", f"#{old} was sent again as #{new}")
     if found.corrected:

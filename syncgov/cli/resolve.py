@@ -72,6 +72,7 @@ def _print_conflict(out: Output, conflict: Conflict) -> None:
             say("本终端", "this device") if version.own else f"{say('终端', 'device')} {version.device[:SHORT_KEY]}"
         )
         mark = say("  ← 现显示", "  <- shows") if version.shows else ""
+        mark += say("  有争议", "  in dispute") if version.disputed else ""
         out.text(f"    {number}. {version.value}  {person}  {device}  {time_words(version.at)}{mark}")
     if conflict.decided:
         out.line(

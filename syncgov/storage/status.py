@@ -91,6 +91,7 @@ class Status:
         resubmitted: (number of a refused changeset, number under which it was sent again).
         conflicts: fields that wait for somebody's decision; `minor`: those in which the register's rule has chosen.
         disputed: own changesets after the last one that a revocation holds to be beyond doubt.
+        doubtful: names of the records here that another, revoked device wrote to after its last good changeset.
         clock: a warning if this device's clock is wrong, else empty.
         rebuilt: another program changed the form of a table; only a commit finds out what was written since.
         held: values kept aside because their rows could not be signed before a sync wrote over them.
@@ -110,6 +111,7 @@ class Status:
     conflicts: int
     minor: int
     disputed: tuple[int, ...]
+    doubtful: tuple[str, ...]
     clock: str
     rebuilt: bool
     held: tuple[Held, ...]
@@ -140,6 +142,7 @@ def status(replica: Replica, language: Language = "zh") -> Status:
         conflicts=decisions,
         minor=minor,
         disputed=_disputed(replica),
+        doubtful=tuple(_doubtful(replica)),
         clock=_clock_warning(replica, language),
         rebuilt=replica.has_unsigned() and not replica.unsigned_rows(),
         held=tuple(
@@ -249,6 +252,14 @@ def _disputed(replica: Replica) -> tuple[int, ...]:
     last_good = last_good_of(replica)
     seqs = replica.conn.execute("SELECT seq FROM _sg_own ORDER BY seq").fetchall() if replica.dev in last_good else []
     return tuple(seq for _dev, seq in disputed(last_good, ((replica.dev, seq) for (seq,) in seqs)))
+
+
+def _doubtful(replica: Replica) -> Iterator[str]:
+    sql = "SELECT DISTINCT tbl, key FROM _sg_leaf WHERE dev = ? AND seq > ? AND accepted AND tbl > '' ORDER BY 1, 2"
+    for dev, last in sorted(last_good_of(replica).items()):
+        if dev != replica.dev:
+            for record in replica.conn.execute(sql, (dev, last)).fetchall():
+                yield record_label(replica, record)
 
 
 def _is_corrected(replica: Replica, seq: int, record: RowKey, older: set[int]) -> bool:
