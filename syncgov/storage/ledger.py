@@ -73,6 +73,7 @@ class Ledger:
         self.conn = conn
         self.meta = Meta(conn)
         self._logged: dict[Dot, Logged] = {}
+        self._large: tuple[Dot, Logged] | None = None
         self._sets: dict[int, RegisterSet] = {}
 
     @classmethod
@@ -92,6 +93,7 @@ class Ledger:
     def forget(self) -> None:
         """Drop what is remembered in memory; call after a transaction was rolled back."""
         self._logged.clear()
+        self._large = None
         self._sets.clear()
 
     # -- the tree --------------------
@@ -215,6 +217,8 @@ class Ledger:
 
     def logged(self, dot: Dot) -> Logged | None:
         """The changeset first logged under *dot*."""
+        if self._large is not None and self._large[0] == dot:
+            return self._large[1]
         if dot not in self._logged:
             found = self.conn.execute(
                 "SELECT idx, leaf, body FROM _sg_leaf WHERE dev = ? AND seq = ? ORDER BY idx LIMIT 1", dot
@@ -225,6 +229,7 @@ class Ledger:
             st = leaf.changeset.statement
             logged = Logged(found[0], leaf.accepted, leaf.effective, st, open_body(found[2], st))
             if len(found[2]) > _CACHED_BODY_BYTES:
+                self._large = (dot, logged)  # an edit of its thousand rows asks for it a thousand times
                 return logged
             if len(self._logged) >= _CACHED_BODIES:
                 self._logged.clear()
