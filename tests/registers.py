@@ -10,6 +10,7 @@ label: 任务
 help: 测试用
 key: uuid
 area: place
+owner: owner
 skeleton: {community: place, prefix: 3, month: started_on}
 write: [worker, chief]
 read:
@@ -39,7 +40,7 @@ fields:
     group:
       state:
         {label: 状态, type: code, choices: {reported: 报, accepted: 受理, rejected: 不受理, closed: 办结, rework: 返工}}
-      owner: {label: 责任单位, type: text, ref: task}
+      owner: {label: 责任单位, type: text, ref: notice}
       due: {label: 期限, type: date}
       reason: {label: 理由, type: code, choices: {dup: 重复, bad: 不合格}}
 workflow:

@@ -77,6 +77,7 @@ class MemoryLedger:
         self._replaced: dict[tuple[str, Dot], int] = {}  # (path, dot) -> the first leaf that replaced it
         self._rows: dict[RowKey, _Versions] = {}
         self._areas: dict[RowKey, _Versions] = {}
+        self._owners: dict[RowKey, _Versions] = {}
         self._sets: list[tuple[int, RegisterSet]] = [(-1, RegisterSet(system_registers()))]
         self.unusable: list[tuple[int, str, SyncgovError]] = []  # register texts that do not parse: index, name, why
 
@@ -123,6 +124,15 @@ class MemoryLedger:
         """The record's area below *size*: exact where the area is public, else its community."""
         found = self._areas[record].below(size) if record in self._areas else None
         return None if found is None else found[0]
+
+    def owner(self, record: RowKey, size: int) -> HeadValue:
+        """The responsible unit that the record shows below *size*; WITHHELD if the register does not make it public."""
+        found = self._owners[record].below(size) if record in self._owners else None
+        if found is not None:
+            value: HeadValue = found[0]
+            return value
+        register = self.registers(size).get(record[0])
+        return None if register is None or register.owner is None or _is_public(register) else WITHHELD
 
     def parent(self, row: RowKey) -> str | None:
         """The shown parent key of a child row, None if it is not public."""
@@ -172,6 +182,7 @@ class MemoryLedger:
                 self._keep(row, index, leaf.received, registers)
             if any(table == REGISTERS for table, _key in touched):
                 self._sets.append((index, self._active()))
+                self._keep_owners({key for table, key in touched if table == REGISTERS}, index, leaf.received)
         self.size = index + 1
 
     def _take_charter(self, body: Body, index: int) -> None:
@@ -190,6 +201,22 @@ class MemoryLedger:
             area = self._area(row, register)
             if area is not None:
                 self._areas.setdefault(row, _Versions()).add(index, area, received)
+
+        self._keep_owner(row, index, received, register)
+
+    def _keep_owner(self, row: RowKey, index: int, received: int, register: Register) -> None:
+        if register.owner is None and row not in self._owners:
+            return
+        owner: HeadValue = None
+        if register.owner is not None:
+            owner = self._column(row, register, register.owner) if _is_public(register) else WITHHELD
+        self._owners.setdefault(row, _Versions()).add(index, owner, received)
+
+    def _keep_owners(self, names: set[str], index: int, received: int) -> None:
+        """A new edition may name another column, or another rule for it."""
+        registers = self.registers(index + 1)
+        for row in [each for each in self.state if each[0] in names and each[0] in registers]:
+            self._keep_owner(row, index, received, registers[row[0]])
 
     def _shown(self, row: RowKey, register: Register) -> dict[str, HeadValue] | None:
         if not self.state[row].alive:
@@ -227,7 +254,7 @@ class MemoryLedger:
 
 
 def _certificate(dev: str, fields: dict[str, HeadValue], since: int) -> Certificate | None:
-    roles, areas, public = fields.get("roles"), fields.get("areas"), fields.get("public_key")
+    roles, areas, units, public = (fields.get(name) for name in ("roles", "areas", "units", "public_key"))
     start, end = fields.get("valid_from"), fields.get("valid_to")
     if not (isinstance(roles, list) and isinstance(areas, list) and isinstance(public, str)):
         return None
@@ -238,4 +265,10 @@ def _certificate(dev: str, fields: dict[str, HeadValue], since: int) -> Certific
         key = unb64u(public, 32)
     except FormatError:
         return None
-    return Certificate(dev, key, frozenset(map(str, roles)), tuple(map(str, areas)), start, end, None, revoked, since)
+    prefixes, kept = tuple(map(str, areas)), tuple(map(str, units)) if isinstance(units, list) else ()
+    return Certificate(dev, key, frozenset(map(str, roles)), prefixes, start, end, None, revoked, since, kept)
+
+
+def _is_public(register: Register) -> bool:
+    """Whether the register makes its responsible units public."""
+    return register.owner is not None and register.column_field(register.owner).klass == "public"

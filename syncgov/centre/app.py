@@ -8,7 +8,6 @@ import logging
 import secrets
 import zlib
 from collections.abc import Callable
-from typing import Literal
 
 import msgspec
 from starlette.applications import Starlette
@@ -19,16 +18,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from syncgov import errors
-from syncgov.centre import staff_keys
+from syncgov.centre import bundles, staff_keys
 from syncgov.centre.centre import Centre
 from syncgov.centre.enrolment import join
-from syncgov.centre.intake import Incoming, Outcome, authenticate
+from syncgov.centre.pushing import push_entries
 from syncgov.centre.serving import certificate_message, own, pull
 from syncgov.core import wire
 from syncgov.core.canonical import b64u, unb64u
 from syncgov.core.keys import device_id, verify_typed
 from syncgov.core.note import parse_checkpoint, parse_note
-from syncgov.core.statement import parse_changeset
 from syncgov.core.trust_view import Certificate
 
 logger = logging.getLogger(__name__)
@@ -113,6 +111,14 @@ class App:
         """GET /v1/checkpoint"""
         return Response(self._checkpoint(), media_type="text/plain; charset=utf-8")
 
+    def recipient(self, _request: Request) -> Response:
+        """GET /v1/recipient: to whom bundles for this centre are sealed."""
+        try:
+            note = bundles.recipient_note(self.centre)
+        except errors.TransportError as error:  # the extra `bundle` is not installed here
+            raise HTTPException(404) from error
+        return Response(note, media_type="text/plain; charset=utf-8")
+
     def nonce(self, _request: Request) -> Response:
         """GET /v1/nonce"""
         return Response(status_code=204)
@@ -140,28 +146,8 @@ class App:
         """POST /v1/push"""
         certificate = self._authenticated(request)
         message = wire.parse_message(_unpack(request, wire.MAX_UNPACKED_BYTES), wire.Push, "push request")
-        results: list[wire.PushResult | Incoming] = []
-        for entry in message.entries:
-            results.append(self._incoming(entry, certificate.dev))
-        outcomes = iter(self.centre.push([r for r in results if isinstance(r, Incoming)]))
-        final = []
-        for result in results:
-            if isinstance(result, Incoming):
-                final.append(_result(result.changeset.statement.seq, next(outcomes)))
-            else:
-                final.append(result)
-        return self._answer(wire.PushAnswer(self._checkpoint(), final))
-
-    def _incoming(self, entry: wire.PushEntry, dev: str) -> wire.PushResult | Incoming:
-        seq = 0
-        try:
-            st = parse_changeset(bytes(entry.envelope)).statement
-            seq = st.seq
-            if st.dev != dev:
-                raise errors.NotAllowedError("只能上传本终端的记录", "a device pushes its own changesets only")
-            return authenticate(self.centre.reader(), bytes(entry.envelope), bytes(entry.body))
-        except (errors.FormatError, errors.SignatureError, errors.NotAllowedError) as error:
-            return wire.PushResult(seq=seq, state="rejected", code=error.code, detail=error.en)
+        results = push_entries(self.centre, self.centre.reader(), certificate.dev, message.entries)
+        return self._answer(wire.PushAnswer(self._checkpoint(), results))
 
     def pull(self, request: Request) -> Response:
         """POST /v1/pull"""
@@ -228,11 +214,6 @@ def _size_of(checkpoint: str) -> int:
     return parse_checkpoint(parse_note(checkpoint).text).size
 
 
-def _result(seq: int, outcome: Outcome) -> wire.PushResult:
-    state: Literal["waiting", "logged"] = "waiting" if outcome.index is None else "logged"
-    return wire.PushResult(seq=seq, state=state, index=outcome.index, verdict=outcome.verdict)
-
-
 Handler = Callable[[Request], Response]
 
 
@@ -261,6 +242,7 @@ def make_app(centre: Centre, nonce_clock: Callable[[], int]) -> Starlette:
         route("/v1/charter", "GET", app.charter),
         route("/v1/charters", "GET", app.charters),
         route("/v1/checkpoint", "GET", app.checkpoint),
+        route("/v1/recipient", "GET", app.recipient),
         route("/v1/nonce", "GET", app.nonce),
         route("/v1/stats", "GET", app.stats),
         route("/v1/join", "POST", app.join),
@@ -279,6 +261,8 @@ async def _respond(request: Request, handler: Handler) -> Response:
         return await run_in_threadpool(lambda: _packed(request, handler(request)))
     except errors.SyncgovError as error:
         return problem(error)
+    except HTTPException:
+        raise  # what is not there; the application's own handler says so
     except ClientDisconnect:
         return Response(status_code=400)  # nobody is there to read it
     except Exception:  # the top of a request: whatever it is, the device gets a problem document, the log the trace

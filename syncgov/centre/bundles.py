@@ -1,7 +1,7 @@
 """Bundles at the centre: the invitation, and the reply to what a carrier brings.
 
-What a bundle asks goes through the same doors as a request over the network: `enrolment.join`, `intake.authenticate`,
-`Centre.push`, `serving.pull`. Source: protocol page, section 14.
+What a bundle asks goes through the same doors as a request over the network: `enrolment.join`, `pushing.push_entries`,
+`serving.pull`. Source: protocol page, section 14.
 """
 
 import fcntl
@@ -10,17 +10,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from syncgov.centre import enrolment
 from syncgov.centre.centre import Centre
-from syncgov.centre.intake import Incoming, Outcome, authenticate
+from syncgov.centre.pushing import push_entries
 from syncgov.centre.serving import certificate_message, own, pull
 from syncgov.centre.staff_keys import answer
 from syncgov.core import bundle, wire
 from syncgov.core.keys import SigningKey
 from syncgov.core.note import parse_checkpoint, parse_note
-from syncgov.core.statement import parse_changeset
 from syncgov.core.trust_view import Certificate
 from syncgov.errors import (
     FormatError,
@@ -82,7 +80,7 @@ def receive(centre: Centre, data: bytes) -> Replied:
             raise UnknownDeviceError(header.dev)
         # a changeset in the same bundle may carry the signature of a key that is registered by it
         registered = [] if certificate.revoked else [answer(centre, header.dev, one) for one in request.staff_keys]
-        results = push_entries(centre, header.dev, request.push.entries)
+        results = push_entries(centre, centre.ledger, header.dev, request.push.entries)
         if certificate.revoked:
             raise NotAllowedError(
                 f"终端 {header.dev[:8]} 已停用：它的 {len(results)} 条已记入日志，不生成回包",
@@ -124,31 +122,6 @@ def _join(centre: Centre, message: wire.Join, header: bundle.Header) -> int:
     if message.public != header.public:
         raise SignatureError(header.dev)
     return enrolment.join(centre, message)
-
-
-def push_entries(centre: Centre, dev: str, entries: Sequence[wire.PushEntry]) -> list[wire.PushResult]:
-    """Log what a device sent, in order; what is not authentic is rejected alone."""
-    checked = [_incoming(centre, entry, dev) for entry in entries]
-    outcomes = iter(centre.push([one for one in checked if isinstance(one, Incoming)]))
-    return [_result(one, next(outcomes)) if isinstance(one, Incoming) else one for one in checked]
-
-
-def _result(incoming: Incoming, outcome: Outcome) -> wire.PushResult:
-    state: Literal["waiting", "logged"] = "waiting" if outcome.index is None else "logged"
-    seq = incoming.changeset.statement.seq
-    return wire.PushResult(seq=seq, state=state, index=outcome.index, verdict=outcome.verdict)
-
-
-def _incoming(centre: Centre, entry: wire.PushEntry, dev: str) -> wire.PushResult | Incoming:
-    seq = 0
-    try:
-        st = parse_changeset(bytes(entry.envelope)).statement
-        seq = st.seq
-        if st.dev != dev:
-            raise NotAllowedError("只能上传本终端的记录", "a device pushes its own changesets only")
-        return authenticate(centre.ledger, bytes(entry.envelope), bytes(entry.body))
-    except (FormatError, SignatureError, NotAllowedError) as error:
-        return wire.PushResult(seq=seq, state="rejected", code=error.code, detail=error.en)
 
 
 def _answer(

@@ -21,6 +21,8 @@ from syncgov.core.clock import Stamp
 from syncgov.core.commitment import Value
 from syncgov.core.keys import SigningKey
 from syncgov.core.note import Checkpoint, format_vkey, parse_checkpoint, parse_note, sign_checkpoint
+from syncgov.core.register import parse_register
+from syncgov.core.register_edition import check_edition
 from syncgov.core.register_model import Register
 from syncgov.core.statement import ACCEPTED, EMPTY_ROOT, Seen, envelope_hash
 from syncgov.errors import InputError, StorageError, SyncgovError
@@ -265,6 +267,7 @@ class Centre:
         stored = load_row(ledger.conn, row)
         if columns is not None:
             columns = _complete(register, stored, columns)
+            _check_edition(row, stored, columns)
         change = capture.diff_row(register, row, columns, stored)
         if change is None:
             return None
@@ -308,6 +311,13 @@ def _charter(
         v=1,
         witnesses=[],
     )
+
+
+def _check_edition(row: RowKey, stored: StoredRow, columns: Mapping[str, Value]) -> None:
+    """Say in words, with file and line, why a verdict would refuse a new edition of a register."""
+    old, new = stored.shown("text", None), columns.get("text")
+    if row[0] == "register" and isinstance(old, str) and isinstance(new, str):
+        check_edition(parse_register(old, f"{row[1]}.yml"), parse_register(new, f"{row[1]}.yml"))
 
 
 def _complete(register: Register, stored: StoredRow, columns: Mapping[str, Value]) -> dict[str, Value]:

@@ -39,6 +39,7 @@ class Renewed:
     index: int | None
     roles: tuple[str, ...]
     areas: tuple[str, ...]
+    units: tuple[str, ...]
     people: tuple[str, ...]
     valid_to: int
 
@@ -76,18 +77,20 @@ def renew(
     *,
     roles: Sequence[str] = (),
     areas: Sequence[str] = (),
+    units: Sequence[str] | None = None,
     staff: Sequence[str] | None = None,
     without: Sequence[str] = (),
     days: int = CERTIFICATE_DAYS,
 ) -> Renewed:
-    """Write a device's certificate anew: valid for *days* from now, with other roles, areas or staff where given.
+    """Write a device's certificate anew: valid for *days* from now, with other rights where given (no units: []).
 
     Persons *without* may no longer use it, and the keys that they have on it end.
 
-    Key and chain stay. Offline work of a reassigned device is judged by the old areas for the charter's grace days.
+    Key and chain stay. Offline work of a reassigned device is judged by its old areas and units for the charter's
+    grace days.
 
     Raises:
-        InputError: no such device, unknown roles, foreign areas.
+        InputError: no such device, unknown roles or units, foreign areas.
         NotAllowedError: a revoked device enrols again; a registrar of the charter has no certificate.
     """
     if not 1 <= days <= MAX_DAYS:
@@ -102,9 +105,11 @@ def renew(
                 f"device {dev} is revoked and cannot be renewed; give it a new code for `syncgov rejoin`",
             )
         columns: dict[str, Value] = {"valid_to": centre.clock() + days * DAY_MS}
-        check_grant(centre, roles or sorted(certificate.roles), areas or certificate.areas)
+        kept = certificate.units if units is None else units
+        check_grant(centre, roles or sorted(certificate.roles), areas or certificate.areas, kept)
         columns |= {"roles": list(roles)} if roles else {}
         columns |= {"areas": list(areas)} if areas else {}
+        columns |= {"units": list(units)} if units is not None else {}
         columns |= {"people": list(staff)} if staff is not None else {}
         if without:
             columns["people"] = _without(dev, list(staff or certificate.staff or ()), without)
@@ -114,7 +119,8 @@ def renew(
         now = centre.ledger.certificate(dev, centre.ledger.size)
     assert now is not None
     people = now.staff or ()
-    return Renewed(dev, written[0] if written else None, tuple(sorted(now.roles)), now.areas, people, now.valid_to)
+    index, held = written[0] if written else None, tuple(sorted(now.roles))
+    return Renewed(dev, index, held, now.areas, now.units, people, now.valid_to)
 
 
 def _without(dev: str, people: list[str], gone: Sequence[str]) -> list[Value]:

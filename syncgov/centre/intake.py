@@ -19,6 +19,7 @@ from syncgov.errors import CommitmentError, LimitError, UnknownDeviceError, Unkn
 from syncgov.storage.ledger import Ledger
 
 MAX_WAITING = 10_000  # changesets of one device whose predecessor is missing; more is an attack or a defect
+MAX_WAITING_BYTES = 64 << 20  # of one device; a fortnight's work is a few MiB, and a certified thief fills no disk
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +133,11 @@ def _enrolment(ledger: Ledger, incoming: Incoming) -> str | None:
 
 def _keep_waiting(ledger: Ledger, incoming: Incoming, now_ms: int) -> None:
     st = incoming.changeset.statement
-    held = ledger.conn.execute("SELECT count(*) FROM _sg_waiting WHERE dev = ?", (st.dev,)).fetchone()[0]
-    if held >= MAX_WAITING:
-        raise LimitError("chain", f"{held} changesets wait for a missing predecessor")
+    held, size = ledger.conn.execute(
+        "SELECT count(*), coalesce(sum(length(envelope) + length(body)), 0) FROM _sg_waiting WHERE dev = ?", (st.dev,)
+    ).fetchone()
+    if held >= MAX_WAITING or size + len(incoming.raw_body) > MAX_WAITING_BYTES:
+        raise LimitError("chain", f"{held} changesets ({size} bytes) wait for a missing predecessor")
     ledger.conn.execute(
         "INSERT OR IGNORE INTO _sg_waiting VALUES (?, ?, ?, ?, ?)",
         (*st.dot, incoming.changeset.envelope.raw, incoming.raw_body, now_ms),

@@ -26,7 +26,7 @@ from syncgov.errors import InputError, NotAllowedError
 from syncgov.storage.replica import Replica
 from syncgov.storage.state import RowKey
 from syncgov.storage.status import Change, Stage, Status, status
-from syncgov.storage.wording import SHORT_KEY, role_words, time_words
+from syncgov.storage.wording import SHORT_KEY, reach_words, role_words, time_words
 
 if TYPE_CHECKING:
     from syncgov.sync.client import Synced
@@ -42,6 +42,7 @@ Problems = Sequence[tuple[RowKey, InputError | NotAllowedError]]
     "syncgov join my.db --url http://127.0.0.1:8600 --code 2345-6789-ABCD",
     "syncgov join my.db --bundle invitation.bundle --code 2345-6789-ABCD",
     "syncgov join new.db --code 2345-6789-ABCD --from my.db",
+    "syncgov join new.db --code 2345-6789-ABCD --from my.db --bundle invitation.bundle",
 )
 @path_argument("replica")
 @click.option("--url", help=both("中心的地址。", "Address of the centre."))
@@ -61,10 +62,12 @@ Problems = Sequence[tuple[RowKey, InputError | NotAllowedError]]
 def join(
     out: Output, replica: Path, url: str | None, invitation: Path | None, old: Path | None, code: str, staff: str | None
 ) -> None:
-    from syncgov.cli.bundle import join_by_invitation
+    from syncgov.cli.bundle import join_by_invitation, rejoin_by_file
     from syncgov.cli.resolve import enrol_again
     from syncgov.sync import client
 
+    if old is not None and invitation is not None:
+        return rejoin_by_file(out, replica, old, code, staff, invitation)
     if old is not None:
         return enrol_again(out, replica, code, old, staff)
     if (url is None) == (invitation is None):
@@ -115,8 +118,8 @@ def commit(out: Output, replica: Path, staff: str | None, second: str | None, pi
     out.line(f"已签名 {len(done.signed)} 条变更", f"signed {len(done.signed)} changes")
     for label in labels[:MAX_LISTED]:
         out.text(f"  {label}")
-    out.result({"signed": [[seq, *record] for seq, record in done.signed], "problems": _problem_list(done.problems)})
-    _leave_with(out, done.problems)
+    out.result({"signed": [[seq, *record] for seq, record in done.signed], "problems": problem_list(done.problems)})
+    leave_with(out, done.problems)
 
 
 @command(
@@ -155,10 +158,10 @@ def sync(
     seqs = {seq for seq, _why in (*done.refused, *done.rejected)}
     for change in found.changes:
         if change.seq in seqs:
-            _print_change(out, change)
-    problems = _problem_list(committed.problems)
+            print_change(out, change)
+    problems = problem_list(committed.problems)
     out.result(asdict(done) | {"signed": signed, "conflicts": found.conflicts, "problems": problems})
-    _leave_with(out, committed.problems)
+    leave_with(out, committed.problems)
 
 
 def tell_people(out: Output, done: "Synced") -> None:
@@ -175,11 +178,12 @@ def tell_people(out: Output, done: "Synced") -> None:
         )
 
 
-def _problem_list(problems: Problems) -> list[dict[str, str]]:
+def problem_list(problems: Problems) -> list[dict[str, str]]:
+    """Return the rows that could not be signed, for machines."""
     return [{"table": row[0], "key": row[1], "problem": error_words(error)} for row, error in problems]
 
 
-def _leave_with(out: Output, problems: Problems) -> None:
+def leave_with(out: Output, problems: Problems) -> None:
     """Name the rows that could not be signed; the others are signed."""
     for _row, error in problems:
         out.problem(error)
@@ -193,18 +197,29 @@ def _leave_with(out: Output, problems: Problems) -> None:
 
 @command(
     root,
-    ("每条变更的下落：待上传、已送达、待处理、被退回。", "What became of each change, why, and what to do."),
+    (
+        "每条变更的下落：待上传、已送达、待处理、被退回。对中心：各终端的情况，或某台终端看得到什么。",
+        "What became of each change, why, and what to do. Of a centre: its devices, or what one of them sees.",
+    ),
     "syncgov status my.db",
+    "syncgov status centre --as 3f9a1c07",
 )
-@path_argument("replica")
-def status_(out: Output, replica: Path) -> None:
+@click.argument("replica", type=click.Path(path_type=Path), metavar="REPLICA|CENTRE")
+@click.option("--as", "device", help=both("对中心：以这台终端的眼光看。", "Of a centre: as this device sees it."))
+def status_(out: Output, replica: Path, device: str | None) -> None:
+    if replica.is_dir():
+        from syncgov.cli.overview import centre_status
+
+        return centre_status(out, replica, device)
+    if device is not None:
+        raise click.UsageError(say("--as 要给出中心文件夹", "--as needs a centre's folder"))
     with Replica.open(replica) as opened:
         found = status(opened, language())
     counts = {stage.value: found.count(stage) for stage in Stage}
     out.result(asdict(found) | {"counts": counts})
     _print_head(out, found)
     for change in found.changes[:MAX_LISTED]:
-        _print_change(out, change)
+        print_change(out, change)
     if len(found.changes) > MAX_LISTED:
         rest = len(found.changes) - MAX_LISTED
         out.line(f"……还有 {rest} 条，用 --json 查看全部", f"… and {rest} more; see them all with --json")
@@ -215,12 +230,13 @@ def status_(out: Output, replica: Path) -> None:
 
 
 def _print_head(out: Output, found: Status) -> None:
-    roles, areas = numbered([role_words(role, language()) for role in found.roles]), numbered(found.areas)
+    roles = numbered([role_words(role, language()) for role in found.roles])
+    places = reach_words(found.areas, found.units, language())
     people = numbered(found.people) or say("不限", "anybody")
     out.text(f"{found.centre}  {found.url}")
     out.line(
-        f"终端 {found.device[:SHORT_KEY]}  岗位 {roles}  区域 {areas}  使用人员 {people}",
-        f"device {found.device[:SHORT_KEY]}  roles {roles}  areas {areas}  people {people}",
+        f"终端 {found.device[:SHORT_KEY]}  岗位 {roles}  {places}  使用人员 {people}",
+        f"device {found.device[:SHORT_KEY]}  roles {roles}  {places}  people {people}",
     )
     shown = [stage for stage in Stage if stage is not Stage.UNSIGNED or found.count(stage)]
     counts = " · ".join(f"{stage.label('zh')} {found.count(stage)} 条" for stage in shown)
@@ -229,6 +245,15 @@ def _print_head(out: Output, found: Status) -> None:
     if found.minor:
         out.line(
             f"另有 {found.minor} 项按规则取值，不需要裁定", f"{found.minor} fields with several values need no decision"
+        )
+    if found.disputed:
+        numbers = numbered([f"#{seq}" for seq in found.disputed[-MAX_LISTED:]])
+        out.line(f"有争议 {len(found.disputed)} 条：{numbers}", f"{len(found.disputed)} are in dispute: {numbers}")
+    if found.doubtful:
+        count, names = len(found.doubtful), numbered(found.doubtful[:MAX_LISTED])
+        out.line(
+            f"停用的终端写过、有争议的记录 {count} 条：{names}",
+            f"{count} records in dispute, written by a revoked device: {names}",
         )
     for old, new in found.resubmitted[-MAX_LISTED:]:
         out.line(f"#{old} 已重新提交为 #{new}", f"#{old} was sent again as #{new}")
@@ -243,7 +268,7 @@ def _print_head(out: Output, found: Status) -> None:
         out.text(found.clock)
 
 
-def _print_change(out: Output, change: Change) -> None:
+def print_change(out: Output, change: Change) -> None:
     """Print a change of this device: where it stands, why, and what to do."""
     number = f" #{change.seq}" if change.seq else ""
     line = f"{change.stage.label(language())}{number}  {change.label}  {time_words(change.at)}"

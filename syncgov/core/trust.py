@@ -13,8 +13,9 @@ import msgspec
 from syncgov.core.canonical import b64u
 from syncgov.core.commitment import META_TABLE, Body, Value, Write, meta_path, parse_path
 from syncgov.core.guards import empty_columns, is_before_expiry
-from syncgov.core.merge import FieldState, Head, HeadValue, is_conflict, same, shown, workflow_of
+from syncgov.core.merge import WITHHELD, FieldState, Head, HeadValue, is_conflict, same, shown, workflow_of
 from syncgov.core.register import RegisterSet, parse_register
+from syncgov.core.register_edition import check_edition
 from syncgov.core.register_model import Register
 from syncgov.core.staff_keys import is_in_force
 from syncgov.core.statement import ACCEPTED, Seen, Statement, effective_time
@@ -226,10 +227,13 @@ def _check_charter(case: _Case, row: RowKey, writes: Mapping[str, tuple[int, Wri
 
 
 def _check_register_text(case: _Case, name: str, text: Value) -> None:
-    """A definition must be usable, else everybody's work stops at it."""
+    """A definition must be usable, else everybody's work stops at it, and hold what rows hold by the present ones."""
     try:
         register = parse_register(str(text), f"{name}.yml")
         _refuse_unless(register.name == name and not register.system, "value")
+        for head in case.ledger.heads(("register", name), "text"):
+            if isinstance(head.value, str):
+                check_edition(parse_register(head.value, f"{name}.yml"), register)
     except RegisterError as error:
         raise _RefusedError("value") from error
 
@@ -345,7 +349,7 @@ def _check_second(case: _Case) -> None:
 
 
 def _check_area(case: _Case) -> None:
-    """Step 12: the old area and the new one lie in the device's areas."""
+    """Step 12: the old area and the new one lie in the device's areas; a unit's own record may lie anywhere."""
     if case.record is None:
         case.declared.add("area")
         return
@@ -358,10 +362,15 @@ def _check_area(case: _Case) -> None:
     if old is None and new is None and case.whole:
         # a child of a record that this log position does not know
         _refuse_unless(False, "area")
-    for area in (old, new):
-        if area is not None:
-            _require_cover(case, area)
-    if old is None and new is None:
+    # as at `seen`: what was taken from the unit meanwhile was its own when the device wrote
+    unit = case.ledger.owner(case.record, case.st.seen.size) if register.owner is not None else None
+    if old is not None:
+        _require_cover(case, old, unit)
+    if new is not None and new != old:
+        _require_cover(case, new, None)  # whoever handles a record does not move it elsewhere
+    elif new is not None and not new.exact and _covers(case.certificate.areas, new) is not True:
+        case.declared.add("area")  # two places of one community: what is disclosed does not tell them apart
+    if old is None and new is None and not _is_of(unit, case.certificate):
         case.declared.add("area")
 
 
@@ -379,16 +388,31 @@ def _new_area(case: _Case, register: Register) -> Area | None:
     return None
 
 
-def _require_cover(case: _Case, area: Area) -> None:
-    covers = _covers(case.certificate.areas, area)
-    changed = case.earlier is not None and case.earlier.areas != case.certificate.areas
-    if covers is not True and changed and case.received - case.certificate.since <= _grace_ms(case):
-        assert case.earlier is not None
-        earlier = _covers(case.earlier.areas, area)
+def _require_cover(case: _Case, area: Area, unit: HeadValue) -> None:
+    covers = _reaches(case.certificate, area, unit)
+    before, within_grace = case.earlier, case.received - case.certificate.since <= _grace_ms(case)
+    if covers is not True and before is not None and within_grace and _is_reassigned(before, case.certificate):
+        earlier = _reaches(before, area, unit)
         covers = True if earlier is True else None if covers is None or earlier is None else False
     _refuse_unless(covers is not False, "area")
     if covers is None:
         case.declared.add("area")
+
+
+def _is_reassigned(earlier: Certificate, now: Certificate) -> bool:
+    return (earlier.areas, earlier.units) != (now.areas, now.units)
+
+
+def _reaches(certificate: Certificate, area: Area, unit: HeadValue) -> bool | None:
+    """Whether a record in *area*, handled by *unit*, is the device's to write; None: that is not disclosed."""
+    covers = _covers(certificate.areas, area)
+    if covers is True or _is_of(unit, certificate):
+        return True
+    return None if unit is WITHHELD and certificate.units else covers
+
+
+def _is_of(unit: HeadValue, certificate: Certificate) -> bool:
+    return isinstance(unit, str) and unit in certificate.units
 
 
 def _covers(prefixes: Iterable[str], area: Area) -> bool | None:

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 from syncgov.core.charter import Charter
 from syncgov.core.commitment import Body, Dot
-from syncgov.core.merge import Head
+from syncgov.core.merge import Head, HeadValue
 from syncgov.core.register import RegisterSet
 from syncgov.core.register_model import REGISTRAR
 from syncgov.core.statement import Statement
@@ -21,7 +21,10 @@ RowKey = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """What the log says about a device. Times are ms UTC by `received`; `since` is when this version was received."""
+    """What the log says about a device. Times are ms UTC by `received`; `since` is when this version was received.
+
+    `areas` are code prefixes; `units` the keys of the responsible units whose records it handles, wherever they are.
+    """
 
     dev: str
     public_key: bytes
@@ -32,6 +35,7 @@ class Certificate:
     staff: tuple[str, ...] | None  # None: not disclosed
     revoked: bool
     since: int
+    units: tuple[str, ...] = ()
 
 
 def registrar_certificate(dev: str, public: bytes, *, revoked: bool = False) -> Certificate:
@@ -109,6 +113,10 @@ class Ledger(Protocol):
 
     def area(self, record: RowKey, size: int) -> Area | None:
         """The record's area below *size*; None if the record has none or is not there yet."""
+        ...
+
+    def owner(self, record: RowKey, size: int) -> HeadValue:
+        """The responsible unit that the record shows below *size*: None if there is none, WITHHELD if not known."""
         ...
 
     def parent(self, row: RowKey) -> str | None:

@@ -55,7 +55,7 @@ class PushAnswer(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Pull(msgspec.Struct, forbid_unknown_fields=True):
-    """Ask for leaves from `after` on, to get from the folded `size` to `target` (0: the newest)."""
+    """Ask for leaves from `after` (first 0) on, to get from the folded `size` to `target` (0: the newest)."""
 
     after: int
     limit: int

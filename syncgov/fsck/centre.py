@@ -246,9 +246,9 @@ def _check_waiting(conn: sqlite3.Connection, refold: Refold, size: int, report: 
                 raise FormatError("body", "redacted")
         except SyncgovError as error:
             report.add("waiting", where, error.en)
-    for code, roles, areas, staff in conn.execute("SELECT hash, roles, areas, staff FROM _sg_code"):
+    for code, *texts in conn.execute("SELECT hash, roles, areas, units, staff FROM _sg_code"):
         try:
-            lists = [json.loads(text) for text in (roles, areas, staff)]
+            lists = [json.loads(text) for text in texts]
         except ValueError:
             lists = [None]
         if not all(isinstance(each, list) for each in lists):

@@ -56,7 +56,8 @@ class Refold:
         charters: of the log, by position.
         state: the heads of every row. overlay: what the own device wrote on top that has no verdict.
         versions: what a certificate's or register's row showed: (index, fields or None, received).
-        areas: where a record was: (index, area). unusable: register texts that do not parse.
+        areas: where a record was: (index, area). owners: whose it was: (index, unit or None).
+        unusable: register texts that do not parse.
         indexes: of the entries that were folded.
         gaps: rows of which a folded write replaces one that is not held; of an entry that is missing, or was refused.
     """
@@ -68,6 +69,7 @@ class Refold:
         self.overlay: dict[RowKey, Own] = {}
         self.versions: dict[RowKey, list[tuple[int, Fields | None, int]]] = {}
         self.areas: dict[RowKey, list[tuple[int, str]]] = {}
+        self.owners: dict[RowKey, list[tuple[int, str | None]]] = {}
         self.unusable: list[tuple[int, str, RegisterError]] = []
         self.indexes: set[int] = set()
         self.gaps: set[RowKey] = set()
@@ -161,16 +163,33 @@ class Refold:
                 self.versions.setdefault(row, []).append((entry.index, fields, entry.leaf.received))
         if any(table == REGISTERS for table, _key in touched):
             self._sets.append((entry.index, self._active(entry.index)))
-        return None if record is None else self._take_area(entry.index, record, registers)
+            names = {key for table, key in touched if table == REGISTERS}
+            for row in [each for each in self.state if each[0] in names]:
+                self._take_owner(entry.index, row, self.newest)
+        if record is None:
+            return None
+        self._take_owner(entry.index, record, registers)
+        return self._take_area(entry.index, record, registers)
+
+    def _take_owner(self, index: int, record: RowKey, registers: RegisterSet) -> None:
+        register = registers.get(record[0])
+        owner = None if register is None else self._text(record, register, register.owner)
+        history = self.owners.setdefault(record, [])
+        if owner != (history[-1][1] if history else None):
+            history.append((index, owner))
+
+    def _text(self, record: RowKey, register: Register, column: str | None) -> str | None:
+        if column is None:
+            return None
+        declared = register.column_field(column)
+        value = self.value(record, declared.name, register)
+        text = declared.columns_of(value).get(column)  # type: ignore[arg-type]  # nothing here is withheld
+        return text if isinstance(text, str) else None
 
     def _take_area(self, index: int, record: RowKey, registers: RegisterSet) -> str | None:
         register = registers.get(record[0])
-        if register is None or register.area is None:
-            return None
-        declared = register.column_field(register.area)
-        value = self.value(record, declared.name, register)
-        area = declared.columns_of(value).get(register.area)  # type: ignore[arg-type]  # nothing here is withheld
-        if not isinstance(area, str):
+        area = None if register is None else self._text(record, register, register.area)
+        if area is None:
             return None
         history = self.areas.setdefault(record, [])
         if not history or history[-1][1] != area:

@@ -278,8 +278,8 @@ class _Adoption:
         declared = register.column_field(register.area)
         if not any(write.row == record and write.name == declared.name for write in writes):
             raise NotAllowedError(
-                f"{register.label} {record[1]} 不在本终端的负责区域内",
-                f"{register.name} {record[1]} lies outside this device's areas",
+                f"{register.label} {record[1]} 不在本终端的负责区域内，也不归本终端的责任单位",
+                f"{register.name} {record[1]} lies outside this device's areas and is not one of its units'",
             )
 
     def _writes(self, work: Work) -> Iterator[FieldWrite]:

@@ -9,9 +9,9 @@ from syncgov.core import tree
 from syncgov.core.canonical import b64u, unb64u
 from syncgov.core.charter import Charter
 from syncgov.core.commitment import META_TABLE, Body, Dot, format_path, meta_path, open_body, parse_path
-from syncgov.core.merge import Head
+from syncgov.core.merge import Head, HeadValue
 from syncgov.core.register import RegisterSet
-from syncgov.core.register_model import Column
+from syncgov.core.register_model import Column, Register
 from syncgov.core.staff_keys import STAFF_KEYS, staff_key_from
 from syncgov.core.statement import Leaf, Statement, parse_leaf
 from syncgov.core.succession import CHARTER_ROW, Charters, counted_seen
@@ -29,6 +29,11 @@ CREATE TABLE IF NOT EXISTS _sg_envelope (hash TEXT PRIMARY KEY, idx INTEGER NOT 
 CREATE TABLE IF NOT EXISTS _sg_area (
     tbl TEXT NOT NULL, key TEXT NOT NULL, idx INTEGER NOT NULL, area TEXT, PRIMARY KEY (tbl, key, idx)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS _sg_area_idx ON _sg_area (idx);
+CREATE TABLE IF NOT EXISTS _sg_owner (
+    tbl TEXT NOT NULL, key TEXT NOT NULL, idx INTEGER NOT NULL, owner TEXT, PRIMARY KEY (tbl, key, idx)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS _sg_owner_idx ON _sg_owner (idx);
 CREATE TABLE IF NOT EXISTS _sg_version (
     tbl TEXT NOT NULL, key TEXT NOT NULL, idx INTEGER NOT NULL, fields TEXT, received INTEGER NOT NULL,
     PRIMARY KEY (tbl, key, idx)
@@ -41,8 +46,8 @@ CREATE TABLE IF NOT EXISTS _sg_chain (
     dev TEXT PRIMARY KEY, seq INTEGER NOT NULL, hash TEXT NOT NULL, seen INTEGER NOT NULL, stopped INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS _sg_code (
-    hash TEXT PRIMARY KEY, roles TEXT NOT NULL, areas TEXT NOT NULL, staff TEXT NOT NULL, made INTEGER NOT NULL,
-    used TEXT
+    hash TEXT PRIMARY KEY, roles TEXT NOT NULL, areas TEXT NOT NULL, units TEXT NOT NULL, staff TEXT NOT NULL,
+    made INTEGER NOT NULL, used TEXT
 ) STRICT, WITHOUT ROWID;
 """
 
@@ -69,6 +74,7 @@ class Ledger:
         self.conn = conn
         self.meta = Meta(conn)
         self._logged: dict[Dot, Logged] = {}
+        self._large: tuple[Dot, Logged] | None = None
         self._sets: dict[int, RegisterSet] = {}
         self._charters: tuple[int, Charters] | None = None
 
@@ -109,6 +115,7 @@ class Ledger:
     def forget(self) -> None:
         """Drop what is remembered in memory; call after a transaction was rolled back."""
         self._logged.clear()
+        self._large = None
         self._sets.clear()
 
     # -- the tree --------------------
@@ -213,6 +220,14 @@ class Ledger:
         ).fetchone()
         return None if found is None or found[0] is None else Area(found[0], True)
 
+    def owner(self, record: RowKey, size: int) -> HeadValue:
+        """The responsible unit that the record shows below *size*, None if there is none."""
+        found = self.conn.execute(
+            "SELECT owner FROM _sg_owner WHERE tbl = ? AND key = ? AND idx < ? ORDER BY idx DESC LIMIT 1",
+            (*record, size),
+        ).fetchone()
+        return None if found is None else str(found[0]) if found[0] is not None else None
+
     def parent(self, row: RowKey) -> str | None:
         """The shown parent key of a child row."""
         register = self.registers(self.size).get(row[0])
@@ -242,6 +257,8 @@ class Ledger:
 
     def logged(self, dot: Dot) -> Logged | None:
         """The changeset first logged under *dot*."""
+        if self._large is not None and self._large[0] == dot:
+            return self._large[1]
         if dot not in self._logged:
             found = self.conn.execute(
                 "SELECT idx, leaf, body FROM _sg_leaf WHERE dev = ? AND seq = ? ORDER BY idx LIMIT 1", dot
@@ -252,6 +269,7 @@ class Ledger:
             st = leaf.changeset.statement
             logged = Logged(found[0], leaf.accepted, leaf.effective, st, open_body(found[2], st))
             if len(found[2]) > _CACHED_BODY_BYTES:
+                self._large = (dot, logged)  # an edit of its thousand rows asks for it a thousand times
                 return logged
             if len(self._logged) >= _CACHED_BODIES:
                 self._logged.clear()
@@ -326,9 +344,13 @@ class Ledger:
             if table == "register":
                 self.repair_tables()
                 # a merge rule may have changed: rows of that table may show otherwise now
-                changed |= {(key, other): row for other, row in self.rows(key)}
+                again = {(key, other): row for other, row in self.rows(key)}
+                for record_now in again:
+                    self._keep_owner(record_now, index, self.registers(index + 1))
+                changed |= again
         if record is not None:
             self._keep_area(record, index, registers)
+            self._keep_owner(record, index, registers)
         self.show(changed)
 
     def _keep_version(self, table: str, key: str, row: StoredRow, index: int, received: int) -> None:
@@ -341,15 +363,24 @@ class Ledger:
 
     def _keep_area(self, record: RowKey, index: int, registers: RegisterSet) -> None:
         register = registers.get(record[0])
-        area: str | None = None
-        if register is not None and register.area is not None:
-            declared = register.column_field(register.area)
-            value = declared.columns_of(load_row(self.conn, record).shown(declared.name, register)).get(register.area)
-            area = value if isinstance(value, str) else None
+        area = None if register is None else self._shown_text(record, register, register.area)
         self.conn.execute("UPDATE _sg_leaf SET area = ? WHERE idx = ?", (area, index))
         before = self.area(record, index)
         if area is not None and (before is None or before.code != area):
             self.conn.execute("INSERT OR REPLACE INTO _sg_area VALUES (?, ?, ?, ?)", (*record, index, area))
+
+    def _keep_owner(self, record: RowKey, index: int, registers: RegisterSet) -> None:
+        register = registers.get(record[0])
+        owner = None if register is None else self._shown_text(record, register, register.owner)
+        if owner != self.owner(record, index):
+            self.conn.execute("INSERT OR REPLACE INTO _sg_owner VALUES (?, ?, ?, ?)", (*record, index, owner))
+
+    def _shown_text(self, record: RowKey, register: Register, column: str | None) -> str | None:
+        if column is None:
+            return None
+        declared = register.column_field(column)
+        value = declared.columns_of(load_row(self.conn, record).shown(declared.name, register)).get(column)
+        return value if isinstance(value, str) else None
 
     # -- the central tables --------------------
 
@@ -385,7 +416,7 @@ def certificate_from(dev: str, fields: dict[str, object] | None, since: int) -> 
     """Return the certificate that a row of the system register `device` says; None if the row is gone or damaged."""
     if fields is None:
         return None
-    roles, areas, staff = fields.get("roles"), fields.get("areas"), fields.get("people")
+    roles, areas, units, staff = (fields.get(name) for name in ("roles", "areas", "units", "people"))
     start, end, public = fields.get("valid_from"), fields.get("valid_to"), fields.get("public_key")
     if not (isinstance(roles, list) and isinstance(areas, list) and isinstance(public, str)):
         return None
@@ -401,4 +432,5 @@ def certificate_from(dev: str, fields: dict[str, object] | None, since: int) -> 
         tuple(map(str, staff)) if isinstance(staff, list) else (),
         fields.get("revocation") is not None,
         since,
+        tuple(map(str, units)) if isinstance(units, list) else (),
     )

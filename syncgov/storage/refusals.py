@@ -21,7 +21,10 @@ class Refusal:
 
 REFUSALS: Mapping[str, Refusal] = {
     "area": Refusal(
-        ("这条记录不在本终端的负责区域内", "the record lies outside this device's areas"),
+        (
+            "这条记录不在本终端的负责区域内，也不归本终端的责任单位",
+            "the record lies outside this device's areas and is not one of its units'",
+        ),
         ("请核对所属区域，或转给负责该区域的人员登记", "check the area, or pass it to whoever is in charge there"),
     ),
     "erased": Refusal(

@@ -12,6 +12,7 @@ from syncgov.storage.labels import field_of, own_writes, record_label, written
 from syncgov.storage.refusal_details import refusal_words
 from syncgov.storage.refusals import REJECTED
 from syncgov.storage.replica import Replica
+from syncgov.storage.rights import reach
 from syncgov.storage.state import RowKey
 from syncgov.storage.wording import Language, value_words
 
@@ -91,6 +92,7 @@ class Status:
         resubmitted: (number of a refused changeset, number under which it was sent again).
         conflicts: fields that wait for somebody's decision; `minor`: those in which the register's rule has chosen.
         disputed: own changesets after the last one that a revocation holds to be beyond doubt.
+        doubtful: names of the records here that another, revoked device wrote to after its last good changeset.
         clock: a warning if this device's clock is wrong, else empty.
         rebuilt: another program changed the form of a table; only a commit finds out what was written since.
         held: values kept aside because their rows could not be signed before a sync wrote over them.
@@ -101,6 +103,7 @@ class Status:
     device: str
     roles: tuple[str, ...]
     areas: tuple[str, ...]
+    units: tuple[str, ...]
     people: tuple[str, ...]
     size: int
     delivered: int
@@ -109,6 +112,7 @@ class Status:
     conflicts: int
     minor: int
     disputed: tuple[int, ...]
+    doubtful: tuple[str, ...]
     clock: str
     rebuilt: bool
     held: tuple[Held, ...]
@@ -121,8 +125,7 @@ class Status:
 
 def status(replica: Replica, language: Language = "zh") -> Status:
     """Return what became of everything that was written on this device."""
-    certificate = replica.certificate()
-    areas = certificate.shown("areas", None)
+    areas, units = reach(replica)
     refused, corrected = _refused(replica, language)
     decisions, minor = count_conflicts(replica)
     return Status(
@@ -130,7 +133,8 @@ def status(replica: Replica, language: Language = "zh") -> Status:
         url=replica.meta.get("url"),
         device=replica.dev,
         roles=tuple(sorted(replica.roles)),
-        areas=tuple(map(str, areas)) if isinstance(areas, list) else (),
+        areas=areas,
+        units=units,
         people=replica.staff,
         size=replica.seen.size,
         delivered=_delivered(replica),
@@ -139,6 +143,7 @@ def status(replica: Replica, language: Language = "zh") -> Status:
         conflicts=decisions,
         minor=minor,
         disputed=_disputed(replica),
+        doubtful=tuple(_doubtful(replica)),
         clock=_clock_warning(replica, language),
         rebuilt=replica.has_unsigned() and not replica.unsigned_rows(),
         held=tuple(
@@ -253,6 +258,14 @@ def _disputed(replica: Replica) -> tuple[int, ...]:
     last_good = last_good_of(replica)
     seqs = replica.conn.execute("SELECT seq FROM _sg_own ORDER BY seq").fetchall() if replica.dev in last_good else []
     return tuple(seq for _dev, seq in disputed(last_good, ((replica.dev, seq) for (seq,) in seqs)))
+
+
+def _doubtful(replica: Replica) -> Iterator[str]:
+    sql = "SELECT DISTINCT tbl, key FROM _sg_leaf WHERE dev = ? AND seq > ? AND accepted AND tbl > '' ORDER BY 1, 2"
+    for dev, last in sorted(last_good_of(replica).items()):
+        if dev != replica.dev:
+            for record in replica.conn.execute(sql, (dev, last)).fetchall():
+                yield record_label(replica, record)
 
 
 def _is_corrected(replica: Replica, seq: int, record: RowKey, older: set[int]) -> bool:

@@ -21,7 +21,7 @@ from syncgov.storage import cosigning, sealing
 from syncgov.storage.merging import merge_pulled, own_changesets, restore_own, stage_page, start_over
 from syncgov.storage.rebasing import rebase
 from syncgov.storage.replica import Committed, Replica
-from syncgov.sync.client import Synced, _count, _note_results, _verified, checked_keys, note_key, verify_page
+from syncgov.sync.client import Synced, checked_keys, count_merged, note_key, note_results, verify_entry, verify_page
 
 PULL_LIMIT = 500  # entries a page of the reply
 ENTRY_BYTES = 64  # braces, names and commas around one changeset
@@ -119,7 +119,7 @@ def next_pull(replica: Replica) -> wire.Pull:
     size = 0 if replica.meta.get_int("anew") else replica.seen.size
     if replica.meta.get_int("target") > replica.seen.size:
         return wire.Pull(replica.meta.get_int("after"), PULL_LIMIT, size, replica.meta.get_int("target"))
-    return wire.Pull(size, PULL_LIMIT, size, 0)
+    return wire.Pull(0, PULL_LIMIT, size, 0)
 
 
 # -- receiving --------------------
@@ -227,7 +227,7 @@ def _recover(replica: Replica, answer: wire.PullAnswer) -> State:
     """
     checkpoint = verify_checkpoint(answer.checkpoint, replica.charter.log)
     keys = checked_keys(replica, answer)
-    entries = [_verified(message, checkpoint, keys, "") for message in answer.entries]
+    entries = [verify_entry(message, checkpoint, keys, "") for message in answer.entries]
     last = replica.meta.get_int("last_seq")
     missing = [entry for entry in entries if entry.leaf.changeset.statement.seq > last]
     if entries and not missing:
@@ -250,7 +250,7 @@ def _take_pages(replica: Replica, reply: bundle.Reply, staff: str | None, done: 
         reset = answer.reset and ask.size > 0
         if _same(ask, next_pull(replica)):
             if state != "taken":
-                _note_results(replica, reply.push.results, done)
+                note_results(replica, reply.push.results, done)
                 done.pushed = len(reply.push.results)
             state = "taken"
             _take_page(replica, answer, ask, staff, done)
@@ -266,7 +266,7 @@ def _take_page(replica: Replica, answer: wire.PullAnswer, ask: wire.Pull, staff:
     if not ask.after < page.after <= page.target and not page.last:
         raise ProofError("page")
     if page.last:
-        _count(done, merge_pulled(replica, page, staff))
+        count_merged(done, merge_pulled(replica, page, staff))
     else:
         stage_page(replica, page)
 

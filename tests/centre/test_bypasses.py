@@ -131,7 +131,7 @@ def test_a_definition_that_does_not_parse_is_refused(world: World) -> None:
 
     size = world.centre.ledger.size
     with pytest.raises(InputError, match="refused:value"):
-        world.centre.write("register", [("task", {"text": "nonsense"})])
+        world.centre.write("register", [("other", {"text": "nonsense"})])
     assert world.centre.ledger.size == size
 
 

@@ -32,6 +32,7 @@ from syncgov.errors import (
     UnknownDeviceError,
     UnknownKeyError,
 )
+from syncgov.storage import ledger as ledger_module
 from syncgov.storage.keyfile import key_path
 from syncgov.storage.merging import own_changesets
 from syncgov.storage.replica import Replica
@@ -137,6 +138,34 @@ def test_waiting_has_a_limit(world: World, pen: Replica, monkeypatch: pytest.Mon
     push(world, entries[0])
     push(world, entries[1])
     assert verdicts(world, pen) == [(n, "accepted") for n in (1, 2, 3, 4)]
+
+
+def test_waiting_has_a_limit_in_bytes(world: World, pen: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few large ones fill a disk as well as many small ones."""
+    entries = write(pen, "一", "二", "三", "四")
+    monkeypatch.setattr(intake, "MAX_WAITING_BYTES", sum(map(len, entries[2])) + len(entries[3][1]) - 1)
+    push(world, entries[2])
+    with pytest.raises(LimitError):
+        push(world, entries[3])
+    push(world, *entries)
+    assert verdicts(world, pen) == [(n, "accepted") for n in (1, 2, 3, 4)]
+
+
+def test_an_edit_of_many_rows_reads_what_it_replaces_once(
+    world: World, pen: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large changeset over a large one: its body is parsed a few times, not once for each of its writes."""
+    key = insert(pen, "task", a_task())
+    for number in range(120):
+        insert(pen, "contact", {"task_id": key, "name": "张" * 40, "phone": f"000-{number}"})
+    world.sync(pen)
+    pen.conn.execute("UPDATE contact SET name = '李'")
+    world.centre.ledger.forget()
+    parsed: list[int] = []
+    real = open_body
+    monkeypatch.setattr(ledger_module, "open_body", lambda *given: parsed.append(1) or real(*given))  # type: ignore[func-returns-value]
+    assert world.sync(pen).accepted == 1
+    assert 1 <= len(parsed) <= 3
 
 
 def test_the_same_twice_is_the_same_answer(world: World, pen: Replica) -> None:

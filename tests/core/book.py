@@ -7,7 +7,7 @@ from syncgov.core.canonical import b64u
 from syncgov.core.charter import Charter, sign_charter
 from syncgov.core.commitment import Body, Dot, Value, Write, format_path, make_body, meta_path, parse_body, redact
 from syncgov.core.keys import SigningKey
-from syncgov.core.merge import Head
+from syncgov.core.merge import Head, HeadValue
 from syncgov.core.note import format_vkey
 from syncgov.core.register import RegisterSet
 from syncgov.core.register_model import REGISTRAR
@@ -132,6 +132,7 @@ class Book:
     received: int = NOW
     certificates: dict[str, list[tuple[int, Certificate]]] = field(default_factory=dict)
     areas: dict[RowKey, list[tuple[int, str]]] = field(default_factory=dict)
+    owners: dict[RowKey, list[tuple[int, HeadValue]]] = field(default_factory=dict)
     parents: dict[RowKey, str] = field(default_factory=dict)
     entries: dict[Dot, Logged] = field(default_factory=dict)
     charter: Charter = CHARTER
@@ -161,6 +162,10 @@ class Book:
     def area(self, record: RowKey, size: int) -> Area | None:
         found = [code for index, code in self.areas.get(record, []) if index < size]
         return Area(found[-1], True) if found else None
+
+    def owner(self, record: RowKey, size: int) -> HeadValue:
+        found = [unit for index, unit in self.owners.get(record, []) if index < size]
+        return found[-1] if found else None
 
     def parent(self, row: RowKey) -> str | None:
         return self.parents.get(row)

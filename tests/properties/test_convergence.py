@@ -80,7 +80,7 @@ def fresh() -> Iterator[tuple[Street, Replica, Replica]]:
 
 def receive(centre: Centre, replica: Replica, limit: int, target: int) -> None:
     """Pull up to *target* in pages of *limit*, through the messages that the wire carries."""
-    size = after = replica.seen.size
+    size, after = replica.seen.size, 0
     while size < target:
         text = centre.ledger.meta.get("checkpoint")
         answer = pull(centre.ledger, replica.dev, Pull(after, limit, size, 0), text, centre.ledger.size, now_ms=0)

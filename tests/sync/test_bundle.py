@@ -3,6 +3,7 @@
 import base64
 import shutil
 import stat
+import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -595,9 +596,36 @@ def test_the_key_of_a_lost_replica_is_kept(world: World, pen: Replica) -> None:
     assert key_path(pen.path).read_bytes() == key
 
 
-def test_a_device_that_joined_online_needs_the_invitation_once(world: World) -> None:
-    """Without it the device does not know to whom to seal, and says what to do."""
+def test_a_device_that_joined_online_can_make_bundles_at_once(world: World) -> None:
+    """Its first sync asks for the centre's recipient, the later ones do not."""
     online = world.device("online")
+    insert(online, "task", a_task())
+    assert carry(world, online).received.done.accepted == 1
+    world.wire.reset()
+    world.sync(online)
+    assert "/v1/recipient" not in world.wire.paths
+
+
+def test_the_recipient_is_the_logs_word(world: World) -> None:
+    """A note that the charter's log did not sign is not kept; what the sync brought is."""
+    false = bundle.sign_recipient(world.centre.charter.origin, packing.own_recipient(FALSE), FALSE)
+    world.wire.tamper = lambda path, body: false.encode() if path == "/v1/recipient" else body
+    with pytest.raises(SignatureError):
+        world.device("online")
+    world.wire.reset()
+    found = world.replicas["online"]
+    assert found.seen.size == world.centre.ledger.size
+    assert found.meta.get("recipient") == ""
+    world.sync(found)
+    assert found.meta.get("recipient") == bundles.recipient_note(world.centre)
+
+
+def test_a_centre_without_bundles(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No recipient is no reason that a sync fails; without it the device says what to do, an invitation helps."""
+    monkeypatch.setitem(sys.modules, "pyrage", None)
+    online = world.device("online")
+    assert "/v1/recipient" in world.wire.paths
+    monkeypatch.undo()
     with pytest.raises(InputError):
         pack(online)
     assert receive(online, bundles.invitation(world.centre)).state == "recipient"

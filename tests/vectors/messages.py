@@ -191,7 +191,7 @@ def pull() -> list[Json]:
         ("hash", "format", "a hash of 31 bytes", first(path=[b64(bytes(31))])),
     ]
     context = {"charter": sign_charter(CHARTER, [ROOT_1, ROOT_2]), "seen": {"root": b64u(tree.root(1)), "size": 1}}
-    ask = wire.format_message(wire.Pull(1, 500, 1, 0))
+    ask = wire.format_message(wire.Pull(0, 500, 1, 0))
     vectors = [
         vector(name, expect, comment, kind="pull-answer", message=raw, **context)
         for name, expect, comment, raw in cases
