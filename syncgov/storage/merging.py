@@ -105,12 +105,13 @@ def merge_pulled(replica: Replica, page: Page, staff: str | None = None) -> Merg
         purge = [*pulled_purge(replica), *page.purge]
         for record in purge:
             _purge(replica, record)
-        scrub = bool(purge) or replica.meta.get_int("anew") == 1
+        if purge or replica.meta.get_int("anew"):
+            replica.meta.set(scrub=1)  # kept until it is done: a power loss may come between
         replica.conn.execute("DELETE FROM _sg_pulled")
         replica.meta.set(checkpoint=page.checkpoint_text, size=page.target, root=b64u(page.checkpoint.root))
         replica.meta.set(pulling="", after=page.target, target=page.target, purge="[]", anew=0)
         replica.conn.execute("DELETE FROM _sg_merging")
-    if scrub:
+    if replica.meta.get_int("scrub"):
         replica.scrub()
     return done
 

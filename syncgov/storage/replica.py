@@ -20,7 +20,7 @@ from syncgov.core.statement import EMPTY_ROOT, Seen, envelope_hash
 from syncgov.errors import InputError, NotAllowedError, StorageError
 from syncgov.storage import capture
 from syncgov.storage.clock import Clock, wall_clock
-from syncgov.storage.connection import Meta, connect, transaction
+from syncgov.storage.connection import Meta, connect, new_database, transaction
 from syncgov.storage.files import parse_cached, system_registers
 from syncgov.storage.keyfile import KeyFile, key_path, load_key, store_key
 from syncgov.storage.replica_tables import ReplicaTables, printable
@@ -90,9 +90,15 @@ class Replica(ReplicaTables):
 
     @classmethod
     def create(cls, path: Path, key_file: KeyFile, charter: bytes, settings: dict[str, str], clock: Clock) -> "Replica":
-        """Make the file of a device that has just enrolled; *settings* are `url` and `prev`."""
-        conn = connect(path, create=True)
-        with transaction(conn):
+        """Make the file of a device that has just enrolled, whole or not at all.
+
+        Args:
+            settings: `prev`, and what is known of `url` and `recipient`.
+
+        Raises:
+            StorageError: there is one already, or it cannot be written.
+        """
+        with new_database(path) as conn, transaction(conn):
             for statement in (PROTOCOL_TABLES + REPLICA_TABLES).split(";\n"):
                 conn.execute(statement)
             Meta(conn).set(
@@ -103,8 +109,9 @@ class Replica(ReplicaTables):
                 size=0,
                 root=EMPTY_ROOT,
                 url=settings.get("url", ""),
+                recipient=settings.get("recipient", ""),
             )
-        return cls(path, conn, key_file, clock)
+        return cls(path, connect(path), key_file, clock)
 
     def close(self) -> None:
         """Close the file."""

@@ -11,7 +11,7 @@ from syncgov.core.register import RegisterSet
 from syncgov.core.register_model import Column
 from syncgov.errors import InputError
 from syncgov.storage.clock import Clock
-from syncgov.storage.connection import Meta, quote
+from syncgov.storage.connection import Meta, quote, translate
 from syncgov.storage.schema import ensure_table, is_declared, key_column, refill, show_rows
 from syncgov.storage.state import RowKey, StoredRow, load_row
 
@@ -152,8 +152,16 @@ class ReplicaTables:
             self.conn.execute(f"DROP TABLE {quote(name)}")
 
     def scrub(self) -> None:
-        """Make purged bytes go from the WAL too; freed pages are overwritten by `secure_delete`."""
-        self.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        """Make purged bytes go from the WAL too; freed pages are overwritten by `secure_delete`.
+
+        Raises:
+            StorageError: SQLite's own errors, translated; the next merge tries again.
+        """
+        try:
+            self.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as error:
+            raise translate(error) from error
+        self.meta.set(scrub=0)
 
 
 def key_text(key: bytes) -> str:

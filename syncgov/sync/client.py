@@ -17,6 +17,7 @@ from syncgov.core.statement import parse_leaf, verify_changeset
 from syncgov.core.tree import leaf_hash, verify_consistency, verify_inclusion
 from syncgov.errors import ForkError, NotAllowedError, ProofError, RollbackError, SignatureError, StorageError
 from syncgov.storage.clock import Clock, wall_clock
+from syncgov.storage.connection import transaction
 from syncgov.storage.keyfile import key_path, load_key, store_key
 from syncgov.storage.merging import (
     Entry,
@@ -179,10 +180,12 @@ def _batches(waiting: Sequence[tuple[int, bytes, bytes]]) -> Iterator[list[tuple
 
 def _note_results(replica: Replica, results: Sequence[wire.PushResult], done: Synced) -> None:
     """Only a leaf with its proof settles a changeset; until then this is what the centre says."""
-    for result in results:
-        replica.conn.execute(
-            "UPDATE _sg_own SET sent = ?, ack = ? WHERE seq = ?", (_said(result), result.index, result.seq)
+    with transaction(replica.conn):
+        replica.conn.executemany(
+            "UPDATE _sg_own SET sent = ?, ack = ? WHERE seq = ?",
+            [(_said(result), result.index, result.seq) for result in results],
         )
+    for result in results:
         if result.state == "waiting":
             done.waiting += 1
         elif result.state == "rejected":
