@@ -115,8 +115,8 @@ def parse_json(name: str, text: str) -> Any:
             f"{name} 第 {error.lineno} 行第 {error.colno} 字不是正确的 JSON",
             f"{name}: line {error.lineno}, column {error.colno}: not JSON: {error.msg}",
         ) from error
-    except (RecursionError, ValueError) as error:
-        # nesting, or an integer of thousands of digits: no table looks like that
+    except (RecursionError, ValueError, ArithmeticError) as error:
+        # nesting, an integer of thousands of digits, an exponent of twenty: no table looks like that
         raise InputError(f"{name} 不是正确的 JSON", f"{name} is not JSON for a table") from error
 
 

@@ -103,7 +103,21 @@ def translate(error: sqlite3.Error) -> StorageError:
             + text,
         )
     if "not a database" in text or "malformed" in text:
-        return StorageError("文件已损坏，请运行 syncgov fsck", f"the file is damaged; run syncgov fsck: {text}")
+        return StorageError(
+            "文件已损坏：请保留这个文件，运行 syncgov fsck；已送达的内容在中心，没有丢失",
+            f"the file is damaged: keep it and run syncgov fsck; what was delivered is at the centre: {text}",
+        )
+    if "readonly" in text:
+        return StorageError(
+            "文件是只读的：请检查文件和所在文件夹的权限，或介质的写保护",
+            f"the file is read-only; check its permissions, those of its folder, and write protection: {text}",
+        )
+    if "no such table" in text and "_sg_" in text:
+        return StorageError(
+            "系统自己的表被其他程序删除或改动：请保留这个文件，运行 syncgov fsck；已送达的内容在中心，没有丢失",
+            "another program dropped or changed a table of the system: keep this file, run syncgov fsck; what was "
+            f"delivered is at the centre: {text}",
+        )
     return StorageError(f"数据库出错：{text}", f"database error: {text}")
 
 

@@ -23,7 +23,7 @@ from syncgov.storage.clock import Clock, wall_clock
 from syncgov.storage.connection import Meta, connect, new_database, transaction
 from syncgov.storage.files import parse_cached, system_registers
 from syncgov.storage.keyfile import KeyFile, key_path, load_key, store_key
-from syncgov.storage.replica_tables import ReplicaTables, printable
+from syncgov.storage.replica_tables import ReplicaTables, unreadable
 from syncgov.storage.schema import (
     PROTOCOL_TABLES,
     REPLICA_TABLES,
@@ -200,6 +200,7 @@ class Replica(ReplicaTables):
         """`commit` inside a transaction that is already open."""
         self.refresh()
         changed = self.schema_changed()
+        told = self.find_tables() if changed else []
         hints = self.all_rows() if changed else self.unsigned_rows()
         done = Committed()
         records = self._collect(hints, done)
@@ -213,7 +214,7 @@ class Replica(ReplicaTables):
             "DELETE FROM _sg_touched WHERE tbl = ? AND key = ?", [row for row in hints if row not in failed]
         )
         if changed:
-            done.problems += self.hold_undeclared()
+            done.problems += [*told, *self.hold_undeclared()]
             self.hold(failed, "not signed")
             self.repair_tables()
             self.show({row: load_row(self.conn, row) for row in failed if row[1].isprintable()})
@@ -237,9 +238,7 @@ class Replica(ReplicaTables):
                 done.problems.append((row, error))
                 continue
             except (sqlite3.OperationalError, UnicodeError) as error:
-                name = printable(row[1].encode(errors="surrogateescape"))
-                problem = InputError(f"{register.label} {name} 含有不是 UTF-8 的文字", f"{row[0]} {name}: {error}")
-                done.problems.append((row, problem))
+                done.problems.append((row, unreadable(register, row, error)))
                 continue
             if change is not None:
                 pending = records.setdefault(record, _Pending())
@@ -334,10 +333,12 @@ class Replica(ReplicaTables):
         return done.signed[0][0]
 
     def mark_durable(self) -> None:
-        """Let the key file remember the chain's end; call before any byte leaves the device."""
-        seq, last_hash = self.meta.get_int("last_seq"), self.meta.get("last_hash")
-        if seq > self.key_file.seq:
-            self.key_file = store_key(self.key_file.path, self.key_file.key, seq, last_hash)
+        """Let the key file remember the chain's end; call before any byte leaves the device, outside a transaction."""
+        with transaction(self.conn):  # another program may do the same: the file never goes back
+            self.key_file = load_key(self.key_file.path)
+            seq, last_hash = self.meta.get_int("last_seq"), self.meta.get("last_hash")
+            if seq > self.key_file.seq:
+                self.key_file = store_key(self.key_file.path, self.key_file.key, seq, last_hash)
 
     def own_writes(self, raw_body: bytes, pub: int) -> Iterator[RowKey]:
         """Yield the rows that an own changeset wrote."""

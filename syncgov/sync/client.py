@@ -25,6 +25,8 @@ from syncgov.storage.merging import (
     Page,
     merge_pulled,
     own_changesets,
+    pull_state,
+    require_state,
     restore_own,
     stage_page,
     start_over,
@@ -206,7 +208,9 @@ def _pull(
     if replica.meta.get_int("target") > replica.seen.size:  # an interrupted pull goes on where it stopped
         after, target = replica.meta.get_int("after"), replica.meta.get_int("target")
     while True:
+        state = pull_state(replica)
         answer = transport.post("/v1/pull", wire.Pull(after, PULL_LIMIT, size, target), wire.PullAnswer)
+        require_state(replica, state)
         page = verify_page(replica, answer, size)
         if answer.reset and size > 0:
             size = after = 0
@@ -255,8 +259,8 @@ def verify_page(replica: Replica, answer: wire.PullAnswer, size: int) -> Page:
     Raises:
         SignatureError, RollbackError, ForkError, ProofError, CommitmentError.
     """
+    state, seen = pull_state(replica), replica.seen
     checkpoint = verify_checkpoint(answer.checkpoint, replica.charter.log)
-    seen = replica.seen
     if answer.target < seen.size or checkpoint.size < seen.size:
         raise RollbackError(seen.size, checkpoint.size)
     target, text = _checkpoint_for(replica, answer, checkpoint)
@@ -268,7 +272,7 @@ def verify_page(replica: Replica, answer: wire.PullAnswer, size: int) -> Page:
             raise SignatureError(dev)
     keys[replica.dev] = replica.key_file.key.public
     entries = [_verified(message, target, keys, replica.dev) for message in answer.entries]
-    return Page(entries, answer.next, answer.target, target, text, answer.purge)
+    return Page(entries, answer.next, answer.target, target, text, answer.purge, state)
 
 
 def _checkpoint_for(replica: Replica, answer: wire.PullAnswer, newest: Checkpoint) -> tuple[Checkpoint, str]:

@@ -1,6 +1,6 @@
 """What is killed, and what must hold afterwards: one line of `SCENARIOS` each.
 
-Every check opens the folder again, as after a restart, does the same work once more and lets `whole` look at everything.
+Every check opens the folder again, as after a restart, does the work once more and lets `whole` look at everything.
 """
 
 import hashlib
@@ -45,7 +45,7 @@ class Scenario:
 
     Attributes:
         part: the files that count have this in their path. prepare: makes the folder.
-        act: does the work, and says what was acknowledged to somebody. check: gets the folder and what was acknowledged;
+        act: does the work, and says what was acknowledged to somebody. check: gets the folder and what was said;
             what it returns must be the same whenever the process died. at_least: kills of a whole matrix.
         sample: kills of each kind in the ordinary tests.
     """
@@ -394,9 +394,9 @@ def invited(base: Path) -> None:
 
 def join(folder: Path, acknowledge: Acknowledge) -> None:
     """Join over the network."""
-    with reopened(folder) as world, world.line():
-        with client.join(folder / "pen.db", URL, (folder / "code").read_text(), clock=ManualClock()) as pen:
-            acknowledge(pen.dev)
+    code = (folder / "code").read_text()
+    with reopened(folder) as world, world.line(), client.join(folder / "pen.db", URL, code, clock=ManualClock()) as pen:
+        acknowledge(pen.dev)
 
 
 def check_join(folder: Path, acknowledged: Sequence[Any]) -> object:
@@ -406,7 +406,8 @@ def check_join(folder: Path, acknowledged: Sequence[Any]) -> object:
     except StorageError:
         assert not acknowledged
         join(folder, acknowledged.append if isinstance(acknowledged, list) else print)
-    return _works(folder, acknowledged)
+    _works(folder, acknowledged)
+    return None
 
 
 def _works(folder: Path, acknowledged: Sequence[Any]) -> None:
@@ -437,7 +438,8 @@ def check_asked(folder: Path, acknowledged: Sequence[Any]) -> object:
         reply = bundles.receive(world.centre, (folder / "to-centre").read_bytes()).reply
         with receive_first(folder / "pen.db", reply, clock=ManualClock())[0] as pen:
             pen.meta.set(url=URL)
-    return _works(folder, acknowledged)
+    _works(folder, acknowledged)
+    return None
 
 
 def asked(base: Path) -> None:
@@ -463,7 +465,8 @@ def check_joined(folder: Path, acknowledged: Sequence[Any]) -> object:
     with Replica.open(folder / "pen.db", clock=ManualClock()) as pen:
         assert pack(pen).data
         pen.meta.set(url=URL)
-    return _works(folder, acknowledged)
+    _works(folder, acknowledged)
+    return None
 
 
 SCENARIOS = {

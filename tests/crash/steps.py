@@ -1,7 +1,7 @@
 """Every step at which a process can die and a disk can be full: SQL statements, and operations on files.
 
-Python's own calls (`open`, `write`, `os.replace` …) are replaced inside a block; those of SQLite go through its table of
-system calls (`sqlite3_vfs.xSetSystemCall`, which SQLite has for its own tests). Nothing in the product knows of it.
+Python's own calls (`open`, `write`, `os.replace` …) are replaced inside a block; those of SQLite go through its table
+of system calls (`sqlite3_vfs.xSetSystemCall`, which SQLite has for its own tests). Nothing in the product knows of it.
 """
 
 import builtins
