@@ -9,13 +9,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from click.testing import CliRunner
 
 from syncgov.centre.intake import authenticate
+from syncgov.cli.app import STORAGE, root
 from syncgov.errors import StorageError
 from syncgov.storage.merging import own_changesets
+from syncgov.storage.replica import Replica
 from tests.crash.full_disk import Full, filled
 from tests.crash.matrix import MEMORY
-from tests.crash.scenarios import SCENARIOS, reopened, signed, whole
+from tests.crash.scenarios import SCENARIOS, before_pack, reopened, signed, whole
 from tests.crash.steps import watched
 
 MOMENTS = 4
@@ -62,3 +65,18 @@ def test_a_running_centre_goes_on_when_there_is_space(folder: Path) -> None:
         shutil.rmtree(folder / str(k))
     assert len(refused) >= 10
     assert all("存储空间已满" in zh for zh in refused)
+
+
+@pytest.mark.parametrize("command", ["commit", "bundle"])
+def test_the_command_line_says_it_and_leaves_with_74(folder: Path, command: str) -> None:
+    """Words and exit code of a program that somebody has started, and the same command works afterwards."""
+    before_pack(folder / "made")
+    replica = folder / "made" / "pen.db"
+    with Replica.open(replica) as pen:
+        pen.meta.set(recipient=(folder / "made" / "recipient").read_text())
+    arguments = [command, str(replica), *([str(folder / "made" / "out")] if command == "bundle" else [])]
+    with watched(Full("made", 3)):
+        failed = CliRunner().invoke(root, arguments)
+    assert failed.exit_code == STORAGE, failed.output
+    assert "存储空间已满" in failed.stderr or "disk is full" in failed.stderr
+    assert CliRunner().invoke(root, arguments).exit_code == 0

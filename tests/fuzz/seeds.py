@@ -135,7 +135,9 @@ def main() -> None:
     for target, inputs in seeds().items():
         (CORPUS / target).mkdir(parents=True, exist_ok=True)
         for number, data in enumerate(inputs[:SEEDS_PER_TARGET], 1):
-            (CORPUS / target / f"seed-{number}").write_bytes(data)
+            path = CORPUS / target / f"seed-{number}"
+            if not path.exists():  # a seal is never the same twice
+                path.write_bytes(data)
 
 
 if __name__ == "__main__":
