@@ -3,6 +3,8 @@
 PYTHON ?= python3
 PYTEST_FLAGS ?=
 DEMO_FLAGS ?=
+CRASH_FLAGS ?=
+FUZZ_FLAGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,7 +15,7 @@ LOCK_FLAGS := --all-extras --group dev --universal --python-version 3.11.0 \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install test demo bench month vectors format lock clean
+.PHONY: help install test demo bench month crash fuzz vectors format lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +52,13 @@ bench: $(INSTALLED) ## the benches of the design, medians of five
 
 month: $(INSTALLED) ## 500 devices, 2 000 households, 30 days: every change has a fate
 	$(BIN)/python -m tests.bench.month
+
+crash: $(INSTALLED) ## kill every operation at every step, fill the disk at every write; prints the counts
+	$(BIN)/python -W ignore -m tests.crash $(CRASH_FLAGS)
+
+fuzz: $(INSTALLED) ## fuzz every parser, a minute each (needs the network once: atheris)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group fuzz
+	$(BIN)/python -W ignore -m tests.fuzz $(FUZZ_FLAGS)
 
 vectors: $(INSTALLED) ## write tests/vectors anew
 	$(BIN)/python tests/vectors/generate.py

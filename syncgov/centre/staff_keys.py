@@ -64,8 +64,9 @@ def invite(centre: Centre, person: str) -> str:
     code = new_code()
     with centre.lock, transaction(centre.ledger.conn):
         # a code without roles enrols nothing: it is good for this person's key alone
-        values = (stored_code(code), "[]", "[]", json.dumps([person]), centre.clock())
-        centre.ledger.conn.execute("INSERT INTO _sg_code VALUES (?, ?, ?, ?, ?, NULL)", values)
+        values = (stored_code(code), "[]", "[]", "[]", json.dumps([person]), centre.clock())
+        sql = "INSERT INTO _sg_code(hash, roles, areas, units, staff, made) VALUES (?, ?, ?, ?, ?, ?)"
+        centre.ledger.conn.execute(sql, values)
     return code
 
 

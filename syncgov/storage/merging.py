@@ -12,7 +12,7 @@ from syncgov.core.commitment import Body, meta_path, open_body, parse_path
 from syncgov.core.note import Checkpoint
 from syncgov.core.statement import Leaf, parse_leaf
 from syncgov.core.succession import charter_document, follow
-from syncgov.errors import ForkError
+from syncgov.errors import ForkError, StorageError
 from syncgov.storage.connection import quote, transaction
 from syncgov.storage.replica import Replica
 from syncgov.storage.schema import key_column, show_rows
@@ -37,6 +37,7 @@ class Page:
         after: where the next page starts; `target`: the size that is being folded up to.
         checkpoint: of size `target`, with its text.
         purge: records that this device may no longer hold.
+        state: what the replica had pulled when this page was asked for; another program may have synced since.
     """
 
     entries: Sequence[Entry]
@@ -45,6 +46,7 @@ class Page:
     checkpoint: Checkpoint
     checkpoint_text: str
     purge: Sequence[RowKey] = ()
+    state: tuple[int, ...] | None = None
 
     @property
     def last(self) -> bool:
@@ -62,9 +64,28 @@ class Merged:
     people_left: list[str] = field(default_factory=list)
 
 
+def pull_state(replica: Replica) -> tuple[int, ...]:
+    """Return how far the replica has pulled: folded size, kept pages up to, their target, whether all anew."""
+    return tuple(replica.meta.get_int(name) for name in ("size", "after", "target", "anew"))
+
+
+def require_state(replica: Replica, state: tuple[int, ...] | None) -> None:
+    """Return if nobody else has synced this file since *state*; two syncs at once must not mix their pages.
+
+    Raises:
+        StorageError: somebody has.
+    """
+    if state is not None and pull_state(replica) != state:
+        raise StorageError(
+            "另一个程序正在同步这个副本：请等它结束后再同步，本机内容没有丢失",
+            "another program is syncing this replica: wait until it is done and sync again; nothing is lost",
+        )
+
+
 def stage_page(replica: Replica, page: Page) -> None:
     """Keep a page that is not the last: a pull that is cut off goes on there, and nothing half-pulled ever shows."""
     with transaction(replica.conn):
+        require_state(replica, page.state)
         replica.conn.executemany(
             "INSERT OR REPLACE INTO _sg_pulled VALUES (?, ?, ?)",
             [(entry.index, entry.leaf.raw, entry.raw_body) for entry in page.entries],
@@ -81,6 +102,7 @@ def pulled_purge(replica: Replica) -> list[RowKey]:
 def start_over(replica: Replica, page: Page) -> None:
     """Note that all is pulled anew up to the checkpoint of *page*: the device's areas or roles have changed."""
     with transaction(replica.conn):
+        require_state(replica, page.state)
         replica.conn.execute("DELETE FROM _sg_pulled")
         replica.meta.set(pulling=page.checkpoint_text, after=0, target=page.target, purge="[]", anew=1)
 
@@ -90,9 +112,11 @@ def merge_pulled(replica: Replica, page: Page, staff: str | None = None) -> Merg
 
     Raises:
         NotAllowedError: somebody wrote between commit and merge, and several people use this device.
+        StorageError: another program has synced this file since the page was asked for.
     """
     done = Merged()
     with transaction(replica.conn):
+        require_state(replica, page.state)
         replica.refresh()
         if replica.has_unsigned():
             replica.commit_within(staff)
@@ -111,14 +135,15 @@ def merge_pulled(replica: Replica, page: Page, staff: str | None = None) -> Merg
         purge = [*pulled_purge(replica), *page.purge]
         for record in purge:
             _purge(replica, record)
-        scrub = bool(purge) or replica.meta.get_int("anew") == 1
+        if purge or replica.meta.get_int("anew"):
+            replica.meta.set(scrub=1)  # kept until it is done: a power loss may come between
         replica.conn.execute("DELETE FROM _sg_pulled")
         replica.meta.set(checkpoint=page.checkpoint_text, size=page.target, root=b64u(page.checkpoint.root))
         replica.meta.set(pulling="", after=page.target, target=page.target, purge="[]", anew=0, rebased=0)
         replica.conn.execute("DELETE FROM _sg_merging")
         if replica.staff:
             done.people_left = [person for person in people if person not in replica.staff]
-    if scrub:
+    if replica.meta.get_int("scrub"):
         replica.scrub()
     return done
 

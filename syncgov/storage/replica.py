@@ -20,11 +20,11 @@ from syncgov.core.statement import EMPTY_ROOT, Seen, envelope_hash
 from syncgov.errors import InputError, NotAllowedError, StorageError
 from syncgov.storage import capture
 from syncgov.storage.clock import Clock, wall_clock
-from syncgov.storage.connection import Meta, connect, transaction
+from syncgov.storage.connection import Meta, connect, new_database, transaction
 from syncgov.storage.cosigning import choose_second
 from syncgov.storage.files import parse_cached, system_registers
 from syncgov.storage.keyfile import KeyFile, key_path, load_key, store_key
-from syncgov.storage.replica_tables import ReplicaTables, printable
+from syncgov.storage.replica_tables import ReplicaTables, unreadable
 from syncgov.storage.schema import (
     PROTOCOL_TABLES,
     REPLICA_TABLES,
@@ -95,9 +95,15 @@ class Replica(ReplicaTables):
 
     @classmethod
     def create(cls, path: Path, key_file: KeyFile, charter: bytes, settings: dict[str, str], clock: Clock) -> "Replica":
-        """Make the file of a device that has just enrolled; *settings* are `url` and `prev`."""
-        conn = connect(path, create=True)
-        with transaction(conn):
+        """Make the file of a device that has just enrolled, whole or not at all.
+
+        Args:
+            settings: `prev`, and what is known of `url` and `recipient`.
+
+        Raises:
+            StorageError: there is one already, or it cannot be written.
+        """
+        with new_database(path) as conn, transaction(conn):
             for statement in (PROTOCOL_TABLES + REPLICA_TABLES).split(";\n"):
                 conn.execute(statement)
             Meta(conn).set(
@@ -108,8 +114,9 @@ class Replica(ReplicaTables):
                 size=0,
                 root=EMPTY_ROOT,
                 url=settings.get("url", ""),
+                recipient=settings.get("recipient", ""),
             )
-        return cls(path, conn, key_file, clock)
+        return cls(path, connect(path), key_file, clock)
 
     def close(self) -> None:
         """Close the file."""
@@ -205,6 +212,7 @@ class Replica(ReplicaTables):
         """`commit` inside a transaction that is already open."""
         self.refresh()
         changed = self.schema_changed()
+        told = self.find_tables() if changed else []
         hints = self.all_rows() if changed else self.unsigned_rows()
         done = Committed()
         records = self._collect(hints, done)
@@ -218,7 +226,7 @@ class Replica(ReplicaTables):
             "DELETE FROM _sg_touched WHERE tbl = ? AND key = ?", [row for row in hints if row not in failed]
         )
         if changed:
-            done.problems += self.hold_undeclared()
+            done.problems += [*told, *self.hold_undeclared()]
             self.hold(failed, "not signed")
             self.repair_tables()
             self.show({row: load_row(self.conn, row) for row in failed if row[1].isprintable()})
@@ -242,9 +250,7 @@ class Replica(ReplicaTables):
                 done.problems.append((row, error))
                 continue
             except (sqlite3.OperationalError, UnicodeError) as error:
-                name = printable(row[1].encode(errors="surrogateescape"))
-                problem = InputError(f"{register.label} {name} 含有不是 UTF-8 的文字", f"{row[0]} {name}: {error}")
-                done.problems.append((row, problem))
+                done.problems.append((row, unreadable(register, row, error)))
                 continue
             if change is not None:
                 pending = records.setdefault(record, _Pending())
@@ -357,10 +363,12 @@ class Replica(ReplicaTables):
         return done.signed[0][0]
 
     def mark_durable(self) -> None:
-        """Let the key file remember the chain's end; call before any byte leaves the device."""
-        seq, last_hash = self.meta.get_int("last_seq"), self.meta.get("last_hash")
-        if seq > self.key_file.seq:
-            self.key_file = store_key(self.key_file.path, self.key_file.key, seq, last_hash)
+        """Let the key file remember the chain's end; call before any byte leaves the device, outside a transaction."""
+        with transaction(self.conn):  # another program may do the same: the file never goes back
+            self.key_file = load_key(self.key_file.path)
+            seq, last_hash = self.meta.get_int("last_seq"), self.meta.get("last_hash")
+            if seq > self.key_file.seq:
+                self.key_file = store_key(self.key_file.path, self.key_file.key, seq, last_hash)
 
     def own_writes(self, raw_body: bytes, pub: int) -> Iterator[RowKey]:
         """Yield the rows that an own changeset wrote."""

@@ -94,9 +94,8 @@ def receive_first(path: Path, data: bytes, *, clock: Clock = wall_clock) -> tupl
     certificate = entry.body.find(f"device/{key_file.key.id}/public_key") if entry.body is not None else None
     if certificate is None or certificate.value != b64u(key_file.key.public):
         raise ProofError("certificate")
-    settings = {"prev": entry.leaf.changeset.envelope.hash}
+    settings = {"prev": entry.leaf.changeset.envelope.hash, "recipient": joining.recipient}
     replica = Replica.create(path, key_file, joining.charter.encode(), settings, clock)
-    replica.meta.set(recipient=joining.recipient)
     try:
         received = take_reply(replica, reply, None)
         joining_path(path).unlink()

@@ -28,6 +28,7 @@ from syncgov.errors import (
 )
 from syncgov.storage import cosigning
 from syncgov.storage.clock import Clock, wall_clock
+from syncgov.storage.connection import transaction
 from syncgov.storage.keyfile import key_path, load_key, store_key
 from syncgov.storage.merging import (
     Entry,
@@ -35,6 +36,8 @@ from syncgov.storage.merging import (
     Page,
     merge_pulled,
     own_changesets,
+    pull_state,
+    require_state,
     restore_own,
     stage_page,
     start_over,
@@ -262,10 +265,12 @@ def _batches(waiting: Sequence[tuple[int, bytes, bytes]]) -> Iterator[list[tuple
 
 def note_results(replica: Replica, results: Sequence[wire.PushResult], done: Synced) -> None:
     """Only a leaf with its proof settles a changeset; until then this is what the centre says."""
-    for result in results:
-        replica.conn.execute(
-            "UPDATE _sg_own SET sent = ?, ack = ? WHERE seq = ?", (_said(result), result.index, result.seq)
+    with transaction(replica.conn):
+        replica.conn.executemany(
+            "UPDATE _sg_own SET sent = ?, ack = ? WHERE seq = ?",
+            [(_said(result), result.index, result.seq) for result in results],
         )
+    for result in results:
         if result.state == "waiting":
             done.waiting += 1
         elif result.state == "rejected":
@@ -286,7 +291,9 @@ def _pull(
     if replica.meta.get_int("target") > replica.seen.size:  # an interrupted pull goes on where it stopped
         after, target = replica.meta.get_int("after"), replica.meta.get_int("target")
     while True:
+        state = pull_state(replica)
         answer = transport.post("/v1/pull", wire.Pull(after, PULL_LIMIT, size, target), wire.PullAnswer)
+        require_state(replica, state)
         page = verify_page(replica, answer, size)
         if answer.reset and size > 0:
             size = after = 0
@@ -337,8 +344,8 @@ def verify_page(replica: Replica, answer: wire.PullAnswer, size: int) -> Page:
     Raises:
         SignatureError, RollbackError, ForkError, ProofError, CommitmentError.
     """
+    state, seen = pull_state(replica), replica.seen
     checkpoint = verify_checkpoint(answer.checkpoint, replica.charter.log)
-    seen = replica.seen
     least = min(seen.size, kept_of(replica) or seen.size)  # what was seen of a closed log counts up to what was kept
     if answer.target < least or checkpoint.size < least:
         raise RollbackError(least, checkpoint.size)
@@ -347,7 +354,7 @@ def verify_page(replica: Replica, answer: wire.PullAnswer, size: int) -> Page:
         _verify_growth(replica, answer, target)
     keys = checked_keys(replica, answer)
     entries = [verify_entry(message, target, keys, replica.dev) for message in answer.entries]
-    return Page(entries, answer.next, answer.target, target, text, answer.purge)
+    return Page(entries, answer.next, answer.target, target, text, answer.purge, state)
 
 
 def checked_keys(replica: Replica, answer: wire.PullAnswer) -> dict[str, bytes]:

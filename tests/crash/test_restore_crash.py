@@ -5,7 +5,11 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from syncgov.centre.backup import backup
 from syncgov.centre.centre import Centre
@@ -13,11 +17,18 @@ from syncgov.centre.restore import Sources, restore
 from syncgov.errors import StorageError
 from syncgov.storage.keyfile import load_key
 from tests.crash.die_anywhere import do_close, do_restore
-from tests.crash.test_commit_crash import base as base
 from tests.helpers import ManualClock, World
 from tests.recovering import leaves_of, work
 
+MEMORY = Path("/dev/shm")
 DIE = Path(__file__).with_name("die_anywhere.py")
+
+
+@pytest.fixture
+def base() -> Iterator[Path]:
+    """Where a test makes its world. Memory serves: killing a process proves nothing about disks."""
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
+        yield Path(folder) / "base"
 
 
 def lost_centre(base: Path, *, whole: bool) -> list[bytes]:
