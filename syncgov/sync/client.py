@@ -22,6 +22,7 @@ from syncgov.storage.merging import (
     Entry,
     Merged,
     Page,
+    learn_chain,
     merge_pulled,
     own_changesets,
     restore_own,
@@ -212,6 +213,8 @@ def _pull(
             continue
         if not after < page.after <= page.target and not page.last:
             raise ProofError("page")
+        if learn_chain(replica, page):
+            _recover(replica, transport)
         if page.last:
             _count(done, merge_pulled(replica, page, staff))
         else:

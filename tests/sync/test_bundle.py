@@ -245,6 +245,30 @@ def test_a_restored_replica_gets_its_own_back_by_file(world: World, pen: Replica
     assert not any(leaf.verdict == "refused:fork" for leaf in world.leaves())
 
 
+def test_a_device_restored_with_its_key_gets_its_own_back_by_file(world: World) -> None:
+    """The reply shows that it has signed more than it knows: nothing is folded, and the next bundle asks for it."""
+    pen = offline_device(world, "pen")
+    path = pen.path
+    pen.close()
+    for each in (path, key_path(path)):
+        shutil.copy(each, f"{each}.backup")
+    pen = world.reopen("pen")
+    key = insert(pen, "task", a_task(title="之后"))
+    assert carry(world, pen).received.done.accepted == 1
+    world.replicas.pop("pen").close()
+    for each in (path, key_path(path)):
+        shutil.copy(f"{each}.backup", each)
+    pen = world.reopen("pen")
+    before = everything(pen)
+    assert carry(world, pen).received.state == "unfit"
+    assert everything(pen) == before
+    assert carry(world, pen).received.state == "taken"
+    assert row(pen, "task", key) is not None
+    update(pen, "task", key, title="恢复后")
+    assert carry(world, pen).received.done.accepted == 1
+    assert all(leaf.accepted for leaf in world.leaves())
+
+
 def test_a_long_restore_takes_several_bundles(
     world: World, pen: Replica, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
