@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,18 +119,19 @@ def sound(tests: Sequence[str]) -> str:
 def report(breaks: Sequence[Break]) -> int:
     """Try all, print a table, and return the exit code: 1 if anything went unnoticed."""
     wrong = 0
-    said = sound(list(dict.fromkeys(test for each in breaks for test in each.tests)))
-    if said:
-        print(f"the tests do not pass as they are:\n{said}")
-        return 1
     with ThreadPoolExecutor(JOBS) as pool:
-        for found in pool.map(try_break, breaks):
+        unbroken = pool.submit(sound, list(dict.fromkeys(test for each in breaks for test in each.tests)))
+        for done in as_completed([pool.submit(try_break, each) for each in breaks]):
+            found = done.result()
             wrong += not found.caught
             print(f"{'ok  ' if found.caught else 'FAIL'} {found.broken.name}\n       {found.why}", flush=True)
             if found.said:
                 print(found.said)
+        said = unbroken.result()
     print(f"{len(breaks) - wrong} of {len(breaks)} noticed")
-    return 1 if wrong else 0
+    if said:
+        print(f"but the tests do not pass as they are:\n{said}")
+    return 1 if wrong or said else 0
 
 
 def stale(breaks: Sequence[Break]) -> list[str]:

@@ -22,7 +22,7 @@ FIXED_PAGES = (
     "index.html",
     HOME,
     FIGURE_PAGE,
-    *(f"{PORTAL}/{name}.html" for name in "about community/index complain data decisions verify withheld".split()),
+    *(f"{PORTAL}/{name}.html" for name in "about community/index complain data decisions verify withheld withstand".split()),
     f"{PORTAL}/spec/protocol.html",
 )
 LAST_IN_MENU = 500  # place of a register whose portal block names none
