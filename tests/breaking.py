@@ -31,6 +31,7 @@ class Break:
         line: the text that stands there exactly once. becomes: what replaces it.
         tests: node ids or paths, as pytest takes them.
         after: a text that stands there once, too; then the first such line after it is meant.
+        behind: a second guard behind the first one, in another file; both are taken away.
     """
 
     name: str
@@ -39,10 +40,17 @@ class Break:
     becomes: str
     tests: tuple[str, ...]
     after: str = ""
+    behind: "Break | None" = None
 
-    def text(self, root: Path = ROOT) -> str:
+    def apply(self, folder: Path) -> None:
+        """Break a copy of the tree."""
+        (folder / self.file).write_text(self.text(), encoding="utf-8")
+        if self.behind is not None:
+            self.behind.apply(folder)
+
+    def text(self) -> str:
         """Return the file with the line broken; raise StaleError if it is not there exactly once."""
-        text = (root / self.file).read_text(encoding="utf-8")
+        text = (ROOT / self.file).read_text(encoding="utf-8")
         if self.after and text.count(self.after) != 1:
             raise StaleError(f"{self.file}: {self.after!r} stands there {text.count(self.after)} times, not once")
         start = text.index(self.after) + len(self.after) if self.after else 0
@@ -92,12 +100,11 @@ def run_tests(folder: Path, tests: Sequence[str]) -> tuple[int, str]:
 
 def try_break(broken: Break) -> Found:
     """Break a copy and run the tests."""
-    try:
-        text = broken.text()
-    except StaleError as error:
-        return Found(broken, False, f"stale: {error}")
     with copy_of_the_tree() as folder:
-        (folder / broken.file).write_text(text, encoding="utf-8")
+        try:
+            broken.apply(folder)
+        except StaleError as error:
+            return Found(broken, False, f"stale: {error}")
         code, said = run_tests(folder, broken.tests)
     if code == FAILED:
         return Found(broken, True, _failed(said))

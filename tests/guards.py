@@ -1,12 +1,12 @@
 """Every case that the system withstands, its test, and the one line without which that test fails.
 
-usage: python -m tests.guards          take each guard away and demand that its test fails
-       python -m tests.guards WORD     only cases with this word
-       python -m tests.guards --page   write the page of the docs site
+usage: python -m tests.guards           take each guard away and demand that its test fails
+       python -m tests.guards WORD…     only cases with one of these words
+       python -m tests.guards --page    write the page of the docs site
 """
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,19 +41,22 @@ def groups() -> list[Mapping[str, Any]]:
     return found
 
 
-def cases() -> Iterator[Mapping[str, str]]:
+def cases() -> Iterator[Mapping[str, Any]]:
     """Yield every case."""
     for group in groups():
         yield from group["cases"]
 
 
-def guards(word: str = "") -> list[Break]:
-    """Return the guards to take away, of the cases that hold *word*."""
-    return [
-        Break(each["case"], each["file"], each["line"], each["becomes"], (each["test"],), each.get("after", ""))
-        for each in cases()
-        if word in each["case"] + each["test"]
-    ]
+def guards(words: Sequence[str] = ()) -> list[Break]:
+    """Return the guards to take away, of the cases that hold one of *words*, if there are any."""
+    chosen = (c for c in cases() if not words or any(word in c["case"] + c["test"] for word in words))
+    return [_guard(each, each) for each in chosen]
+
+
+def _guard(case: Mapping[str, Any], line: Mapping[str, Any]) -> Break:
+    behind = _guard(case, line["behind"]) if "behind" in line else None
+    tests, after = (case["test"],), line.get("after", "")
+    return Break(case["case"], line["file"], line["line"], line["becomes"], tests, after, behind)
 
 
 def page() -> str:
@@ -72,4 +75,4 @@ if __name__ == "__main__":
     if sys.argv[1:] == ["--page"]:
         PAGE.write_text(page(), encoding="utf-8")
         sys.exit(0)
-    sys.exit(report(guards(*sys.argv[1:2])))
+    sys.exit(report(guards(sys.argv[1:])))

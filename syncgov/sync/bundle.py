@@ -20,7 +20,7 @@ from syncgov.errors import InputError, NotAllowedError, ProofError, SignatureErr
 from syncgov.storage import sealing
 from syncgov.storage.merging import learn_chain, merge_pulled, own_changesets, restore_own, stage_page, start_over
 from syncgov.storage.replica import Committed, Replica
-from syncgov.sync.client import Synced, _count, _note_results, _verified, verify_page
+from syncgov.sync.client import Synced, _count, _note_results, _require_delivered, _verified, verify_page
 
 PULL_LIMIT = 500  # entries a page of the reply
 ENTRY_BYTES = 64  # braces, names and commas around one changeset
@@ -254,6 +254,7 @@ def _take_page(replica: Replica, answer: wire.PullAnswer, ask: wire.Pull, staff:
         return False
     if page.last:
         _count(done, merge_pulled(replica, page, staff))
+        _require_delivered(replica)
     else:
         stage_page(replica, page)
     return True

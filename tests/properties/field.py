@@ -16,6 +16,7 @@ from syncgov.core.commitment import Value
 from syncgov.errors import ForkError, InputError, NotAllowedError, StorageError, SyncgovError, TransportError
 from syncgov.storage.keyfile import key_path
 from syncgov.storage.replica import Replica
+from syncgov.sync import bundle, client
 from syncgov.sync.bundle import Received, pack, receive
 from syncgov.sync.client import Synced
 from syncgov.sync.reenrolment import rejoin
@@ -95,9 +96,10 @@ class Field:
         pushed: hashes of all envelopes that reached the centre, and what it answered.
     """
 
-    def __init__(self, folder: Path, seed: int = 0) -> None:
+    def __init__(self, folder: Path, seed: int = 0, page: int = client.PULL_LIMIT) -> None:
         template()  # with its own dice
         self._dice = Dice(f"run {seed}")
+        self._page = page  # entries a page of a pull
         shutil.copytree(template(), folder)
         self.world = World(folder)
         self.clocks = {name: ManualClock(NOW_MS) for name in DEVICES}
@@ -127,12 +129,17 @@ class Field:
     @contextmanager
     def acting(self, name: str) -> Iterator[Replica]:
         """Give a device to act with. One that is doubtful may be told to stop; anybody else may not."""
-        with self._dice.rolled():
+        with self._dice.rolled(), self._paging():
             try:
                 yield self.replica(name)
             except (NotAllowedError, ForkError, StorageError, InputError):
                 if name not in self.doubtful:
                     raise
+
+    @contextmanager
+    def _paging(self) -> Iterator[None]:
+        with mock.patch.object(client, "PULL_LIMIT", self._page), mock.patch.object(bundle, "PULL_LIMIT", self._page):
+            yield
 
     def replica(self, name: str) -> Replica:
         """Return a device's open replica."""
@@ -176,6 +183,12 @@ class Field:
         replica.conn.execute(f'DELETE FROM "{table}" WHERE id = ?', (key,))
         self._stamp(replica, name)
 
+    def rebuild(self, name: str, table: str) -> None:
+        """Another program makes a table anew: no checks, no triggers, no hints."""
+        for sql in (f"CREATE TABLE other AS SELECT * FROM {table}", f"DROP TABLE {table}"):
+            self.replica(name).conn.execute(sql)
+        self.replica(name).conn.execute(f"ALTER TABLE other RENAME TO {table}")
+
     def _stamp(self, replica: Replica, name: str) -> None:
         """The trigger asks SQLite for the time: let it be the device's."""
         now = self.clocks.get(name, self.world.clock)()
@@ -213,7 +226,7 @@ class Field:
 
     def take(self, name: str, reply: bytes, person: int = 0) -> Received | None:
         """Bring a reply to a device; None if it is none for it."""
-        with self._dice.rolled():
+        with self._dice.rolled(), self._paging():
             try:
                 return receive(self.replica(name), reply, self.person(name, person))
             except InputError:

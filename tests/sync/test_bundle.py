@@ -18,6 +18,7 @@ from syncgov.core.age_identity import age_identity
 from syncgov.core.canonical import b64
 from syncgov.core.keys import SigningKey
 from syncgov.errors import (
+    ForkError,
     FormatError,
     InputError,
     NotAllowedError,
@@ -459,6 +460,9 @@ def test_a_centre_cannot_lie_in_a_file_either(world: World, pen: Replica) -> Non
         other = bundle.sign_recipient(world.centre.charter.origin, packing.own_recipient(pen.key_file.key), FALSE)
         return msgspec.structs.replace(message, recipient=other)
 
+    def withholding(message: bundle.Reply) -> bundle.Reply:
+        return msgspec.structs.replace(message, pages=[msgspec.structs.replace(message.pages[0], entries=[])])
+
     lies = {without_proof: ProofError, rolled_back: RollbackError, endless: ProofError, misleading: SignatureError}
     for change, error in lies.items():
         lie = changed(pen.key_file.key, reply, log_key(world), change)
@@ -466,6 +470,10 @@ def test_a_centre_cannot_lie_in_a_file_either(world: World, pen: Replica) -> Non
             receive(pen, lie)
         assert own_changesets(pen)
     assert receive(pen, reply).done.accepted == 1
+    insert(pen, "task", a_task())
+    reply = bundles.receive(world.centre, pack(pen).data).reply
+    with pytest.raises(ForkError, match="withholds"):
+        receive(pen, changed(pen.key_file.key, reply, log_key(world), withholding))
 
 
 # -- the carrier --------------------
