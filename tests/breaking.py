@@ -31,7 +31,7 @@ class Break:
         line: the text that stands there exactly once. becomes: what replaces it.
         tests: node ids or paths, as pytest takes them.
         after: a text that stands there once, too; then the first such line after it is meant.
-        behind: a second guard behind the first one, in another file; both are taken away.
+        behind: a second guard behind the first one; both are taken away.
     """
 
     name: str
@@ -44,13 +44,13 @@ class Break:
 
     def apply(self, folder: Path) -> None:
         """Break a copy of the tree."""
-        (folder / self.file).write_text(self.text(), encoding="utf-8")
+        (folder / self.file).write_text(self.text(folder), encoding="utf-8")
         if self.behind is not None:
             self.behind.apply(folder)
 
-    def text(self) -> str:
+    def text(self, root: Path = ROOT) -> str:
         """Return the file with the line broken; raise StaleError if it is not there exactly once."""
-        text = (ROOT / self.file).read_text(encoding="utf-8")
+        text = (root / self.file).read_text(encoding="utf-8")
         if self.after and text.count(self.after) != 1:
             raise StaleError(f"{self.file}: {self.after!r} stands there {text.count(self.after)} times, not once")
         start = text.index(self.after) + len(self.after) if self.after else 0
