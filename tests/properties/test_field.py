@@ -322,8 +322,7 @@ def test_a_street_in_the_field() -> None:
         ),
     )
     print(dict(TOTALS))
-    assert not [what for what in ("conflicts", "refused:area", "refused:transition") if TOTALS[what] < 3]
-    assert min(TOTALS[what] for what in ("rows", "accepted", "promises")) > 50
+    assert min(TOTALS[what] for what in ("rows", "accepted", "promises", "syncs")) > EXAMPLES
 
 
 def test_the_street_does_meet_what_it_is_for() -> None:
