@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -29,6 +30,7 @@ from syncgov.core.merge import (
 from syncgov.core.statement import Statement
 from syncgov.core.tree import root_of_inputs
 from syncgov.core.wire import Pull, PullAnswer, format_message, parse_message
+from syncgov.errors import CommitmentError
 from syncgov.storage import capture
 from syncgov.storage.connection import connect
 from syncgov.storage.merging import merge_pulled, stage_page
@@ -252,6 +254,8 @@ def test_redaction_keeps_the_root(
     twice = redact(opened, lambda position, _write: position in fewer)
     assert twice == redact(body, lambda position, _write: position in fewer)
     assert root_of_inputs(parse_body(twice, len(public)).digests) == root
+    with pytest.raises(CommitmentError):  # the same writes under other salts are not what was signed
+        open_body(make_body(first, second, bytes(byte ^ 1 for byte in seed))[0], statement)
     assert b64u(seed).encode() in raw
     assert b64u(seed).encode() not in redacted
 
