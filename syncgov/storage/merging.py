@@ -14,6 +14,7 @@ from syncgov.core.statement import Leaf, parse_leaf
 from syncgov.core.succession import charter_document, follow
 from syncgov.errors import ForkError, StorageError
 from syncgov.storage.connection import quote, transaction
+from syncgov.storage.keyfile import store_key
 from syncgov.storage.replica import Replica
 from syncgov.storage.schema import key_column, show_rows
 from syncgov.storage.state import FoldItem, RowKey, StoredRow, fold, load_row, store_rows
@@ -362,6 +363,23 @@ def own_changesets(replica: Replica) -> list[tuple[int, bytes, bytes]]:
     """Return (seq, envelope, body) of the own changesets that have no verdict yet, in order."""
     rows = replica.conn.execute("SELECT seq, envelope, body FROM _sg_own WHERE idx IS NULL ORDER BY seq").fetchall()
     return [(seq, envelope, body) for seq, envelope, body in rows]
+
+
+def learn_chain(replica: Replica, page: Page) -> bool:
+    """Let the key file remember what this device has signed and this replica does not know; returns whether there is.
+
+    So a replica that was restored together with its key, or a copy that has not written yet, is noticed before it
+    uses a number twice. Source: protocol page, section 13.
+    """
+    own = [e.leaf.changeset for e in page.entries if e.leaf.changeset.statement.dev == replica.dev]
+    seq, last = replica.meta.get_int("last_seq"), replica.meta.get("last_hash")
+    for changeset in sorted(own, key=lambda each: each.statement.seq):
+        if (changeset.statement.seq, changeset.statement.prev) == (seq + 1, last):
+            seq, last = changeset.statement.seq, changeset.envelope.hash
+    if seq <= replica.key_file.seq or seq == replica.meta.get_int("last_seq"):
+        return False
+    replica.key_file = store_key(replica.key_file.path, replica.key_file.key, seq, last)
+    return True
 
 
 def restore_own(replica: Replica, entries: Sequence[Entry]) -> None:

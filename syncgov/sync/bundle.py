@@ -18,10 +18,19 @@ from syncgov.core.keys import SigningKey, device_id
 from syncgov.core.note import parse_vkey, verify_checkpoint
 from syncgov.errors import InputError, NotAllowedError, ProofError, SignatureError
 from syncgov.storage import cosigning, sealing
-from syncgov.storage.merging import merge_pulled, own_changesets, restore_own, stage_page, start_over
+from syncgov.storage.merging import learn_chain, merge_pulled, own_changesets, restore_own, stage_page, start_over
 from syncgov.storage.rebasing import rebase
 from syncgov.storage.replica import Committed, Replica
-from syncgov.sync.client import Synced, checked_keys, count_merged, note_key, note_results, verify_entry, verify_page
+from syncgov.sync.client import (
+    Synced,
+    checked_keys,
+    count_merged,
+    note_key,
+    note_results,
+    require_delivered,
+    verify_entry,
+    verify_page,
+)
 
 PULL_LIMIT = 500  # entries a page of the reply
 ENTRY_BYTES = 64  # braces, names and commas around one changeset
@@ -253,22 +262,28 @@ def _take_pages(replica: Replica, reply: bundle.Reply, staff: str | None, done: 
                 note_results(replica, reply.push.results, done)
                 done.pushed = len(reply.push.results)
             state = "taken"
-            _take_page(replica, answer, ask, staff, done)
+            if not _take_page(replica, answer, ask, staff, done):
+                return "unfit"  # the next bundle asks for what this device has signed and does not know
         ask = wire.Pull(0 if reset else answer.next, PULL_LIMIT, 0 if reset else ask.size, answer.target)
     return state
 
 
-def _take_page(replica: Replica, answer: wire.PullAnswer, ask: wire.Pull, staff: str | None, done: Synced) -> None:
+def _take_page(replica: Replica, answer: wire.PullAnswer, ask: wire.Pull, staff: str | None, done: Synced) -> bool:
+    """Fold or keep a page; returns False, with nothing changed, if it shows that this replica is an older copy."""
     page = verify_page(replica, answer, ask.size)
     if answer.reset and ask.size > 0:
         start_over(replica, page)
-        return
+        return True
     if not ask.after < page.after <= page.target and not page.last:
         raise ProofError("page")
+    if learn_chain(replica, page):
+        return False
     if page.last:
         count_merged(done, merge_pulled(replica, page, staff))
+        require_delivered(replica)
     else:
         stage_page(replica, page)
+    return True
 
 
 def _same(one: wire.Pull, other: wire.Pull) -> bool:

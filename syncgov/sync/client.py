@@ -34,6 +34,7 @@ from syncgov.storage.merging import (
     Entry,
     Merged,
     Page,
+    learn_chain,
     merge_pulled,
     own_changesets,
     pull_state,
@@ -302,6 +303,8 @@ def _pull(
             continue
         if not after < page.after <= page.target and not page.last:
             raise ProofError("page")
+        if learn_chain(replica, page):
+            _recover(replica, transport)
         if page.last:
             count_merged(done, merge_pulled(replica, page, staff))
         else:
@@ -310,11 +313,11 @@ def _pull(
         if progress is not None:
             progress("pull", max(after - size, 0), target - size)
         if page.last:
-            _require_delivered(replica)
+            require_delivered(replica)
             return
 
 
-def _require_delivered(replica: Replica) -> None:
+def require_delivered(replica: Replica) -> None:
     """What the centre said it logged below the folded size must have arrived."""
     found = replica.conn.execute(
         "SELECT seq FROM _sg_own WHERE idx IS NULL AND ack < ? ORDER BY seq", (replica.seen.size,)

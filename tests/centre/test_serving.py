@@ -189,6 +189,24 @@ def test_a_record_that_moves_in_comes_with_its_history(
     assert west.conn.execute("SELECT phone FROM contact").fetchall() == [(PHONE,)]
 
 
+def test_a_record_that_was_elsewhere_for_long_comes_with_its_history(
+    world: World, east: Replica, west: Replica, desk: Replica
+) -> None:
+    """Its leaves lie below what the device has folded: they are sent again, of this record only."""
+    key = insert(east, "task", a_task(title="搬来的", kind="a"))
+    insert(east, "task", a_task(title="不搬的"))
+    world.sync(east)
+    for each in (west, desk):
+        world.sync(each)
+    size = west.seen.size
+    update(desk, "task", key, place=WEST)
+    world.sync(desk)
+    assert world.sync(west).received == 2
+    assert west.conn.execute("SELECT count(*) FROM _sg_leaf WHERE idx < ? AND tbl = 'task'", (size,)).fetchone() == (1,)
+    assert [title for (title,) in west.conn.execute("SELECT title FROM task")] == ["搬来的"]
+    assert row(west, "task", key) == row(desk, "task", key)
+
+
 def test_a_record_that_moves_out_is_purged(world: World, east: Replica, desk: Replica) -> None:
     """Row, children, heads, leaves and bodies; nothing of it is left in the file."""
     mate = world.device("mate", areas=(EAST,))

@@ -19,6 +19,7 @@ from syncgov.core.age_identity import age_identity
 from syncgov.core.canonical import b64
 from syncgov.core.keys import SigningKey
 from syncgov.errors import (
+    ForkError,
     FormatError,
     InputError,
     NotAllowedError,
@@ -246,6 +247,30 @@ def test_a_restored_replica_gets_its_own_back_by_file(world: World, pen: Replica
     assert not any(leaf.verdict == "refused:fork" for leaf in world.leaves())
 
 
+def test_a_device_restored_with_its_key_gets_its_own_back_by_file(world: World) -> None:
+    """The reply shows that it has signed more than it knows: nothing is folded, and the next bundle asks for it."""
+    pen = offline_device(world, "pen")
+    path = pen.path
+    pen.close()
+    for each in (path, key_path(path)):
+        shutil.copy(each, f"{each}.backup")
+    pen = world.reopen("pen")
+    key = insert(pen, "task", a_task(title="之后"))
+    assert carry(world, pen).received.done.accepted == 1
+    world.replicas.pop("pen").close()
+    for each in (path, key_path(path)):
+        shutil.copy(f"{each}.backup", each)
+    pen = world.reopen("pen")
+    before = everything(pen)
+    assert carry(world, pen).received.state == "unfit"
+    assert everything(pen) == before
+    assert carry(world, pen).received.state == "taken"
+    assert row(pen, "task", key) is not None
+    update(pen, "task", key, title="恢复后")
+    assert carry(world, pen).received.done.accepted == 1
+    assert all(leaf.accepted for leaf in world.leaves())
+
+
 def test_a_long_restore_takes_several_bundles(
     world: World, pen: Replica, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -436,6 +461,9 @@ def test_a_centre_cannot_lie_in_a_file_either(world: World, pen: Replica) -> Non
         other = bundle.sign_recipient(world.centre.charter.origin, packing.own_recipient(pen.key_file.key), FALSE)
         return msgspec.structs.replace(message, recipient=other)
 
+    def withholding(message: bundle.Reply) -> bundle.Reply:
+        return msgspec.structs.replace(message, pages=[msgspec.structs.replace(message.pages[0], entries=[])])
+
     lies = {without_proof: ProofError, rolled_back: RollbackError, endless: ProofError, misleading: SignatureError}
     for change, error in lies.items():
         lie = changed(pen.key_file.key, reply, log_key(world), change)
@@ -443,6 +471,10 @@ def test_a_centre_cannot_lie_in_a_file_either(world: World, pen: Replica) -> Non
             receive(pen, lie)
         assert own_changesets(pen)
     assert receive(pen, reply).done.accepted == 1
+    insert(pen, "task", a_task())
+    reply = bundles.receive(world.centre, pack(pen).data).reply
+    with pytest.raises(ForkError, match="withholds"):
+        receive(pen, changed(pen.key_file.key, reply, log_key(world), withholding))
 
 
 # -- the carrier --------------------
