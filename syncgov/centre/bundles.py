@@ -86,6 +86,7 @@ def receive(centre: Centre, data: bytes) -> Replied:
                 f"device {header.dev[:8]} is revoked: its {len(results)} changesets are logged, there is no reply",
             )
         reply = _answer(centre, certificate, request, joined, results)
+        centre.note_folded(header.dev, request.pull.size)
     sent = sum(len(page.entries) for page in reply.pages)
     more = bool(reply.pages) and reply.pages[-1].next < reply.pages[-1].target
     return Replied(header.dev, _seal(centre, header, request, reply), joined is not None, results, sent, more)

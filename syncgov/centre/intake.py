@@ -1,9 +1,11 @@
 """Intake of one changeset. Steps are those of protocol page, section 11."""
 
+import json
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from syncgov.core.canonical import b64u
-from syncgov.core.commitment import Body, open_body
+from syncgov.core.commitment import Body, Write, open_body, redact
 from syncgov.core.statement import Changeset, Statement, format_leaf, parse_changeset, parse_leaf, verify_changeset
 from syncgov.core.trust import judge
 from syncgov.errors import CommitmentError, LimitError, SignatureError, UnknownDeviceError
@@ -19,6 +21,7 @@ class Incoming:
     changeset: Changeset
     raw_body: bytes
     body: Body
+    erased: frozenset[int] = frozenset()  # positions that were erased while it waited: null stands in `body`
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +79,50 @@ def _log(ledger: Ledger, incoming: Incoming, now_ms: int) -> int:
     received = max(now_ms, ledger.meta.get_int("received"))
     verdict = _chain_refusal(ledger, st)
     if verdict is None:
-        verdict = judge(st, incoming.body, received=received, index=ledger.size, ledger=ledger).verdict
+        body, erased = incoming.body, incoming.erased
+        verdict = judge(st, body, received=received, index=ledger.size, ledger=ledger, erased=erased).verdict
+    incoming = strip(ledger, incoming)
     floor = ledger.received(st.seen.size - 1) if 0 < st.seen.size <= ledger.size else 0
     raw = format_leaf(incoming.changeset.envelope.raw, floor=min(floor, received), received=received, verdict=verdict)
-    return ledger.append(parse_leaf(raw), incoming.raw_body, incoming.body)
+    return ledger.append(parse_leaf(raw), incoming.raw_body, incoming.body, incoming.erased)
+
+
+def strip(ledger: Ledger, incoming: Incoming) -> Incoming:
+    """Return the changeset without the values that were erased before its author knew: nobody keeps them.
+
+    Source: protocol page, section 15.
+    """
+    late = ledger.late_positions(incoming.body, incoming.changeset.statement.seen.size) - incoming.erased
+    return without_values(incoming, late) if late else incoming
+
+
+def without_values(incoming: Incoming, positions: Collection[int]) -> Incoming:
+    """Return the changeset without the values at *positions*; everything else of those writes stays known."""
+    erased = incoming.erased | set(positions)
+    body = incoming.body
+    raw = redact(body, lambda position, _write: position not in erased)
+    writes = tuple(
+        Write(w.path, None, w.over) if p in erased and w is not None else w for p, w in enumerate(body.writes)
+    )
+    return Incoming(incoming.changeset, raw, Body(writes, body.salts, body.digests), erased)
+
+
+def read_waiting(envelope: bytes, raw_body: bytes, erased: str | None) -> Incoming:
+    """Return a changeset as it was kept waiting."""
+    changeset = parse_changeset(envelope)
+    body = open_body(raw_body, changeset.statement)
+    writes = list(body.writes)
+    known = json.loads(erased) if erased else []
+    for position, path, over in known:
+        writes[position] = Write(path, None, tuple((dev, seq) for dev, seq in over))
+    positions = frozenset(position for position, _path, _over in known)
+    return Incoming(changeset, raw_body, Body(tuple(writes), body.salts, body.digests), positions)
+
+
+def waiting_erased(incoming: Incoming) -> str | None:
+    """Return what is kept beside a waiting body of its erased writes: JSON of [position, path, over], or nothing."""
+    found = [[p, w.path, w.over] for p, w in incoming.body.disclosed() if p in incoming.erased]
+    return json.dumps(found) if found else None
 
 
 def _chain_refusal(ledger: Ledger, st: Statement) -> str | None:
@@ -101,9 +144,10 @@ def _keep_waiting(ledger: Ledger, incoming: Incoming, now_ms: int) -> None:
     held = ledger.conn.execute("SELECT count(*) FROM _sg_waiting WHERE dev = ?", (st.dev,)).fetchone()[0]
     if held >= MAX_WAITING:
         raise LimitError("chain", f"{held} changesets wait for a missing predecessor")
+    incoming = strip(ledger, incoming)
     ledger.conn.execute(
-        "INSERT OR IGNORE INTO _sg_waiting VALUES (?, ?, ?, ?, ?)",
-        (*st.dot, incoming.changeset.envelope.raw, incoming.raw_body, now_ms),
+        "INSERT OR IGNORE INTO _sg_waiting VALUES (?, ?, ?, ?, ?, ?)",
+        (*st.dot, incoming.changeset.envelope.raw, incoming.raw_body, now_ms, waiting_erased(incoming)),
     )
 
 
@@ -111,9 +155,8 @@ def _next_waiting(ledger: Ledger, dev: str) -> Incoming | None:
     chain = ledger.chain(dev)
     following = 1 if chain is None else chain.seq + 1
     found = ledger.conn.execute(
-        "DELETE FROM _sg_waiting WHERE dev = ? AND seq = ? RETURNING envelope, body", (dev, following)
+        "DELETE FROM _sg_waiting WHERE dev = ? AND seq = ? RETURNING envelope, body, erased", (dev, following)
     ).fetchall()
     if not found:
         return None
-    changeset = parse_changeset(found[0][0])
-    return Incoming(changeset, found[0][1], open_body(found[0][1], changeset.statement))
+    return read_waiting(*found[0])

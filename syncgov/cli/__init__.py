@@ -5,7 +5,7 @@ Arguments and results are documented by `syncgov COMMAND --help`.
 
 import sys
 
-from syncgov.cli import bundle, centre, certificates, field, fsck, public, registers, resolve
+from syncgov.cli import bundle, centre, certificates, field, fsck, hiding, public, registers, resolve
 from syncgov.cli.app import EXIT_CODES, root
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "certificates",
     "field",
     "fsck",
+    "hiding",
     "main",
     "public",
     "registers",
@@ -24,7 +25,7 @@ __all__ = [
 
 _DAY = (
     "init load enrol revoke renew serve join commit sync bundle receive status conflicts resolve resubmit adopt rejoin "
-    "publish browse audit prove verify fsck import "
+    "publish browse audit prove verify erase withhold fsck import "
     "register demo"
 ).split()
 root.commands = {name: root.commands[name] for name in _DAY}

@@ -164,11 +164,19 @@ def _leave_with(out: Output, problems: Problems) -> None:
 
 @command(
     root,
-    ("每条变更的下落：待上传、已送达、待处理、被退回。", "What became of each change, why, and what to do."),
+    (
+        "每条变更的下落：待上传、已送达、待处理、被退回；给出中心文件夹时，看删除传到了哪里。",
+        "What became of each change, why, and what to do; of a centre: how far its erasures have come.",
+    ),
     "syncgov status my.db",
+    "syncgov status centre",
 )
-@path_argument("replica")
+@click.argument("replica", type=click.Path(path_type=Path), metavar="REPLICA|CENTRE")
 def status_(out: Output, replica: Path) -> None:
+    if replica.is_dir():
+        from syncgov.cli.hiding import centre_status
+
+        return centre_status(out, replica)
     with Replica.open(replica) as opened:
         found = status(opened, language())
     counts = {stage.value: found.count(stage) for stage in Stage}

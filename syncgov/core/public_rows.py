@@ -10,9 +10,11 @@ from typing import TypeAlias
 from syncgov.core.canonical import encode_unchecked
 from syncgov.core.fold import RowKey
 from syncgov.core.merge import (
+    ERASED,
     WITHHELD,
     FieldState,
     HeadValue,
+    Hidden,
     RowState,
     declared_field,
     is_conflict,
@@ -77,8 +79,8 @@ def format_time(ms: int) -> str:
 
 
 def format_json(value: HeadValue) -> str | None:
-    """Return the canonical JSON text of a value; None if it is withheld."""
-    return None if value is WITHHELD else encode_unchecked(value).decode()
+    """Return the canonical JSON text of a value; None if it is withheld or erased."""
+    return None if isinstance(value, Hidden) else encode_unchecked(value).decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,7 @@ def rows_table(register: Register, state: PublicState, known: Mapping[RowKey, Li
     """Return the table of one register: its living rows, the earliest first."""
     columns = [f"{c.name}{':INTEGER' if c.type in _INTEGERS else ''}" for c in public_columns(register)]
     head = ["key", "_evidence", *(["_no"] if register.number else [])]  # the proof is seen where a wide table begins
-    tail = [*_skeleton(register), "_created", "_updated", "_withheld", "_conflict:INTEGER"]
+    tail = [*_skeleton(register), "_created", "_updated", "_withheld", "_erased", "_conflict:INTEGER"]
     living = (row for row in state if row[0] == register.name and row in known and state[row].alive)
     ordered = sorted(living, key=lambda row: (known[row].index, row[1]))
     rows = (_row(register, row[1], state[row], known[row]) for row in ordered)
@@ -131,12 +133,12 @@ def _skeleton(register: Register) -> list[str]:
 
 def _row(register: Register, key: str, row: RowState, life: Life) -> tuple[Cell, ...]:
     values = {each.name: shown_in(row, register, each.name) for each in public_fields(register)}
-    hidden = [name for name, value in values.items() if value is WITHHELD]
+    withheld, erased = (",".join(n for n, v in values.items() if v is kind) for kind in (WITHHELD, ERASED))
     cells: list[Cell] = [key, evidence_path(register.name, key), *([life.number] if register.number else [])]
     for each in public_fields(register):
         cells += [_cell(value) for value in each.columns_of(plain(values[each.name])).values()]
     cells += [_cell(shown_in(row, register, name)) for name in _skeleton(register)]
-    cells += [format_time(life.created_ms), format_time(life.updated_ms), ",".join(hidden)]
+    cells += [format_time(life.created_ms), format_time(life.updated_ms), withheld, erased]
     return (*cells, len(split_fields(register, row)))
 
 
@@ -149,8 +151,8 @@ def shown_in(row: RowState, register: Register | None, name: str) -> HeadValue:
 
 
 def plain(value: HeadValue) -> bool | int | str | list[object] | dict[str, object] | None:
-    """Return *value*, None if it is withheld."""
-    return None if value is WITHHELD else value
+    """Return *value*, None if it is withheld or erased."""
+    return None if isinstance(value, Hidden) else value
 
 
 def _cell(value: HeadValue) -> Cell:

@@ -1,8 +1,9 @@
 """One record's proof in one file: what the public sees of it, by whom it was written, and that the log holds it.
 
-The file discloses the writes that are heads of the record's public fields, and no other; a field of which a head is
-withheld is left out. Beside them stand the certificates of their authors and, if a field has several values, the
-register that says which one shows. Source: protocol page, section 9 (proof file).
+The file discloses the writes that are heads of the record's public fields, and no other; a field that is withheld or
+erased is left out, and the row of the log that says so stands in its place. Beside them stand the certificates of their
+authors and, if a field has several values, the register that says which one shows. Source: protocol page, section 9
+(proof file).
 """
 
 from collections import defaultdict
@@ -16,7 +17,7 @@ import msgspec
 from syncgov.core.canonical import b64u, decode_as, encode_unchecked, unb64u
 from syncgov.core.charter import Charter, open_charter
 from syncgov.core.commitment import Body, Dot, Value, Write, open_body, parse_path, redact
-from syncgov.core.fold import RowKey
+from syncgov.core.fold import ERASURES, HIDING_TABLES, RowKey
 from syncgov.core.keys import device_id
 from syncgov.core.merge import (
     WITHHELD,
@@ -47,6 +48,10 @@ NOT_PROVEN: tuple[Sentence, ...] = (
 OWN_CHARTER_MISSING: Sentence = (
     "没有另外提供章程：只证明文件前后一致，不能证明它出自哪个中心",
     "whose log this is: no charter of one's own was given, so only inner consistency is proven",
+)
+HIDDEN_MISSING: Sentence = (
+    "已删除或不予公开的字段原来写的是什么；是哪一个字段，由中心声明",
+    "what the erased or withheld fields said; which field it was is the centre's word",
 )
 BEFORE_MISSING: Sentence = (
     "有冲突待裁决：裁决之前显示哪个值，要看完整日志",
@@ -100,6 +105,17 @@ class ProvenField:
 
 
 @dataclass(frozen=True, slots=True)
+class HiddenField:
+    """A public field that does not show: the log says that it is erased, or else withheld, and for what reason."""
+
+    table: str
+    key: str
+    field: str
+    erased: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Author:
     """A device that wrote: a registrar of the charter, or one with a certificate, whose fields are given."""
 
@@ -121,6 +137,7 @@ class RecordProof:
     authors: tuple[Author, ...]
     proven: tuple[Sentence, ...]
     not_proven: tuple[Sentence, ...]
+    hidden: tuple[HiddenField, ...] = ()
 
 
 # -- making ---------------------------------------------------------------------------------------------------------
@@ -224,7 +241,8 @@ def verify_record_proof(data: bytes, charter: Charter | None) -> RecordProof:
     fields = tuple(_prove_field(path, heads, registers) for path, heads in sorted(writes.items()) if _row(path) in rows)
     if not fields:
         raise AuditError("证明文件里没有这条记录的内容", "the proof file proves no field of the record")
-    missing = () if charter is not None else (OWN_CHARTER_MISSING,)
+    hidden = _hidden_fields(writes, rows)
+    missing = (*(() if charter is not None else (OWN_CHARTER_MISSING,)), *((HIDDEN_MISSING,) if hidden else ()))
     open_question = () if all(f.known for f in fields) else (BEFORE_MISSING,)
     return RecordProof(
         proof.table,
@@ -236,6 +254,7 @@ def verify_record_proof(data: bytes, charter: Charter | None) -> RecordProof:
         authors,
         _proven(own, checkpoint, len(entries)),
         (*missing, *open_question, *NOT_PROVEN),
+        hidden,
     )
 
 
@@ -311,6 +330,7 @@ def _sort_writes(entries: Sequence[_Checked], rows: Collection[RowKey]) -> dict[
     authors = {entry.leaf.changeset.statement.dev for entry in entries}
     helpers = {(CERTIFICATE_TABLE, dev) for dev in authors} | {(REGISTER_TABLE, table) for table, _key in rows}
     found: dict[str, _Heads] = defaultdict(list)
+    helpers |= _hiding_rows(entries, rows)
     for entry in entries:
         for position, write in entry.body.disclosed():
             surplus = _row(write.path) not in rows and _row(write.path) not in helpers
@@ -322,6 +342,29 @@ def _sort_writes(entries: Sequence[_Checked], rows: Collection[RowKey]) -> dict[
     return found
 
 
+def _hiding_rows(entries: Sequence[_Checked], rows: Collection[RowKey]) -> set[RowKey]:
+    """Return the rows that withhold or erase something of the record."""
+    found = set()
+    for entry in entries:
+        for _position, write in entry.body.disclosed():
+            table, key, field = parse_path(write.path)
+            if table in HIDING_TABLES and field == "path" and isinstance(write.value, str):
+                found |= {(table, key)} if _row(write.value) in rows else set()
+    return found
+
+
+def _hidden_fields(writes: Mapping[str, _Heads], rows: Collection[RowKey]) -> tuple[HiddenField, ...]:
+    found = []
+    for path, heads in sorted(writes.items()):
+        table, key, name = parse_path(path)
+        said = heads[-1][1].value
+        if table in HIDING_TABLES and (table, key) not in rows and name == "path" and isinstance(said, str):
+            reason = writes.get(f"{path.removesuffix('path')}reason")
+            code = str(reason[-1][1].value) if reason else ""
+            found.append(HiddenField(*parse_path(said), table == ERASURES, code))
+    return tuple(found)
+
+
 def _check_authors(
     charter: Charter, entries: Sequence[_Checked], writes: Mapping[str, _Heads], rows: Collection[RowKey]
 ) -> tuple[Author, ...]:
@@ -331,7 +374,9 @@ def _check_authors(
     certificates: dict[str, dict[str, Value]] = defaultdict(dict)
     for path, heads in writes.items():
         table, key, field = parse_path(path)
-        if table not in (CERTIFICATE_TABLE, REGISTER_TABLE) or ((table, key) in rows and table == REGISTER_TABLE):
+        if table not in (CERTIFICATE_TABLE, REGISTER_TABLE, *HIDING_TABLES) or (
+            (table, key) in rows and table == REGISTER_TABLE
+        ):
             continue
         if any(entry.leaf.changeset.statement.dev not in registrars for entry, _write in heads):
             raise AuditError(f"{path} 不是登记终端写的", f"{path} was not written by a registrar")

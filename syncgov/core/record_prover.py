@@ -5,6 +5,7 @@ from collections.abc import Callable
 from syncgov.core.canonical import unb64u
 from syncgov.core.charter import Charter, open_charter
 from syncgov.core.commitment import Body
+from syncgov.core.fold import hiding_rows
 from syncgov.core.keys import device_id
 from syncgov.core.merge import FieldState
 from syncgov.core.merge import shown as shown_value
@@ -48,6 +49,7 @@ class Prover:
         self._children = children_of(registers, state)
         self._registrars = {device_id(unb64u(text, 32)) for text in self._charter.registrars}
         self._receipts: dict[int, str] = {}
+        self._hiding = hiding_rows(state)
 
     def prove(self, table: str, key: str) -> bytes:
         """Return the proof file of a row and its child rows.
@@ -57,7 +59,7 @@ class Prover:
         """
         row = (table, key)
         rows = [row, *self._children.get(row, [])]
-        wanted = choose_writes(self._state, rows, self._registrars)
+        wanted = choose_writes(self._state, rows, self._registrars, self._hiding)
         if row not in self._state or not wanted:
             raise AuditError(f"日志里没有 {table} {key} 的公开内容", f"the log holds nothing public of {table} {key}")
         return build_record_proof(self._charter_raw, rows, wanted, self._entry, self._receipt, self._key)

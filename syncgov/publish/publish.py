@@ -81,7 +81,8 @@ def publish(centre: Centre, out: Path, *, progress: Progress | None = None, port
                 hits = find_hits(snapshot, scanned)
                 scanned = snapshot.size
                 if announced and not hits:
-                    return _write(snapshot, out.absolute(), new, report, newly_withheld=withheld, portal=portal)
+                    done = _write(snapshot, out.absolute(), new, report, newly_withheld=withheld, portal=portal)
+                    break
                 row = _announcement(ledger, centre.clock())
             # The centre may take in more before the next snapshot; that is looked at too before it is published.
             if hits:
@@ -90,6 +91,8 @@ def publish(centre: Centre, out: Path, *, progress: Progress | None = None, port
             else:
                 centre.write("publication", [row])
                 announced = True
+    centre.note_published(out, done.checkpoint.size)
+    return done
 
 
 def _silent(_stage: str, _done: int, _total: int) -> None:

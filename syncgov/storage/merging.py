@@ -13,6 +13,7 @@ from syncgov.core.note import Checkpoint
 from syncgov.core.statement import Leaf, parse_leaf
 from syncgov.errors import ForkError
 from syncgov.storage.connection import quote, transaction
+from syncgov.storage.erasing import apply_erasures, finish_scrub
 from syncgov.storage.replica import Replica
 from syncgov.storage.schema import key_column, show_rows
 from syncgov.storage.state import FoldItem, RowKey, StoredRow, fold, load_row, store_rows
@@ -53,11 +54,12 @@ class Page:
 
 @dataclass(slots=True)
 class Merged:
-    """What a merge brought: own verdicts by outcome, and how many entries of others."""
+    """What a merge brought: own verdicts by outcome, how many entries of others, how many values were erased here."""
 
     accepted: list[int] = field(default_factory=list)
     refused: list[tuple[int, str]] = field(default_factory=list)
     received: int = 0
+    erased: int = 0
 
 
 def stage_page(replica: Replica, page: Page) -> None:
@@ -102,6 +104,8 @@ def merge_pulled(replica: Replica, page: Page, staff: str | None = None) -> Merg
         changed |= _settle_own(replica, fresh)
         _name_records(replica, fresh)
         _show(replica, changed)
+        emptied, done.erased = apply_erasures(replica, [(entry.leaf, entry.body) for entry in fresh])
+        _show(replica, emptied)
         purge = [*pulled_purge(replica), *page.purge]
         for record in purge:
             _purge(replica, record)
@@ -110,6 +114,8 @@ def merge_pulled(replica: Replica, page: Page, staff: str | None = None) -> Merg
         replica.meta.set(checkpoint=page.checkpoint_text, size=page.target, root=b64u(page.checkpoint.root))
         replica.meta.set(pulling="", after=page.target, target=page.target, purge="[]", anew=0)
         replica.conn.execute("DELETE FROM _sg_merging")
+    if done.erased:
+        finish_scrub(replica)
     if scrub:
         replica.scrub()
     return done

@@ -17,6 +17,7 @@ from syncgov.core.statement import parse_leaf, verify_changeset
 from syncgov.core.tree import leaf_hash, verify_consistency, verify_inclusion
 from syncgov.errors import ForkError, NotAllowedError, ProofError, RollbackError, SignatureError, StorageError
 from syncgov.storage.clock import Clock, wall_clock
+from syncgov.storage.erasing import finish_scrub
 from syncgov.storage.keyfile import key_path, load_key, store_key
 from syncgov.storage.merging import (
     Entry,
@@ -49,6 +50,7 @@ class Synced:
     waiting: int = 0
     rejected: list[tuple[int, str]] = field(default_factory=list)
     received: int = 0
+    erased: int = 0
     problems: list[str] = field(default_factory=list)
     requests: int = 0
     size: int = 0
@@ -113,6 +115,7 @@ def sync(
     done = Synced()
     transport = HttpTransport(url or replica.meta.get("url"), replica.key_file.key, replica.charter.origin)
     try:
+        finish_scrub(replica)
         if replica.is_older_than_key:
             _recover(replica, transport)
         committed = replica.commit(staff)
@@ -221,7 +224,15 @@ def _pull(
             progress("pull", after - size, target - size)
         if page.last:
             _require_delivered(replica)
+            if done.erased:
+                _acknowledge(replica, transport)
             return
+
+
+def _acknowledge(replica: Replica, transport: HttpTransport) -> None:
+    """Say what was folded, now: a pull of nothing tells the centre that the erasures have arrived."""
+    size = replica.seen.size
+    transport.post("/v1/pull", wire.Pull(size, 1, size, size), wire.PullAnswer)
 
 
 def _require_delivered(replica: Replica) -> None:
@@ -241,6 +252,7 @@ def _count(done: Synced, merged: Merged) -> None:
     done.accepted += len(merged.accepted)
     done.refused += merged.refused
     done.received += merged.received
+    done.erased += merged.erased
 
 
 def verify_page(replica: Replica, answer: wire.PullAnswer, size: int) -> Page:
