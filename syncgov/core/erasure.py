@@ -76,13 +76,14 @@ def standing_erasures(found: Iterable[Erasure], place_of: Callable[[Erasure], Pl
 
     Args:
         found: in the order of their own leaves.
-        place_of: where the named write stands; None if that is not known, then the row stands.
+        place_of: where the named write stands; None if that is not known here: a partial replica holds no changeset
+            that was refused, but of what was erased with it at the time it holds another, or nothing at all.
     """
     stands: dict[str, int] = {}
     for one in found:
         place = place_of(one)
         before = stands.get(one.path)
-        if before is None or place is None or not (place[0] > before >= place[1]):
+        if before is None or (place is not None and not place[0] > before >= place[1]):
             stands[one.path] = one.index
     return stands
 

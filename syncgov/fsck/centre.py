@@ -6,8 +6,8 @@ from pathlib import Path
 
 from syncgov.core.canonical import b64u
 from syncgov.core.charter import Charter
-from syncgov.core.commitment import open_body, parse_path
-from syncgov.core.fold import RowKey, Slot, withheld_slots
+from syncgov.core.commitment import Body, open_body
+from syncgov.core.erasure import is_covered
 from syncgov.core.note import Checkpoint, parse_vkey, verify_checkpoint
 from syncgov.core.statement import Leaf, envelope_hash, parse_changeset, verify_changeset
 from syncgov.core.tree import MemoryTree, leaf_hash
@@ -24,6 +24,7 @@ from syncgov.fsck.entries import (
     read_leaf,
     stored_entries,
 )
+from syncgov.fsck.erased import STORE_BODY, ErasedWrites, check_erased_index, check_left
 from syncgov.fsck.histories import check_histories
 from syncgov.fsck.opening import Settings, execute
 from syncgov.fsck.own import read_key
@@ -44,11 +45,14 @@ def check_centre(
         return
     _check_files(folder, settings, charter, report)
     refold = Refold(charter)
+    refold.erased = ErasedWrites.read(conn, refold.newest)
     walk = Walk(settings, refold, report)
     walk.run(conn)
+    refold.finish(None)
     _check_tree(conn, settings, charter, walk.tree, report)
-    check_copy(folder / "copy.log", copied, conn, report, repair=not report.suspect)
+    check_copy(folder / "copy.log", copied, conn, report, repair=not report.suspect, erased=refold.erased)
     _check_waiting(conn, refold, walk.tree.size, report)
+    check_erased_index(conn, refold.erased, report)
     if report.suspect:
         report.note(
             "日志有损坏，没有核对由它得出的表",
@@ -56,7 +60,7 @@ def check_centre(
         )
         return
     check_histories(conn, refold, walk.chains, walk.envelopes, report)
-    context = Context(conn, refold, report, columns_of(refold, None), skip=walk.erased, rebuild=rebuild)
+    context = Context(conn, refold, report, columns_of(refold, None), rebuild=rebuild)
     check_states(context)
     check_conflicts(context)
     check_tables(context)
@@ -85,17 +89,14 @@ class Walk:
 
     Attributes:
         tree: over the leaves as they are. chains: of the devices. envelopes: hash -> index.
-        erased: rows of which something is erased, so that nobody can fold them again.
     """
 
     def __init__(self, settings: Settings, refold: Refold, report: Report) -> None:
         self._settings, self._refold, self._report = settings, refold, report
         self._received: list[int] = []
-        self._hidden: list[tuple[int, Slot]] = []
         self.tree = MemoryTree()
         self.chains = Chains(refold, settings.text("charter_hash"), report)
         self.envelopes: dict[str, int] = {}
-        self.erased: set[RowKey] = set()
 
     def run(self, conn: sqlite3.Connection) -> None:
         """Findings: leaf*, signature, body*, chain, register, meta."""
@@ -122,7 +123,6 @@ class Walk:
             self._report.add("meta", "_sg_meta received", fix=fix)
         for index, name, error in self._refold.unusable:
             self._report.add("register", f"{name} ({index})", error.en)
-        self._check_hidden()
 
     def _entry(self, stored: Stored, leaf: Leaf) -> None:
         report, refold, index = self._report, self._refold, stored.index
@@ -140,9 +140,7 @@ class Walk:
         area = refold.take(entry, record) if leaf.accepted else None
         table, key = record if record is not None else (None, None)
         check_columns(stored, entry, report, beside={"tbl": table, "key": key, "area": area, "by": entry.by})
-        self._hidden += [(index, (st.dot, place)) for place, write in enumerate(body.writes) if write is None]
-        if any(write is None for write in body.writes):
-            self.erased |= {row for row in (stored.record,) if row is not None}
+        self._check_erased(stored, leaf, body)
 
     def _check_times(self, stored: Stored, leaf: Leaf) -> None:
         """`received` never goes back; `floor` is that of the newest leaf that the device had seen."""
@@ -153,14 +151,14 @@ class Walk:
             self._report.add("leaf-order", stored.where)
         self._received.append(leaf.received)
 
-    def _check_hidden(self) -> None:
-        named = withheld_slots(self._refold.state)
-        for index, slot in self._hidden:
-            found = named.get(slot)
-            if found is None or found.table != "erasure":
-                self._report.add("body-hidden", f"_sg_leaf {index}", str(slot[1]))
-            else:
-                self.erased.add(parse_path(found.path)[:2])
+    def _check_erased(self, stored: Stored, leaf: Leaf, body: Body) -> None:
+        """Findings: body-hidden, erased-left."""
+        erased = self._refold.erased
+        for position, write in enumerate(body.writes):
+            if write is None and (stored.index, position) not in erased.named:
+                self._report.add("body-hidden", stored.where, str(position))
+        left = erased.left(stored.index, leaf, body)
+        check_left(stored.where, body, left, (STORE_BODY, stored.index), self._report)
 
 
 def _check_tree(
@@ -208,8 +206,8 @@ def _store_hash(place: tuple[int, int], value: bytes | None) -> Fix:
 
 
 def _check_waiting(conn: sqlite3.Connection, refold: Refold, size: int, report: Report) -> None:
-    """Findings: waiting."""
-    for dev, seq, envelope, body in conn.execute("SELECT dev, seq, envelope, body FROM _sg_waiting"):
+    """Findings: waiting, erased-left."""
+    for dev, seq, envelope, body, erased in conn.execute("SELECT dev, seq, envelope, body, erased FROM _sg_waiting"):
         report.counts["waiting"] += 1
         where = f"_sg_waiting {dev} {seq}"
         try:
@@ -218,10 +216,17 @@ def _check_waiting(conn: sqlite3.Connection, refold: Refold, size: int, report: 
             if changeset.statement.dot != (dev, seq) or public is None:
                 raise FormatError("dot", f"{dev}.{seq}")
             verify_changeset(changeset, public)
-            if any(write is None for write in open_body(bytes(body), changeset.statement).writes):
+            opened = open_body(bytes(body), changeset.statement)
+            known = {position for position, _path, _over in json.loads(erased or "[]")}
+            if {position for position, write in enumerate(opened.writes) if write is None} != known:
                 raise FormatError("body", "redacted")
-        except SyncgovError as error:
-            report.add("waiting", where, error.en)
+            place = (size, changeset.statement.seen.size)
+            stands = refold.erased.stands
+            check_left(
+                where, opened, {p for p, w in opened.disclosed() if is_covered(stands, w.path, place)}, None, report
+            )
+        except (SyncgovError, ValueError) as error:
+            report.add("waiting", where, str(error))
     for code, roles, areas, staff in conn.execute("SELECT hash, roles, areas, staff FROM _sg_code"):
         try:
             lists = [json.loads(text) for text in (roles, areas, staff)]

@@ -229,7 +229,7 @@ def is_erased(conn: sqlite3.Connection, path: str, seen: int) -> bool:
     return is_covered(stands, path, (newest, seen))
 
 
-def erased_dots(conn: sqlite3.Connection, dot: Dot) -> set[int]:
+def erased_positions(conn: sqlite3.Connection, dot: Dot) -> set[int]:
     """Return the positions of a changeset's writes that the log erases."""
     sql = "SELECT key FROM _sg_row WHERE tbl = ? AND key > ? AND key < ?"
     rows = conn.execute(sql, (ERASURES, f"{dot[0]}.{dot[1]}.", f"{dot[0]}.{dot[1]}/"))
