@@ -16,29 +16,44 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # run as a script
 
+from syncgov.centre import hiding
 from syncgov.centre.intake import authenticate
 from syncgov.storage.merging import own_changesets
 from syncgov.storage.replica import Replica
-from tests.helpers import ManualClock, World
+from tests.helpers import ManualClock, World, new_key
 from tests.registers import register_set
 
 MAX_STATEMENTS = 2000  # more would mean that the action never ends
 
 
-def arm(conn: sqlite3.Connection, k: int) -> None:
-    """Let this process die just before the k-th statement from now on."""
+def arm(conn: sqlite3.Connection, k: int) -> Callable[[object], None]:
+    """Let this process die just before the k-th statement from now on; returns what counts, for other operations."""
     seen = 0
 
-    def count(_sql: str) -> None:
+    def count(_what: object) -> None:
         nonlocal seen
         seen += 1
         if seen == k:
             os.kill(os.getpid(), signal.SIGKILL)
 
     conn.set_trace_callback(count)
+    return count
+
+
+def arm_files(count: Callable[[object], None]) -> None:
+    """Count the operations on files too: each is tried just before it happens."""
+    for name in ("fsync", "replace", "open", "write", "fdopen", "unlink"):
+        original = getattr(os, name)
+
+        def counted(*args: Any, original: Callable[..., Any] = original, **named: Any) -> Any:
+            count(original)
+            return original(*args, **named)
+
+        setattr(os, name, counted)
 
 
 @contextmanager
@@ -79,7 +94,26 @@ def push(folder: Path, k: int) -> None:
                 file.write(json.dumps([one.changeset.statement.seq, outcome.index, outcome.verdict]) + "\n")
 
 
-ACTIONS: dict[str, Callable[[Path, int], None]] = {"commit": commit, "sync": sync, "push": push}
+def erase(folder: Path, k: int) -> None:
+    """Erase the first record at the centre; SQL statements and file operations are counted together."""
+    with reopened(folder) as world:
+        count = arm(world.centre.ledger.conn, k)
+        arm_files(count)
+        hiding.erase(world.centre, "task", new_key(0), ["title"], "request")
+
+
+def hear(folder: Path, k: int) -> None:
+    """Sync the device `pen`, to which the centre has an erasure to tell."""
+    sync(folder, k)
+
+
+ACTIONS: dict[str, Callable[[Path, int], None]] = {
+    "commit": commit,
+    "sync": sync,
+    "push": push,
+    "erase": erase,
+    "hear": hear,
+}
 
 
 def attempt(folder: Path, action: str, k: int) -> int:
