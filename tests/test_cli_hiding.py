@@ -68,6 +68,10 @@ def test_withhold_and_lift(street: Street, tmp_path: Path) -> None:
     """A reason or --lift, one of them."""
     path = joined(street, tmp_path / "two.db")
     key = written(street, path)
+    desk = tmp_path / "desk.db"
+    good("join", desk, "--url", street.url, "--code", code(street.centre, "publisher"))
+    write_sql(desk, f"UPDATE event SET title_public = '公开的标题' WHERE id = '{key}'")
+    good("sync", desk)
     text = run("withhold", street.centre, "event", key, "--reason", "privacy", env=CHINESE)
     assert text.exit_code == 0, text.output
     assert "不予公开" in text.output

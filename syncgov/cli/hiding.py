@@ -100,8 +100,8 @@ def _copies() -> str:
         "不予公开：公开的文字从下次公开起显示“不予公开”；--lift 解除。",
         "Withhold public free texts from the next publication on; --lift ends it.",
     ),
-    "syncgov withhold centre event 0197f0a2-7c1e-7d52-9a77-0c5a3f0e9b11 title --reason privacy",
-    "syncgov withhold centre event 0197f0a2-7c1e-7d52-9a77-0c5a3f0e9b11 title --lift",
+    "syncgov withhold centre event 0197f0a2-7c1e-7d52-9a77-0c5a3f0e9b11 title_public --reason privacy",
+    "syncgov withhold centre event 0197f0a2-7c1e-7d52-9a77-0c5a3f0e9b11 title_public --lift",
 )
 @path_argument("centre")
 @click.argument("table")
