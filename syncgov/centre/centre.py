@@ -182,6 +182,9 @@ class Centre:
 
     def note_folded(self, dev: str, size: int) -> None:
         """Remember the greatest log size that a device says it has folded; it will repeat it: no wait for the disk."""
+        known = self.reader().conn.execute("SELECT size FROM _sg_folded WHERE dev = ?", (dev,)).fetchone()
+        if known is not None and known[0] >= size:
+            return
         with self.lock, transaction(self._notes):
             self._notes.execute(
                 "INSERT INTO _sg_folded VALUES (?, ?, ?) ON CONFLICT (dev) "

@@ -44,8 +44,7 @@ class Found:
     """What an erasure covers.
 
     Attributes:
-        writes: logged ones, in log order. paths: theirs.
-        rows: the rows that they wrote to. waiting: changesets without a leaf that write there too.
+        writes: logged ones, in log order. waiting: changesets without a leaf that wrote there too.
     """
 
     writes: list[FoundWrite] = field(default_factory=list)

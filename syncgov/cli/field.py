@@ -137,6 +137,8 @@ def sync(out: Output, replica: Path, staff: str | None, url: str | None) -> None
         f"signed {signed}, sent {done.pushed}, accepted {done.accepted}, refused {refused}, waiting {done.waiting}, "
         f"received {done.received}, conflicts {found.conflicts}",
     )
+    if done.erased:
+        out.line(f"按中心的通知，本机 {done.erased} 处内容已依法清除", f"{done.erased} values were erased here")
     seqs = {seq for seq, _why in (*done.refused, *done.rejected)}
     for change in found.changes:
         if change.seq in seqs:

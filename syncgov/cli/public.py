@@ -40,8 +40,10 @@ def publish(out: Output, centre: Path, out_folder: Path) -> None:
     with closing(Centre(centre)) as opened:
         done = publisher.publish(opened, out_folder, progress=out.progress())
     out.line(
-        f"已公开到 {out_folder}：{done.rows} 行，日志 {done.checkpoint.size} 条，不予公开 {done.withheld} 处",
-        f"published to {out_folder}: {done.rows} rows, log size {done.checkpoint.size}, {done.withheld} withheld",
+        f"已公开到 {out_folder}：{done.rows} 行，日志 {done.checkpoint.size} 条，不予公开 {done.withheld} 处"
+        f"，已删除 {done.erased} 处",
+        f"published to {out_folder}: {done.rows} rows, log size {done.checkpoint.size}, {done.withheld} withheld, "
+        f"{done.erased} erased",
     )
     if done.newly_withheld:
         out.line(
@@ -57,6 +59,7 @@ def publish(out: Output, centre: Path, out_folder: Path) -> None:
             "figures": dict(done.figures),
             "withheld": done.withheld,
             "newly_withheld": done.newly_withheld,
+            "erased": done.erased,
         }
     )
 

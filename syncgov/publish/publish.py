@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -44,6 +45,7 @@ class Published:
     Attributes:
         tables: register -> published rows. figures: id -> text.
         withheld: writes that are not disclosed. newly_withheld: those of them that a detector has just found.
+        erased: public writes whose value is no longer there.
     """
 
     out: Path
@@ -52,6 +54,7 @@ class Published:
     figures: Mapping[str, str]
     withheld: int
     newly_withheld: int
+    erased: int = 0
 
     @property
     def rows(self) -> int:
@@ -144,6 +147,8 @@ def _write(
     _write_around(snapshot, new, tables)
     write_head(new / "log", snapshot)
     write_tiles(new / "log", snapshot, tree.get)
+    kinds = [name for name, _kind in tables["withheld"].columns].index("kind")
+    hidden = Counter(row[kinds] for row in tables["withheld"].rows)
     names = [each.name for each in published_registers(snapshot.registers)]
     rows: list[RowKey] = [(name, str(row[0])) for name in names for row in tables[name].rows]
     write_proofs(new, snapshot, tree, state, rows, partial(_report_some, report, "proofs"))
@@ -155,7 +160,8 @@ def _write(
         checkpoint=snapshot.checkpoint,
         tables={name: len(tables[name].rows) for name in names},
         figures={str(row[0]): str(row[6]) for row in tables["figure"].rows},
-        withheld=len(tables["withheld"].rows),
+        withheld=hidden["withholding"],
+        erased=hidden["erasure"],
         newly_withheld=newly_withheld,
     )
 

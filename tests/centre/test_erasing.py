@@ -19,6 +19,7 @@ from syncgov.storage.adopting import adopt
 from syncgov.storage.erasing import erased_paths, load_erasures
 from syncgov.storage.merging import own_changesets
 from syncgov.storage.replica import Replica
+from syncgov.storage.resubmitting import resubmit
 from syncgov.storage.state import field_state, load_row
 from syncgov.sync.bundle import pack, receive
 from tests.erasing import CANARY, Street, assert_copy_is_the_log, assert_folds_agree, paths_of, plant, sync_all
@@ -411,3 +412,33 @@ def test_a_file_that_another_program_holds_is_cleaned_later(street: Street) -> N
     street.world.sync(ada)
     assert ada.meta.get_int("scrub") == 0
     assert not any("ada" in name for name in street.holders())
+
+
+def test_what_two_clones_signed_under_one_number_is_erased_from_both(street: Street) -> None:
+    """The second is refused as a fork; its row names the leaf, because the dot names the first."""
+    folder, bob = street.world.folder, street.devices["bob"]
+    bob.close()
+    for suffix in ("", ".key"):
+        shutil.copy(folder / f"bob.db{suffix}", folder / f"clone.db{suffix}")
+    bob, clone = street.world.reopen("bob"), street.world.reopen("clone")
+    for replica, words in ((bob, "甲"), (clone, "乙")):
+        update(replica, "task", street.task, title=f"{words}叉{CANARY}")
+        street.world.sync(replica)
+    assert street.world.leaf(-1).verdict == "refused:fork"
+    erase(street.world.centre, "task", street.task, ["title"], "request")
+    assert any(one.leaf is not None for one in load_erasures(street.world.centre.ledger.conn))
+    assert street.holders(f"叉{CANARY}", below="centre") == set()
+    assert not fsck(folder / "centre").findings
+    for replica in (bob, clone):
+        street.world.sync(replica)
+    assert street.holders(f"叉{CANARY}") == set()
+
+
+def test_refused_work_that_was_erased_is_not_sent_again(street: Street) -> None:
+    """Its other values are; with nothing left it says why."""
+    bob = street.devices["bob"]
+    erase(street.world.centre, "task", street.task, ["title"], "request")
+    street.world.sync(bob)
+    assert resubmit(bob, [2], corrections={"state": "reported"})
+    street.world.sync(bob)
+    assert row(bob, "task", street.task)["title"] is None  # type: ignore[index]
