@@ -65,6 +65,7 @@ class Centre:
         self._notes = connect(path / "central.db", synchronous="NORMAL")
         self._local = threading.local()
         try:
+            erasing.reapply(self.ledger)
             self._catch_up()
             erasing.finish_scrub(self.ledger)
         except StorageError:

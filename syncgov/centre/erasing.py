@@ -13,12 +13,21 @@ from syncgov.centre.copy import SecondCopy
 from syncgov.centre.intake import read_waiting, waiting_erased, without_values
 from syncgov.core.canonical import encode_unchecked
 from syncgov.core.commitment import META_TABLE, Dot, Path, Value, Write, meta_path, open_body, parse_path
-from syncgov.core.erasure import NOTE, erasure_key
+from syncgov.core.erasure import NOTE, erasure_key, is_late
 from syncgov.core.fold import ERASURES
 from syncgov.core.register import Register
 from syncgov.core.statement import parse_changeset, parse_leaf
 from syncgov.storage.connection import transaction
-from syncgov.storage.erasing import FieldEntry, needle, refold_field, scrub, store_fields, without
+from syncgov.storage.erasing import (
+    FieldEntry,
+    load_erasures,
+    named_leaf,
+    needle,
+    refold_field,
+    scrub,
+    store_fields,
+    without,
+)
 from syncgov.storage.ledger import Ledger
 from syncgov.storage.state import RowKey, load_row
 
@@ -209,6 +218,42 @@ def notice(ledger: Ledger) -> None:
     if known != ledger.erased:
         ledger.forget()
         ledger.erased = known
+
+
+def reapply(ledger: Ledger) -> None:
+    """Make the database follow every erasure that its log holds; a database that was put together from a backup and
+    newer entries may hold what the newer ones erase. Costs nothing where all is done.
+    """
+    (known,) = ledger.conn.execute("SELECT count(*) FROM _sg_erased").fetchone()
+    (rows,) = ledger.conn.execute("SELECT count(*) FROM _sg_row WHERE tbl = ?", (ERASURES,)).fetchone()
+    if known >= rows:
+        return
+    with transaction(ledger.conn):
+        found, paths = Found(), set()
+        everything = load_erasures(ledger.conn)
+        stands: dict[str, int] = {}
+        for one in everything:
+            leaf = named_leaf(ledger.conn, one)
+            body = None if leaf is None else open_body(leaf[2] or b"", parse_leaf(leaf[1]).changeset.statement)
+            if leaf is None or body is None or one.slot[1] >= len(body.writes):
+                continue
+            index, position, write = leaf[0], one.slot[1], body.writes[one.slot[1]]
+            if write is not None and write.path != one.path:
+                continue  # it names another write than the one in its place, and erases nothing
+            place = (index, parse_leaf(leaf[1]).changeset.statement.seen.size)
+            late = is_late(stands, one.path, place)
+            stands |= {} if late else {one.path: one.index}
+            ledger.conn.execute(
+                "INSERT OR REPLACE INTO _sg_erased VALUES (?, ?, ?, ?, ?, ?)",
+                (index, position, one.path, json.dumps(one.over), one.index, late),
+            )
+            paths.add(one.path)
+            if write is not None:
+                found.writes.append(FoundWrite(index, position, "", write))
+        take_out(ledger, found)
+        _refold(ledger, paths)
+        _strip_waiting(ledger, paths)
+        ledger.meta.set(erased=ledger.size, scrub=1)
 
 
 # -- after the transaction --------------------

@@ -82,10 +82,15 @@ def standing_erasures(found: Iterable[Erasure], place_of: Callable[[Erasure], Pl
     stands: dict[str, int] = {}
     for one in found:
         place = place_of(one)
-        before = stands.get(one.path)
-        if before is None or (place is not None and not place[0] > before >= place[1]):
+        if one.path not in stands or (place is not None and not is_late(stands, one.path, place)):
             stands[one.path] = one.index
     return stands
+
+
+def is_late(stands: Mapping[str, int], path: str, place: Place) -> bool:
+    """Whether a write was logged after an erasure of its path, and had not seen it."""
+    before = stands.get(path)
+    return before is not None and place[0] > before >= place[1]
 
 
 def is_covered(stands: Mapping[str, int], path: str, place: Place) -> bool:

@@ -198,7 +198,13 @@ def _held_writes(replica: Replica, row: RowKey) -> Iterator[tuple[int, Leaf, Fol
     keys = [key for (key,) in conn.execute(mentions, (ERASURES, needle(*row))).fetchall()]
     for one in load_erasures(conn, keys=keys):
         found = named_leaf(conn, one)
-        if found is not None and one.row == row and (leaf := parse_leaf(found[1])).accepted:
+        if found is None or one.row != row or not (leaf := parse_leaf(found[1])).accepted:
+            continue
+        own = conn.execute("SELECT body FROM _sg_own WHERE idx = ?", (found[0],)).fetchone()
+        raw_body = found[2] or (own[0] if own is not None else None)
+        body = open_body(raw_body, leaf.changeset.statement) if raw_body else None
+        position = one.slot[1]
+        if body is not None and position < len(body.writes) and body.writes[position] is None:
             yield found[0], leaf, FoldWrite(one.path, ERASED, one.over)
 
 

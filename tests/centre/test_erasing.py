@@ -12,11 +12,15 @@ from syncgov.centre import bundles
 from syncgov.centre.centre import Centre
 from syncgov.centre.hiding import Waiting, centre_status, erase
 from syncgov.centre.intake import authenticate
+from syncgov.core.commitment import open_body
 from syncgov.core.merge import ERASED
+from syncgov.core.statement import parse_leaf
 from syncgov.errors import InputError
 from syncgov.fsck import fsck
 from syncgov.storage.adopting import adopt
+from syncgov.storage.connection import connect, transaction
 from syncgov.storage.erasing import erased_paths, load_erasures
+from syncgov.storage.ledger import Ledger
 from syncgov.storage.merging import own_changesets
 from syncgov.storage.replica import Replica
 from syncgov.storage.resubmitting import resubmit
@@ -442,3 +446,40 @@ def test_refused_work_that_was_erased_is_not_sent_again(street: Street) -> None:
     assert resubmit(bob, [2], corrections={"state": "reported"})
     street.world.sync(bob)
     assert row(bob, "task", street.task)["title"] is None  # type: ignore[index]
+
+
+def test_a_centre_put_together_from_a_backup_and_newer_entries_follows_its_log(street: Street) -> None:
+    """The backup holds the value; the entries that follow say that it is erased, and the next start obeys."""
+    world, bob = street.world, street.devices["bob"]
+    centre = world.centre.path
+    world.centre.ledger.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    shutil.copy(centre / "central.db", world.folder / "backup")
+    size = world.centre.ledger.size
+    update(bob, "task", street.task, title=f"晚{CANARY}")
+    bob.commit()
+    erase(world.centre, "task", street.task, [], "request")
+    world.sync(bob)
+    expected = parsed_centre(world.centre.ledger)
+    newer = list(world.centre.ledger.entries(size, world.centre.ledger.size))
+    world.centre.close()
+    for path in centre.glob("central.db*"):
+        path.unlink()
+    (world.folder / "backup").rename(centre / "central.db")
+    conn = connect(centre / "central.db")
+    ledger = Ledger(conn)
+    with transaction(conn):
+        for _index, raw, raw_body in newer:
+            leaf = parse_leaf(raw)
+            ledger.append(leaf, raw_body, open_body(raw_body, leaf.changeset.statement))
+    conn.close()
+    world.centre = Centre(centre, clock=ManualClock())
+    assert street.holders(below="centre") == set()
+    assert parsed_centre(world.centre.ledger) == expected
+    assert_folds_agree(world.centre.ledger)
+    assert_copy_is_the_log(world)
+    assert not fsck(centre).findings
+
+
+def parsed_centre(ledger: Ledger) -> dict[str, object]:
+    """Return the stored heads of every task and contact."""
+    return {key: stored.fields for table in ("task", "contact") for key, stored in ledger.rows(table)}
