@@ -4,6 +4,7 @@ import json
 import shutil
 import sqlite3
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -27,14 +28,25 @@ from syncgov.storage.resubmitting import resubmit
 from syncgov.storage.state import field_state, load_row
 from syncgov.sync.bundle import pack, receive
 from tests.erasing import CANARY, Street, assert_copy_is_the_log, assert_folds_agree, paths_of, plant, sync_all
-from tests.helpers import ManualClock, World, a_task, insert, row, states, tables, update
+from tests.helpers import ManualClock, World, a_task, insert, lasting_folder, row, states, tables, update
+
+
+@cache
+def template() -> tuple[Path, str, str]:
+    """Plant once; tests work on copies. Returns the folder, and the keys of the record and its child."""
+    folder = lasting_folder() / "street"
+    with World.make(folder) as world:
+        made = plant(world)
+    return folder, made.task, made.contact
 
 
 @pytest.fixture
 def street(tmp_path: Path) -> Iterator[Street]:
     """A street with the canary in it."""
-    with World.make(tmp_path / "street") as world:
-        yield plant(world)
+    folder, task, contact = template()
+    shutil.copytree(folder, tmp_path / "street")
+    with World(tmp_path / "street") as world:
+        yield Street(world, task, contact, {name: world.reopen(name) for name in ("ada", "bob", "desk")})
 
 
 def parsed(replica: Replica) -> dict[tuple[str, str], object]:
