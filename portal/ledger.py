@@ -9,6 +9,10 @@ from portal.model import Head
 from portal.site import Site
 
 CONFLICTS_SHOWN = 50  # fields; all of them are one query away
+ERASED_INTRO = (
+    "依法删除的内容不再存在：值和盐都已清除，签名和日志不受影响。删了哪一项、为什么，逐项记入日志，"
+    "页面上显示“已删除”。不公开的内容也会依法删除，不计在这里，审计程序会把全部删除数出来。"
+)
 
 
 def figures_page(site: Site) -> Page:
@@ -129,40 +133,47 @@ def _conflict(site: Site, heads: list[Head]) -> list[str]:
 
 
 def withheld_page(site: Site) -> Page:
-    """Return what is withheld, counted by reason and by register."""
-    found = site.source.withheld()
-    by_reason: dict[str, int] = {}
-    for _, _, reason, count in found:
-        by_reason[reason] = by_reason.get(reason, 0) + count
-    lines = [[text.esc(words.withholding(reason)), text.number(count)] for reason, count in by_reason.items()]
-    detail = [
-        [
-            text.esc(_register_label(site, name)),
-            text.esc(_field_label(site, name, field)),
-            text.esc(words.withholding(reason)),
-            text.number(count),
-        ]
-        for name, field, reason, count in found
-    ]
+    """Return what is withheld and what is erased, counted by reason and by register."""
+    withheld, erased = _hidden(site, "withholding"), _hidden(site, "erasure")
     intro = (
         "居民的姓名、电话、住址和上门走访的内容从来不进入公开库，公开日志里只有它们的加盐摘要。"
         "本来应当公开、但暂时或依法不公开的内容，逐项记入日志，写明理由，页面上显示“不予公开”，"
         "不会悄悄拿掉，也不会用旧的内容顶替。"
     )
-    if not lines:
-        return Page(
-            "withheld.md",
-            "不予公开的内容",
-            markup.sections(intro, f"{text.esc(site.as_of)}，没有应公开而不予公开的内容。"),
-        )
+    none = f"{text.esc(site.as_of)}，没有应公开而不予公开的内容。"
     body = markup.sections(
         intro,
+        *(withheld or [none]),
+        *(["## 已删除的内容", ERASED_INTRO, *erased] if erased else []),
+    )
+    return Page("withheld.md", "不予公开的内容", body, search=not (withheld or erased), menu=bool(withheld or erased))
+
+
+def _hidden(site: Site, kind: str) -> list[str]:
+    """Return the blocks that count what is hidden for one kind of reason; none if nothing is."""
+    found = site.source.withheld(kind)
+    by_reason: dict[str, int] = {}
+    for _, _, reason, count in found:
+        by_reason[reason] = by_reason.get(reason, 0) + count
+    if not by_reason:
+        return []
+    said = words.erasure if kind == "erasure" else words.withholding
+    lines = [[text.esc(said(reason)), text.number(count)] for reason, count in by_reason.items()]
+    detail = [
+        [
+            text.esc(_register_label(site, name)),
+            text.esc(_field_label(site, name, field)),
+            text.esc(said(reason)),
+            text.number(count),
+        ]
+        for name, field, reason, count in found
+    ]
+    return [
         f"{text.esc(site.as_of)}，共 {text.number(sum(by_reason.values()))} 项。",
         markup.table(["理由", "项数"], lines),
-        "## 在哪些登记册",
+        "### 在哪些登记册" if kind == "erasure" else "## 在哪些登记册",
         markup.table(["登记册", "内容", "理由", "项数"], detail),
-    )
-    return Page("withheld.md", "不予公开的内容", body, search=False, menu=True)
+    ]
 
 
 def _register_label(site: Site, name: str) -> str:

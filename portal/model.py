@@ -123,8 +123,15 @@ class Row:
         return bool(self.values.get("_disputed"))
 
     def withheld(self, column: str) -> bool:
-        """Tell whether the field that *column* belongs to is not disclosed."""
-        hidden = str(self.values.get("_withheld") or "").split(",")
+        """Tell whether the field that *column* belongs to is not disclosed: withheld, or erased."""
+        return self._is_among("_withheld", column) or self.erased(column)
+
+    def erased(self, column: str) -> bool:
+        """Tell whether the field that *column* belongs to is erased."""
+        return self._is_among("_erased", column)
+
+    def _is_among(self, names: str, column: str) -> bool:
+        hidden = str(self.values.get(names) or "").split(",")
         return any(column == name or column in self.register.groups.get(name, ()) for name in hidden)
 
 

@@ -62,7 +62,7 @@ def section(site: Site, row: Row, spec: Section) -> str:
     """Return one section with its heading; an empty one says so, a withheld one too."""
     label = spec.label or site.label(row.register, spec.column)
     shown = site.show(row, spec.column, prose=True)
-    told = shown in (text.WITHHELD, text.NOTHING)
+    told = shown in (text.WITHHELD, text.ERASED, text.NOTHING)
     content = text.esc(shown) if told else _WRITERS[spec.kind](site, row, spec)
     return f"## {text.esc(label)}\n\n{content}"
 

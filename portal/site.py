@@ -83,7 +83,7 @@ class Site:
     def show(self, row: Row, column: str, prose: bool = False) -> str:
         """Return the words for one value of *row*, not yet escaped."""
         if row.withheld(column):
-            return text.WITHHELD
+            return text.ERASED if row.erased(column) else text.WITHHELD
         if column == COMMUNITY:
             return self.community(row.community)
         return self.words(row.register, column, row.values.get(column), prose)

@@ -180,10 +180,12 @@ class Source:
         """Return each verdict of the log with its number, the most frequent first."""
         return self._pairs("SELECT verdict, count(*) FROM leaf GROUP BY 1 ORDER BY 2 DESC, 1")
 
-    def withheld(self) -> list[tuple[str, str, str, int]]:
-        """Return (register, field, reason, number) of what is withheld."""
-        sql = "SELECT register, field, reason, count(*) FROM withheld GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3"
-        return [tuple(row) for row in self._conn.execute(sql)]
+    def withheld(self, kind: str) -> list[tuple[str, str, str, int]]:
+        """Return (register, field, reason, number) of what is hidden: *kind* is `withholding` or `erasure`."""
+        sql = """
+            SELECT register, field, reason, count(*) FROM withheld WHERE kind = ?
+            GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3"""
+        return [tuple(row) for row in self._conn.execute(sql, (kind,))]
 
     def declared(self) -> list[tuple[str, int]]:
         """Return (label, value) of the figures that only the centre can know."""

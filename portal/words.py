@@ -18,6 +18,13 @@ REFUSALS = {
     "value": "填写的值不符合登记册的规定",
 }
 
+ERASURES = {
+    "error": "误录",
+    "expired": "保存期满",
+    "law": "法律规定删除",
+    "request": "本人要求删除",
+}
+
 WITHHOLDINGS = {
     "law": "法律规定不公开",
     "privacy": "涉及个人隐私",
@@ -34,5 +41,10 @@ def verdict(code: str) -> str:
 
 
 def withholding(code: str) -> str:
-    """Return the words for the reason of a withholding or erasure."""
+    """Return the words for the reason of a withholding."""
     return WITHHOLDINGS.get(code, code)
+
+
+def erasure(code: str) -> str:
+    """Return the words for the reason of an erasure."""
+    return ERASURES.get(code, code)

@@ -8,6 +8,7 @@
   class Wrong extends Error {}
   class Unable extends Error {}
 
+  const HIDING = new Set(["erasure", "withholding"]); // system registers whose rows say why a field does not show
   const MAX_BYTES = 32 << 20;
   const CHANGESET = "application/vnd.syncgov.changeset.v1+json";
   const CHARTER = "application/vnd.syncgov.charter.v1+json";
@@ -342,9 +343,9 @@
     const rows = new Set(proof.rows.map((row) => canonical(row)));
     need(rows.size === proof.rows.length, "文件里一行出现两次");
     const entries = await openEntries(proof, charter);
-    const fields = sortWrites(entries, rows, charter);
+    const { fields, hidden } = sortWrites(entries, rows, charter);
     need(fields.length > 0, "文件里没有这条记录的内容");
-    return { proof, charter, fields, entries, checkpoint: entries[0].checkpoint, ownCharter: Boolean(ownCharter) };
+    return { proof, charter, fields, hidden, entries, checkpoint: entries[0].checkpoint, ownCharter: Boolean(ownCharter) };
   }
 
   async function openEntries(proof, charter) {
@@ -370,7 +371,22 @@
     return new Set(entries.map((each) => each.second).filter((keyid) => keyid !== null));
   }
 
+  // the rows of the log that withhold or erase something of the record: `erasure/<slot>` -> path and reason
+  function hidingRows(entries, rows) {
+    const found = new Map();
+    for (const { writes } of entries) {
+      for (const { path, value } of writes) {
+        const { table, key, field } = partsOf(path);
+        if (!HIDING.has(table) || field !== "path" || typeof value !== "string") continue;
+        const named = partsOf(value);
+        if (rows.has(canonical([named.table, named.key]))) found.set(`${table}/${key}`, { ...named, erased: table === "erasure", reason: "" });
+      }
+    }
+    return found;
+  }
+
   function sortWrites(entries, rows, charter) {
+    const hiding = hidingRows(entries, rows);
     const tables = new Set([...rows].map((row) => JSON.parse(row)[0]));
     const authors = new Set(entries.map((each) => each.statement.dev));
     const seconds = secondsOf(entries);
@@ -380,12 +396,14 @@
       for (const { path, value, over } of writes) {
         const { table, key, field } = partsOf(path);
         const own = rows.has(canonical([table, key]));
+        const hides = !own && hiding.get(`${table}/${key}`);
         const certifies = (table === "device" && authors.has(key)) || (table === "staff_key" && seconds.has(key));
         const helper = certifies || (table === "register" && tables.has(key));
-        need(own || helper, "文件多出了别的内容");
-        if (table === "device" || table === "staff_key" || (table === "register" && !own)) {
-          need(charter.registrarIds.has(statement.dev), "证书或登记册不是登记终端写的");
-          if (table !== "register" && field === "public_key") enrolled.add(key);
+        need(own || helper || hides, "文件多出了别的内容");
+        if (table === "device" || table === "staff_key" || ((table === "register" || hides) && !own)) {
+          need(charter.registrarIds.has(statement.dev), "证书、登记册或删除记录不是登记终端写的");
+          if (hides && field === "reason") hides.reason = String(value);
+          if ((table === "device" || table === "staff_key") && field === "public_key") enrolled.add(key);
         }
         if (!own) continue;
         if (!fields.has(path)) fields.set(path, { table, key, field, heads: [] });
@@ -396,7 +414,7 @@
     }
     for (const dev of authors) need(charter.registrarIds.has(dev) || enrolled.has(dev), "缺少作者终端的证书");
     for (const keyid of seconds) need(enrolled.has(keyid), "缺少人员密钥的登记");
-    return [...fields.values()];
+    return { fields: [...fields.values()], hidden: [...hiding.values()] };
   }
 
   window.syncgovProof = { verifyProof, Wrong, Unable, MAX_BYTES, canonical };

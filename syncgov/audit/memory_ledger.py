@@ -11,7 +11,17 @@ from syncgov.core.canonical import unb64u
 from syncgov.core.charter import Charter
 from syncgov.core.commitment import Body, Dot, format_path
 from syncgov.core.fold import FoldWrite, RowKey, fold_leaf
-from syncgov.core.merge import WITHHELD, FieldState, Head, HeadValue, RowState, declared_field, shown, workflow_of
+from syncgov.core.merge import (
+    WITHHELD,
+    FieldState,
+    Head,
+    HeadValue,
+    Hidden,
+    RowState,
+    declared_field,
+    shown,
+    workflow_of,
+)
 from syncgov.core.register import Register, RegisterSet, parse_register
 from syncgov.core.staff_keys import STAFF_KEYS, staff_key_from
 from syncgov.core.statement import Leaf, Statement
@@ -160,6 +170,13 @@ class MemoryLedger:
         """The changeset first logged under *dot*."""
         return self._logged.get(dot)
 
+    def place(self, dot: Dot, leaf: int | None) -> tuple[int, int] | None:
+        """Return index and `seen` of a changeset: the first under *dot*, or that of *leaf*."""
+        if leaf is not None:
+            return (leaf, self.seen_size(self._leaves[leaf].changeset.statement)) if leaf < len(self._leaves) else None
+        logged = self._logged.get(dot)
+        return None if logged is None else (logged.index, self.seen_size(logged.statement))
+
     def received(self, index: int) -> int:
         """Return `received` of the leaf at *index*."""
         return self._leaves[index].received
@@ -230,7 +247,7 @@ class MemoryLedger:
     def _column(self, row: RowKey, register: Register, column: str) -> HeadValue:
         declared = register.column_field(column)
         value = self._field(row, register, declared.name)
-        return value if value is WITHHELD else declared.columns_of(value)[column]
+        return value if isinstance(value, Hidden) else declared.columns_of(value)[column]
 
     def _area(self, row: RowKey, register: Register) -> Area | None:
         assert register.area is not None

@@ -35,6 +35,7 @@ class Report:
 
     Attributes:
         counts: what was checked, by name: entries, signatures, chains, writes, withheld, cells …
+        hidden: public writes that are not there: (`erased` or `withheld`, reason, path).
         declared: what only the centre can know, by kind -> number of changesets: 由中心声明.
         skipped: sentences (zh, en) that say what was not checked: after a finding, and what no audit checks.
         notes: sentences (zh, en) on what everybody should know and nobody did wrong: charters replaced, logs closed.
@@ -43,6 +44,7 @@ class Report:
 
     findings: list[Finding] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    hidden: list[tuple[str, str, str]] = field(default_factory=list)
     declared: Counter[str] = field(default_factory=Counter)
     skipped: list[tuple[str, str]] = field(default_factory=list)
     notes: list[tuple[str, str]] = field(default_factory=list)

@@ -8,12 +8,12 @@ from syncgov.audit.report import Progress, Report
 from syncgov.audit.verdicts import check_verdict
 from syncgov.core.canonical import b64u
 from syncgov.core.commitment import META_TABLE, Body, format_path, parse_path
-from syncgov.core.fold import FoldWrite, Slot, Withheld
-from syncgov.core.merge import WITHHELD
+from syncgov.core.erasure import erasures, is_covered, may_be_erased, standing_erasures
+from syncgov.core.fold import ERASURES, FoldWrite, Slot, Withheld
 from syncgov.core.public_log import PublicLeaf, hidden_slots
 from syncgov.core.statement import Leaf, Statement, envelope_hash
 from syncgov.core.succession import charter_document
-from syncgov.core.trust import judge, new_registrar
+from syncgov.core.trust import Beside, judge, new_registrar
 
 _EVERY = 500  # leaves between two reports of progress
 
@@ -47,7 +47,7 @@ class Walk:
         """Check every leaf.
 
         Findings: received, floor, duplicate, chain, seen, certificate, missing, private, refused-disclosed, withheld,
-        surplus, verdict, register.
+        surplus, verdict, register, erasure.
         """
         self._find_hidden()
         for index, leaf in enumerate(self.log.leaves):
@@ -55,6 +55,8 @@ class Walk:
             if index % _EVERY == 0:
                 progress("verdicts", index, len(self.leaves))
         progress("verdicts", len(self.leaves), len(self.leaves))
+        if self._judging:
+            self._check_erasures()
         self.report.counts["chains"] = len(self._chains)
         for index, name, error in self.ledger.unusable:
             zh, en = f"第 {index} 条：登记册 {name} 不能用：{error.zh}", f"leaf {index}: register {name}: {error.en}"
@@ -91,7 +93,7 @@ class Walk:
             if position in disclosed:
                 found.append(FoldWrite(*disclosed[position]))
             elif (named := self.hidden.get((st.dot, position))) is not None:
-                found.append(FoldWrite(named.path, WITHHELD, named.over))
+                found.append(FoldWrite(named.path, named.value, named.over))
         return found
 
     # -- times and chains -------------------------------------------------------------------------------------------
@@ -218,27 +220,47 @@ class Walk:
                     self._found("withheld", index, last, "不可能是所说的那一处", "cannot be the write that is withheld")
                 last = write.path
             elif named is not None:
-                if named.path <= last or not self._may_be_hidden(index, named.path, body):
+                if named.path <= last or not self._may_be_hidden(index, named, body):
                     self._found("withheld", index, named.path, "不可能是所说的那一处", "cannot be what is withheld")
-                self.report.counts["withheld"] += 1
+                kind = "erased" if named.table == ERASURES else "withheld"
+                self.report.counts[kind] += 1
+                self.report.hidden.append((kind, named.reason, named.path))
                 last = named.path
 
-    def _may_be_hidden(self, index: int, path: str, body: Body) -> bool:
-        """Whether a public write of this path may be withheld.
+    def _may_be_hidden(self, index: int, named: Withheld, body: Body) -> bool:
+        """Whether a public write of this path may be withheld, or erased.
 
         The path of a hidden write is the operator's word. He cannot hide a whole row behind another name: its
         presence must show in the same changeset; nor a state, or anything else, behind a name that the device
-        that signed could not have written; and only free text is ever withheld.
+        that signed could not have written. Only free text is ever withheld; what is erased may be any field but
+        those that say what became of the record.
         """
         st = self.log.leaves[index].changeset.statement
-        table, key, name = parse_path(path)
+        table, key, name = parse_path(named.path)
         register = self.ledger.registers(self.ledger.seen_size(st)).get(table)
         field = register.find(name) if register is not None else None
         certificate = self.ledger.certificate(st.dev, index)
-        if register is None or field is None or certificate is None or not field.free_text or field.klass != "public":
+        if register is None or field is None or certificate is None or field.klass != "public":
+            return False
+        if not (may_be_erased(register, field) if named.table == ERASURES else field.free_text):
             return False
         shows = body.find(format_path(table, key, "_alive")) is not None
         return shows and bool(field.write & certificate.roles)
+
+    def _check_erasures(self) -> None:
+        """An erasure covers every write of its path: none that came before it, or without having seen it, is left.
+
+        Findings: erasure.
+        """
+        found = erasures(self.ledger.state)
+        self.report.counts["erasures"] = len(found)
+        stands = standing_erasures(found, lambda one: self.ledger.place(one.slot[0], one.leaf))
+        for public in self.leaves if stands else ():
+            place = (public.index, self.ledger.seen_size(public.leaf.changeset.statement))
+            for _position, write in public.writes:
+                if public.leaf.accepted and is_covered(stands, write.path, place):
+                    zh, en = "写在删除之前，却没有删除", "was written before its erasure, but is not erased"
+                    self._found("erasure", public.index, write.path, zh, en)
 
     def _found(self, code: str, index: int, path: str | None, zh: str, en: str) -> None:
         table, key = parse_path(path)[:2] if path is not None else (None, None)
@@ -260,7 +282,7 @@ class Walk:
             self.report.add("certificate", zh, f"leaf {index}: device {st.dev} had no certificate", index=index)
             return False
         second = leaf.changeset.second
-        judged = judge(st, body, received=leaf.received, index=index, ledger=self.ledger, second=second)
+        judged = judge(st, body, received=leaf.received, index=index, ledger=self.ledger, beside=Beside(second))
         return check_verdict(index, leaf, body, judged.verdict, judged.declared, self.ledger, self.report)
 
 

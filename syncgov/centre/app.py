@@ -155,7 +155,9 @@ class App:
         message = wire.parse_message(_unpack(request, wire.MAX_UNPACKED_BYTES), wire.Pull, "pull request")
         ledger = self.centre.reader()
         text = self._checkpoint()
-        return self._answer(pull(ledger, certificate.dev, message, text, _size_of(text), now_ms=self.centre.clock()))
+        answer = pull(ledger, certificate.dev, message, text, _size_of(text), now_ms=self.centre.clock())
+        self.centre.note_folded(certificate.dev, message.size)
+        return self._answer(answer)
 
     def own(self, request: Request) -> Response:
         """POST /v1/own"""

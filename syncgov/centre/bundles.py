@@ -88,6 +88,7 @@ def receive(centre: Centre, data: bytes) -> Replied:
             )
         reply = _answer(centre, certificate, request, joined, results)
         reply.staff_keys = registered
+        centre.note_folded(header.dev, request.pull.size)
     sent = sum(len(page.entries) for page in reply.pages)
     more = bool(reply.pages) and reply.pages[-1].next < reply.pages[-1].target
     return Replied(header.dev, _seal(centre, header, request, reply), joined is not None, results, sent, more)

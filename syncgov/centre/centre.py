@@ -13,12 +13,14 @@ from pathlib import Path
 import msgspec
 import yaml
 
+from syncgov.centre import erasing
 from syncgov.centre.copy import SecondCopy
 from syncgov.centre.intake import Incoming, Outcome, authenticate, take
 from syncgov.core.canonical import b64u
 from syncgov.core.charter import Charter, key_text, open_charter, sign_charter
 from syncgov.core.clock import Stamp
 from syncgov.core.commitment import Value
+from syncgov.core.fold import ERASURES
 from syncgov.core.keys import SigningKey
 from syncgov.core.note import Checkpoint, format_vkey, parse_checkpoint, parse_note, sign_checkpoint
 from syncgov.core.register import parse_register
@@ -72,12 +74,15 @@ class Centre:
         self.registrar = load_key(path / "keys" / "registrar.key").key
         self._entering = ""  # hash of the charter that names this registrar, while it is being logged
         self._copy = SecondCopy(path / "copy.log")
+        self._notes = connect(path / "central.db", synchronous="NORMAL")
         self._local = threading.local()
         try:
             self._require_whole(closing)
+            erasing.reapply(self.ledger)
             if not closing:
                 self._catch_up()
             self.follow_charter()
+            erasing.finish_scrub(self.ledger)
         except SyncgovError:
             self.close()
             raise
@@ -133,6 +138,7 @@ class Centre:
     def close(self) -> None:
         """Close files."""
         self._copy.close()
+        self._notes.close()
         self.ledger.conn.close()
 
     def reader(self) -> Ledger:
@@ -154,7 +160,10 @@ class Centre:
         """One transaction, then the second copy, then the checkpoint."""
         try:
             with transaction(self.ledger.conn):
+                erasing.notice(self.ledger)
                 yield
+                for key, columns in erasing.late_rows(self.ledger):
+                    erasing.settle_late(self.ledger, key, self._write_row((ERASURES, key), columns))
         except BaseException:
             self.ledger.forget()
             raise
@@ -195,6 +204,7 @@ class Centre:
                 )
             if copied < size:
                 self._copy.append((leaf, body) for _i, leaf, body in self.ledger.entries(copied, size))
+            erasing.finish_copy(self.ledger, self._copy)
             if not self.ledger.meta.get("checkpoint") or self.checkpoint(self.ledger).size != size:
                 self._require_growth()
                 checkpoint = Checkpoint(self.charter.origin, size, self.ledger.root(size))
@@ -216,6 +226,42 @@ class Centre:
     def checkpoint(ledger: Ledger) -> Checkpoint:
         """Return the newest signed checkpoint; only what is below it may be served."""
         return parse_checkpoint(parse_note(ledger.meta.get("checkpoint")).text)
+
+    def erase(self, find: Callable[[Ledger], "erasing.Found"], reason: str) -> "erasing.Found":
+        """Erase what *find* finds: log it, and take it out of database and second copy; a crash is finished at start.
+
+        Raises:
+            InputError: *find* refuses.
+        """
+        with self.lock:
+            with self._logging():
+                found = find(self.ledger)
+                for one in found.writes:
+                    index = self._write_row((ERASURES, one.key), one.columns(reason))
+                    assert index is not None, "a write is named once"
+                    self.ledger.note_erased(one.index, {one.position: one.write}, index)
+                erasing.take_out(self.ledger, found)
+            erasing.finish_scrub(self.ledger)
+            return found
+
+    def note_folded(self, dev: str, size: int) -> None:
+        """Remember the greatest log size that a device says it has folded; it will repeat it: no wait for the disk."""
+        known = self.reader().conn.execute("SELECT size FROM _sg_folded WHERE dev = ?", (dev,)).fetchone()
+        if known is not None and known[0] >= size:
+            return
+        with self.lock, transaction(self._notes):
+            self._notes.execute(
+                "INSERT INTO _sg_folded VALUES (?, ?, ?) ON CONFLICT (dev) "
+                "DO UPDATE SET size = excluded.size, at = excluded.at WHERE excluded.size > size",
+                (dev, size, self.clock()),
+            )
+
+    def note_published(self, folder: Path, size: int) -> None:
+        """Remember that a published folder shows the log up to *size*."""
+        with self.lock, transaction(self.ledger.conn):
+            self.ledger.conn.execute(
+                "INSERT OR REPLACE INTO _sg_published VALUES (?, ?, ?)", (str(folder.absolute()), size, self.clock())
+            )
 
     # -- the registrar's own writing --------------------
 

@@ -4,16 +4,21 @@ Record: u32be length, leaf, u32be length, body. A record that a power loss cut s
 """
 
 import fcntl
+import logging
 import os
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from syncgov.storage.files import storage_error
+from syncgov.errors import StorageError
+from syncgov.storage.files import storage_error, sync_folder
+
+logger = logging.getLogger(__name__)
 
 _LENGTH = struct.Struct(">I")
+_CHUNK_BYTES = 1 << 20
 
 
 class SecondCopy:
@@ -33,12 +38,63 @@ class SecondCopy:
     @contextmanager
     def locked(self) -> Iterator[int]:
         """Hold the file alone; gives the number of its records, those of other processes included."""
-        fcntl.flock(self._file, fcntl.LOCK_EX)
+        self._lock_newest()
         try:
             self._read_on()
             yield self._count
         finally:
             fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def _lock_newest(self) -> None:
+        """Take the lock of the file that has the name now: another process may have put a new one in its place."""
+        while True:
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+            here, there = os.fstat(self._file.fileno()), os.stat(self._path)
+            if (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino):
+                return
+            self._file.close()
+            self._file = open(self._path, "ab+", buffering=0)  # noqa: SIM115 - kept open for the life of the centre
+            self._end = self._count = 0
+
+    def rewrite(self, replacements: Mapping[int, tuple[bytes, bytes]]) -> None:
+        """Put the (leaf, body) of some records in the place of what stands there, durably; call while holding `locked`.
+
+        The file is made anew beside the old one and takes its name when it is whole; then the old one is overwritten,
+        as far as the file system allows. All other records stay as they are, byte by byte.
+
+        Raises:
+            StorageError: a record holds another leaf, or the disk is full; nothing has changed.
+        """
+        new = self._path.with_name(f".{self._path.name}.new")
+        old = os.open(self._path, os.O_WRONLY)
+        try:
+            self._write_new(new, replacements)
+            os.replace(new, self._path)
+            sync_folder(self._path.parent)
+        except (OSError, StorageError) as error:
+            new.unlink(missing_ok=True)
+            os.close(old)
+            if isinstance(error, StorageError):
+                raise
+            raise storage_error(self._path, error) from error
+        overwrite(old)
+        self._lock_newest()
+        self._read_on()
+
+    def _write_new(self, new: Path, replacements: Mapping[int, tuple[bytes, bytes]]) -> None:
+        new.unlink(missing_ok=True)  # of an attempt that was cut off
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            for index, (leaf, body) in enumerate(self.read()):
+                if index in replacements:
+                    if replacements[index][0] != leaf:
+                        raise StorageError(
+                            f"第二份副本的第 {index} 条与数据库不同，请运行 syncgov fsck",
+                            f"record {index} of the second copy is not the database's; run `syncgov fsck`",
+                        )
+                    body = replacements[index][1]
+                file.write(b"".join((_LENGTH.pack(len(leaf)), leaf, _LENGTH.pack(len(body)), body)))
+            file.flush()
+            os.fsync(file.fileno())
 
     def _read_on(self) -> None:
         """Count what was appended since, and cut off an incomplete last record."""
@@ -111,3 +167,16 @@ def read_copy(path: Path) -> Iterator[tuple[bytes, bytes]]:
                 yield leaf, body
     except OSError as error:
         raise storage_error(path, error) from error
+
+
+def overwrite(descriptor: int) -> None:
+    """Fill a file that has lost its name with zeros and close it."""
+    try:
+        left = os.fstat(descriptor).st_size
+        while left > 0:
+            left -= os.write(descriptor, bytes(min(left, _CHUNK_BYTES)))
+        os.fsync(descriptor)
+    except OSError:  # a full disk: the file has no name any more and goes with its last reader
+        logger.warning("the old second copy could not be overwritten")
+    finally:
+        os.close(descriptor)

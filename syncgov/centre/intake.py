@@ -1,9 +1,11 @@
 """Intake of one changeset. Steps are those of protocol page, section 11."""
 
+import json
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from syncgov.core.canonical import b64u
-from syncgov.core.commitment import Body, open_body
+from syncgov.core.commitment import Body, Write, open_body, redact
 from syncgov.core.statement import (
     Changeset,
     envelope_hash,
@@ -14,7 +16,7 @@ from syncgov.core.statement import (
     verify_second,
 )
 from syncgov.core.succession import DOCUMENT, charter_document
-from syncgov.core.trust import judge, new_registrar
+from syncgov.core.trust import Beside, judge, new_registrar
 from syncgov.errors import CommitmentError, LimitError, UnknownDeviceError, UnknownKeyError
 from syncgov.storage.ledger import Ledger
 
@@ -29,6 +31,7 @@ class Incoming:
     changeset: Changeset
     raw_body: bytes
     body: Body
+    erased: frozenset[int] = frozenset()  # positions that were erased while it waited: null stands in `body`
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +102,51 @@ def _log(ledger: Ledger, incoming: Incoming, now_ms: int) -> int:
     received = max(now_ms, ledger.meta.get_int("received"))
     verdict = _chain_refusal(ledger, incoming)
     if verdict is None:
-        second = incoming.changeset.second
-        judged = judge(st, incoming.body, received=received, index=ledger.size, ledger=ledger, second=second)
+        beside = Beside(incoming.changeset.second, incoming.erased)
+        judged = judge(st, incoming.body, received=received, index=ledger.size, ledger=ledger, beside=beside)
         verdict = judged.verdict
+    incoming = strip(ledger, incoming)
     floor = ledger.floor(ledger.seen_size(st))
     raw = format_leaf(incoming.changeset.envelope.raw, floor=min(floor, received), received=received, verdict=verdict)
-    return ledger.append(parse_leaf(raw), incoming.raw_body, incoming.body)
+    return ledger.append(parse_leaf(raw), incoming.raw_body, incoming.body, incoming.erased)
+
+
+def strip(ledger: Ledger, incoming: Incoming) -> Incoming:
+    """Return the changeset without the values that were erased before its author knew: nobody keeps them.
+
+    Source: protocol page, section 18.
+    """
+    late = ledger.late_positions(incoming.body, ledger.seen_size(incoming.changeset.statement)) - incoming.erased
+    return without_values(incoming, late) if late else incoming
+
+
+def without_values(incoming: Incoming, positions: Collection[int]) -> Incoming:
+    """Return the changeset without the values at *positions*; everything else of those writes stays known."""
+    erased = incoming.erased | set(positions)
+    body = incoming.body
+    raw = redact(body, lambda position, _write: position not in erased)
+    writes = tuple(
+        Write(w.path, None, w.over) if p in erased and w is not None else w for p, w in enumerate(body.writes)
+    )
+    return Incoming(incoming.changeset, raw, Body(writes, body.salts, body.digests), erased)
+
+
+def read_waiting(envelope: bytes, raw_body: bytes, erased: str | None) -> Incoming:
+    """Return a changeset as it was kept waiting."""
+    changeset = parse_changeset(envelope)
+    body = open_body(raw_body, changeset.statement)
+    writes = list(body.writes)
+    known = json.loads(erased) if erased else []
+    for position, path, over in known:
+        writes[position] = Write(path, None, tuple((dev, seq) for dev, seq in over))
+    positions = frozenset(position for position, _path, _over in known)
+    return Incoming(changeset, raw_body, Body(tuple(writes), body.salts, body.digests), positions)
+
+
+def waiting_erased(incoming: Incoming) -> str | None:
+    """Return what is kept beside a waiting body of its erased writes: JSON of [position, path, over], or nothing."""
+    found = [[p, w.path, w.over] for p, w in incoming.body.disclosed() if p in incoming.erased]
+    return json.dumps(found) if found else None
 
 
 def _chain_refusal(ledger: Ledger, incoming: Incoming) -> str | None:
@@ -138,9 +180,10 @@ def _keep_waiting(ledger: Ledger, incoming: Incoming, now_ms: int) -> None:
     ).fetchone()
     if held >= MAX_WAITING or size + len(incoming.raw_body) > MAX_WAITING_BYTES:
         raise LimitError("chain", f"{held} changesets ({size} bytes) wait for a missing predecessor")
+    incoming = strip(ledger, incoming)
     ledger.conn.execute(
-        "INSERT OR IGNORE INTO _sg_waiting VALUES (?, ?, ?, ?, ?)",
-        (*st.dot, incoming.changeset.envelope.raw, incoming.raw_body, now_ms),
+        "INSERT OR IGNORE INTO _sg_waiting VALUES (?, ?, ?, ?, ?, ?)",
+        (*st.dot, incoming.changeset.envelope.raw, incoming.raw_body, now_ms, waiting_erased(incoming)),
     )
 
 
@@ -148,9 +191,8 @@ def _next_waiting(ledger: Ledger, dev: str) -> Incoming | None:
     chain = ledger.chain(dev)
     following = 1 if chain is None else chain.seq + 1
     found = ledger.conn.execute(
-        "DELETE FROM _sg_waiting WHERE dev = ? AND seq = ? RETURNING envelope, body", (dev, following)
+        "DELETE FROM _sg_waiting WHERE dev = ? AND seq = ? RETURNING envelope, body, erased", (dev, following)
     ).fetchall()
     if not found:
         return None
-    changeset = parse_changeset(found[0][0])
-    return Incoming(changeset, found[0][1], open_body(found[0][1], changeset.statement))
+    return read_waiting(*found[0])

@@ -5,7 +5,19 @@ Arguments and results are documented by `syncgov COMMAND --help`.
 
 import sys
 
-from syncgov.cli import bundle, centre, certificates, field, fsck, persons, public, registers, resolve, restoring
+from syncgov.cli import (
+    bundle,
+    centre,
+    certificates,
+    field,
+    fsck,
+    hiding,
+    persons,
+    public,
+    registers,
+    resolve,
+    restoring,
+)
 from syncgov.cli.app import EXIT_CODES, root
 
 __all__ = [
@@ -15,6 +27,7 @@ __all__ = [
     "certificates",
     "field",
     "fsck",
+    "hiding",
     "main",
     "persons",
     "public",
@@ -27,7 +40,7 @@ __all__ = [
 _DAY = (
     "init load enrol revoke renew charter staff serve backup restore close-log "
     "join commit sync bundle receive status conflicts resolve resubmit adopt rejoin "
-    "publish browse audit prove verify fsck import "
+    "publish browse audit prove verify erase withhold fsck import "
     "register demo"
 ).split()
 root.commands = {name: root.commands[name] for name in _DAY}

@@ -155,6 +155,8 @@ def sync(
             f"the log {done.closed!r} was closed by the roots; this device follows the next one, nothing here is lost",
         )
     tell_people(out, done)
+    if done.erased:
+        out.line(f"按中心的通知，本机 {done.erased} 处内容已依法清除", f"{done.erased} values were erased here")
     seqs = {seq for seq, _why in (*done.refused, *done.rejected)}
     for change in found.changes:
         if change.seq in seqs:
@@ -198,8 +200,9 @@ def leave_with(out: Output, problems: Problems) -> None:
 @command(
     root,
     (
-        "每条变更的下落：待上传、已送达、待处理、被退回。对中心：各终端的情况，或某台终端看得到什么。",
-        "What became of each change, why, and what to do. Of a centre: its devices, or what one of them sees.",
+        "每条变更的下落：待上传、已送达、待处理、被退回。对中心：各终端的情况、删除传到了哪里，或某台终端看得到什么。",
+        "What became of each change, why, and what to do. Of a centre: its devices, how far its erasures have come, or "
+        "what one device sees.",
     ),
     "syncgov status my.db",
     "syncgov status centre --as 3f9a1c07",

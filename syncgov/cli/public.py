@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections import Counter
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,8 +40,10 @@ def publish(out: Output, centre: Path, out_folder: Path) -> None:
     with closing(Centre(centre)) as opened:
         done = publisher.publish(opened, out_folder, progress=out.progress())
     out.line(
-        f"已公开到 {out_folder}：{done.rows} 行，日志 {done.checkpoint.size} 条，不予公开 {done.withheld} 处",
-        f"published to {out_folder}: {done.rows} rows, log size {done.checkpoint.size}, {done.withheld} withheld",
+        f"已公开到 {out_folder}：{done.rows} 行，日志 {done.checkpoint.size} 条，不予公开 {done.withheld} 处"
+        f"，已删除 {done.erased} 处",
+        f"published to {out_folder}: {done.rows} rows, log size {done.checkpoint.size}, {done.withheld} withheld, "
+        f"{done.erased} erased",
     )
     if done.newly_withheld:
         out.line(
@@ -56,6 +59,7 @@ def publish(out: Output, centre: Path, out_folder: Path) -> None:
             "figures": dict(done.figures),
             "withheld": done.withheld,
             "newly_withheld": done.newly_withheld,
+            "erased": done.erased,
         }
     )
 
@@ -116,6 +120,11 @@ def _print_report(out: Output, done: "Report") -> None:
         out.line(f"没有核对：{zh}", f"not checked: {en}")
     for name, count in sorted(done.counts.items()):
         out.text(f"  {name} {count}")
+    for (kind, reason), count in sorted(Counter((kind, reason) for kind, reason, _path in done.hidden).items()):
+        zh = "已删除" if kind == "erased" else "不予公开"
+        out.line(f"  {zh}（{reason}）{count} 处", f"  {kind} ({reason}): {count}")
+    for _kind, _reason, path in [each for each in done.hidden if each[0] == "erased"][:MAX_LISTED]:
+        out.line(f"    已删除 {path}", f"    erased {path}")
     for name, count in sorted(done.declared.items()):
         out.line(f"  由中心声明 {name} {count}", f"  declared by the centre: {name} {count}")
     number = len(done.findings) + done.unnamed
@@ -130,6 +139,7 @@ def _print_report(out: Output, done: "Report") -> None:
             "counts": done.counts,
             "declared": done.declared,
             "notes": [say(*sentence) for sentence in done.notes],
+            "hidden": [{"kind": kind, "reason": reason, "path": path} for kind, reason, path in done.hidden],
             "skipped": [say(*sentence) for sentence in done.skipped],
             "unnamed": done.unnamed,
         }
@@ -177,6 +187,12 @@ def verify(out: Output, proof: Path, charter: Path | None) -> None:
     out.line(f"验证通过：{found.charter.name} {found.table} {found.key}", f"verified: {found.table} {found.key}")
     for field in found.fields:
         _print_field(out, found, field)
+    for hidden in found.hidden:
+        what, english = ("已删除", "erased") if hidden.erased else ("不予公开", "withheld")
+        out.line(
+            f"  {hidden.table} {hidden.key} {hidden.field}：{what}（{hidden.reason}）",
+            f"  {hidden.table} {hidden.key} {hidden.field}: {english} ({hidden.reason})",
+        )
     _print_sentences(out, ("已证明", "proven"), found.proven)
     _print_sentences(out, ("没有证明", "not proven"), found.not_proven)
     out.result(_proof_json(found))
@@ -208,6 +224,7 @@ def _proof_json(found: "RecordProof") -> dict[str, Any]:
         "origin": found.charter.origin,
         "size": found.checkpoint.size,
         "fields": found.fields,
+        "hidden": found.hidden,
         "authors": found.authors,
         "proven": [say(*sentence) for sentence in found.proven],
         "not_proven": [say(*sentence) for sentence in found.not_proven],

@@ -8,13 +8,14 @@ from datetime import datetime, timedelta, timezone
 from typing import TypeAlias
 
 from syncgov.core.canonical import encode_unchecked
-from syncgov.core.commitment import Value
 from syncgov.core.disputes import REVOCATION, is_disputed, last_good_seqs
 from syncgov.core.fold import RowKey
 from syncgov.core.merge import (
+    ERASED,
     WITHHELD,
     FieldState,
     HeadValue,
+    Hidden,
     RowState,
     declared_field,
     is_conflict,
@@ -79,8 +80,8 @@ def format_time(ms: int) -> str:
 
 
 def format_json(value: HeadValue) -> str | None:
-    """Return the canonical JSON text of a value; None if it is withheld."""
-    return None if value is WITHHELD else encode_unchecked(value).decode()
+    """Return the canonical JSON text of a value; None if it is withheld or erased."""
+    return None if isinstance(value, Hidden) else encode_unchecked(value).decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,10 @@ def rows_table(register: Register, state: PublicState, known: Mapping[RowKey, Li
     """Return the table of one register: its living rows, the earliest first."""
     columns = [f"{c.name}{':INTEGER' if c.type in _INTEGERS else ''}" for c in public_columns(register)]
     head = ["key", "_evidence", *(["_no"] if register.number else [])]  # the proof is seen where a wide table begins
-    tail = [*_skeleton(register), "_created", "_updated", "_withheld", "_conflict:INTEGER", "_disputed:INTEGER"]
+    tail = [
+        *(*_skeleton(register), "_created", "_updated", "_withheld", "_erased"),
+        *("_conflict:INTEGER", "_disputed:INTEGER"),
+    ]
     living = (row for row in state if row[0] == register.name and row in known and state[row].alive)
     ordered = sorted(living, key=lambda row: (known[row].index, row[1]))
     doubt = last_good(state)
@@ -147,12 +151,12 @@ def _skeleton(register: Register) -> list[str]:
 
 def _row(register: Register, key: str, row: RowState, life: Life) -> tuple[Cell, ...]:
     values = {each.name: shown_in(row, register, each.name) for each in public_fields(register)}
-    hidden = [name for name, value in values.items() if value is WITHHELD]
+    withheld, erased = (",".join(n for n, v in values.items() if v is kind) for kind in (WITHHELD, ERASED))
     cells: list[Cell] = [key, evidence_path(register.name, key), *([life.number] if register.number else [])]
     for each in public_fields(register):
         cells += [_cell(value) for value in each.columns_of(plain(values[each.name])).values()]
     cells += [_cell(shown_in(row, register, name)) for name in _skeleton(register)]
-    cells += [format_time(life.created_ms), format_time(life.updated_ms), ",".join(hidden)]
+    cells += [format_time(life.created_ms), format_time(life.updated_ms), withheld, erased]
     return (*cells, len(split_fields(register, row)))
 
 
@@ -164,9 +168,9 @@ def shown_in(row: RowState, register: Register | None, name: str) -> HeadValue:
     return shown(state, declared_field(register, name), workflow_of(register, name))
 
 
-def plain(value: HeadValue) -> Value:
-    """Return *value*, None if it is withheld."""
-    return None if value is WITHHELD else value
+def plain(value: HeadValue) -> bool | int | str | list[object] | dict[str, object] | None:
+    """Return *value*, None if it is withheld or erased."""
+    return None if isinstance(value, Hidden) else value
 
 
 def _cell(value: HeadValue) -> Cell:

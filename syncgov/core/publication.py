@@ -13,7 +13,7 @@ from syncgov.core.charter import open_charter
 from syncgov.core.commitment import Value, Write, parse_path
 from syncgov.core.disputes import is_disputed
 from syncgov.core.fold import Slot, Withheld, withheld_slots
-from syncgov.core.merge import WITHHELD, same, shown
+from syncgov.core.merge import ERASED, WITHHELD, same, shown
 from syncgov.core.note import parse_checkpoint, parse_note
 from syncgov.core.public_log import (
     PublicLeaf,
@@ -216,15 +216,15 @@ def _history(writes: Iterable[PublicWrite], registers: RegisterSet, state: Publi
                 *path,
                 format_json(write.value),
                 int(write.value is WITHHELD),
+                int(write.value is ERASED),
                 format_time(write.leaf.received),
                 write.leaf.changeset.statement.dev,
                 int(shows),
                 int(is_disputed(doubt, write.leaf.changeset.statement.dot)),
             )
         )
-    columns = "idx:INTEGER position:INTEGER register key field value withheld:INTEGER received device shown:INTEGER"
-    columns += " disputed:INTEGER"
-    return make_table(columns, "idx position", rows)
+    columns = "idx:INTEGER position:INTEGER register key field value withheld:INTEGER erased:INTEGER"
+    return make_table(f"{columns} received device shown:INTEGER disputed:INTEGER", "idx position", rows)
 
 
 def _conflicts(registers: Sequence[Register], leaves: Sequence[PublicLeaf], state: PublicState) -> Table:
@@ -247,7 +247,10 @@ def _conflicts(registers: Sequence[Register], leaves: Sequence[PublicLeaf], stat
 
 
 def _withheld(hidden: Mapping[Slot, Withheld], leaves: Sequence[PublicLeaf]) -> Table:
-    """What is withheld; rows that name a write that is not there, or is disclosed, withhold nothing."""
+    """What is withheld or erased; rows that name a write that is not there, or is disclosed, hide nothing.
+
+    `kind`: the register whose row says so.
+    """
     known = {each.leaf.changeset.statement.dot: each for each in leaves if each.leaf.accepted}
     rows: list[tuple[Cell, ...]] = []
     for slot in sorted(hidden):
@@ -255,8 +258,8 @@ def _withheld(hidden: Mapping[Slot, Withheld], leaves: Sequence[PublicLeaf]) -> 
         if leaf is None or slot[1] >= leaf.leaf.changeset.statement.pub or slot[1] in dict(leaf.writes):
             continue
         named = hidden[slot]
-        rows.append((len(rows) + 1, named.path, *parse_path(named.path), named.reason, slot_key(slot)))
-    return make_table("id:INTEGER path register key field reason dot", "id", rows)
+        rows.append((len(rows) + 1, named.path, *parse_path(named.path), named.table, named.reason, slot_key(slot)))
+    return make_table("id:INTEGER path register key field kind reason dot", "id", rows)
 
 
 # -- declarations ---------------------------------------------------------------------------------------------------

@@ -1,8 +1,9 @@
 """One record's proof in one file: what the public sees of it, by whom it was written, and that the log holds it.
 
-The file discloses the writes that are heads of the record's public fields, and no other; a field of which a head is
-withheld is left out. Beside them stand the certificates of their authors and, if a field has several values, the
-register that says which one shows. Source: protocol page, section 9 (proof file).
+The file discloses the writes that are heads of the record's public fields, and no other; a field that is withheld or
+erased is left out, and the row of the log that says so stands in its place. Beside them stand the certificates of their
+authors and, if a field has several values, the register that says which one shows. Source: protocol page, section 9
+(proof file).
 """
 
 import itertools
@@ -17,7 +18,7 @@ import msgspec
 from syncgov.core.canonical import b64u, decode_as, encode_unchecked, unb64u
 from syncgov.core.charter import Charter, open_charter
 from syncgov.core.commitment import Body, Dot, Value, Write, open_body, parse_path, redact
-from syncgov.core.fold import RowKey
+from syncgov.core.fold import ERASURES, HIDING_TABLES, RowKey
 from syncgov.core.keys import device_id
 from syncgov.core.merge import (
     WITHHELD,
@@ -50,6 +51,10 @@ NOT_PROVEN: tuple[Sentence, ...] = (
 OWN_CHARTER_MISSING: Sentence = (
     "没有另外提供章程：只证明文件前后一致，不能证明它出自哪个中心",
     "whose log this is: no charter of one's own was given, so only inner consistency is proven",
+)
+HIDDEN_MISSING: Sentence = (
+    "已删除或不予公开的字段原来写的是什么；是哪一个字段，由中心声明",
+    "what the erased or withheld fields said; which field it was is the centre's word",
 )
 BEFORE_MISSING: Sentence = (
     "有冲突待裁决：裁决之前显示哪个值，要看完整日志",
@@ -104,6 +109,17 @@ class ProvenField:
 
 
 @dataclass(frozen=True, slots=True)
+class HiddenField:
+    """A public field that does not show: the log says that it is erased, or else withheld, and for what reason."""
+
+    table: str
+    key: str
+    field: str
+    erased: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Author:
     """A device that wrote: a registrar of the charter, or one with a certificate, whose fields are given."""
 
@@ -125,6 +141,7 @@ class RecordProof:
     authors: tuple[Author, ...]
     proven: tuple[Sentence, ...]
     not_proven: tuple[Sentence, ...]
+    hidden: tuple[HiddenField, ...] = ()
 
 
 # -- making ---------------------------------------------------------------------------------------------------------
@@ -239,7 +256,8 @@ def verify_record_proof(data: bytes, charter: Charter | None) -> RecordProof:
     fields = tuple(_prove_field(path, heads, registers) for path, heads in sorted(writes.items()) if _row(path) in rows)
     if not fields:
         raise AuditError("证明文件里没有这条记录的内容", "the proof file proves no field of the record")
-    missing = () if charter is not None else (OWN_CHARTER_MISSING,)
+    hidden = _hidden_fields(writes, rows)
+    missing = (*(() if charter is not None else (OWN_CHARTER_MISSING,)), *((HIDDEN_MISSING,) if hidden else ()))
     open_question = () if all(f.known for f in fields) else (BEFORE_MISSING,)
     return RecordProof(
         proof.table,
@@ -251,6 +269,7 @@ def verify_record_proof(data: bytes, charter: Charter | None) -> RecordProof:
         authors,
         _proven(own, checkpoint, len(entries), sum(each.leaf.changeset.second is not None for each in entries)),
         (*missing, *open_question, *NOT_PROVEN),
+        hidden,
     )
 
 
@@ -347,6 +366,7 @@ def _sort_writes(entries: Sequence[_Checked], rows: Collection[RowKey]) -> dict[
     helpers = {(CERTIFICATE_TABLE, dev) for dev in authors} | {(REGISTER_TABLE, table) for table, _key in rows}
     helpers |= {(STAFF_KEYS, key_id) for key_id in _seconds(entries)}
     found: dict[str, _Heads] = defaultdict(list)
+    helpers |= _hiding_rows(entries, rows)
     for entry in entries:
         for position, write in entry.body.disclosed():
             surplus = _row(write.path) not in rows and _row(write.path) not in helpers
@@ -363,6 +383,29 @@ def _seconds(entries: Sequence[_Checked]) -> set[str]:
     return {entry.leaf.changeset.second for entry in entries if entry.leaf.changeset.second is not None}
 
 
+def _hiding_rows(entries: Sequence[_Checked], rows: Collection[RowKey]) -> set[RowKey]:
+    """Return the rows that withhold or erase something of the record."""
+    found = set()
+    for entry in entries:
+        for _position, write in entry.body.disclosed():
+            table, key, field = parse_path(write.path)
+            if table in HIDING_TABLES and field == "path" and isinstance(write.value, str):
+                found |= {(table, key)} if _row(write.value) in rows else set()
+    return found
+
+
+def _hidden_fields(writes: Mapping[str, _Heads], rows: Collection[RowKey]) -> tuple[HiddenField, ...]:
+    found = []
+    for path, heads in sorted(writes.items()):
+        table, key, name = parse_path(path)
+        said = heads[-1][1].value
+        if table in HIDING_TABLES and (table, key) not in rows and name == "path" and isinstance(said, str):
+            reason = writes.get(f"{path.removesuffix('path')}reason")
+            code = str(reason[-1][1].value) if reason else ""
+            found.append(HiddenField(*parse_path(said), table == ERASURES, code))
+    return tuple(found)
+
+
 def _check_authors(
     known: Mapping[str, bytes], entries: Sequence[_Checked], writes: Mapping[str, _Heads], rows: Collection[RowKey]
 ) -> tuple[Author, ...]:
@@ -372,7 +415,7 @@ def _check_authors(
     certificates: dict[str, dict[str, Value]] = defaultdict(dict)
     for path, heads in writes.items():
         table, key, field = parse_path(path)
-        if table not in (CERTIFICATE_TABLE, REGISTER_TABLE, STAFF_KEYS):
+        if table not in (CERTIFICATE_TABLE, REGISTER_TABLE, STAFF_KEYS, *HIDING_TABLES):
             continue
         if (table, key) in rows and table == REGISTER_TABLE:
             continue

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from syncgov.core.canonical import unb64u
 from syncgov.core.commitment import Body
+from syncgov.core.fold import hiding_rows
 from syncgov.core.merge import FieldState
 from syncgov.core.merge import shown as shown_value
 from syncgov.core.note import parse_checkpoint, parse_note
@@ -50,6 +51,7 @@ class Prover:
         self._state = state
         self._children = children_of(registers, state)
         self._receipts: dict[int, str] = {}
+        self._hiding = hiding_rows(state)
 
     def prove(self, table: str, key: str) -> bytes:
         """Return the proof file of a row and its child rows.
@@ -59,7 +61,7 @@ class Prover:
         """
         row = (table, key)
         rows = [row, *self._children.get(row, [])]
-        wanted = choose_writes(self._state, rows, self._registrars, self._second)
+        wanted = choose_writes(self._state, rows, self._registrars, self._second, self._hiding)
         if row not in self._state or not wanted:
             raise AuditError(f"日志里没有 {table} {key} 的公开内容", f"the log holds nothing public of {table} {key}")
         parts = (self._entry, self._receipt, self._key)

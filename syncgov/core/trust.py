@@ -12,8 +12,9 @@ import msgspec
 
 from syncgov.core.canonical import b64u
 from syncgov.core.commitment import META_TABLE, Body, Value, Write, meta_path, parse_path
+from syncgov.core.fold import FoldWrite
 from syncgov.core.guards import empty_columns, is_before_expiry
-from syncgov.core.merge import WITHHELD, FieldState, Head, HeadValue, is_conflict, same, shown, workflow_of
+from syncgov.core.merge import WITHHELD, FieldState, Head, HeadValue, Hidden, is_conflict, same, shown, workflow_of
 from syncgov.core.register import RegisterSet, parse_register
 from syncgov.core.register_edition import check_edition
 from syncgov.core.register_model import Register
@@ -42,6 +43,19 @@ class Judgement:
         return "" if self.verdict == ACCEPTED else self.verdict.removeprefix("refused:")
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What is known of a changeset apart from its body and leaf.
+
+    Attributes:
+        second: the id of the staff key whose signature stands beside the device's and verifies, None if there is none.
+        erased: positions in the body with null for a value that was erased while the changeset waited.
+    """
+
+    second: str | None = None
+    erased: frozenset[int] = frozenset()
+
+
 class _RefusedError(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -62,6 +76,7 @@ class _Case:
     earlier: Certificate | None
     whole: bool  # every write is disclosed
     second: str | None  # id of the staff key that signed too; that its signature verifies is step 3
+    erased: frozenset[int]  # positions whose value is gone; everything else of those writes is known
     second_person: str | None = None  # whose key that is; None: nobody's, or not disclosed
     rebased: bool = False  # it was signed on top of a log that was closed since; see `Ledger.seen_size`
     rows: dict[RowKey, dict[str, tuple[int, Write]]] = field(default_factory=dict)
@@ -81,14 +96,14 @@ class _Case:
 
 
 def judge(
-    st: Statement, body: Body, *, received: int, index: int, ledger: Ledger, second: str | None = None
+    st: Statement, body: Body, *, received: int, index: int, ledger: Ledger, beside: Beside | None = None
 ) -> Judgement:
     """Return the verdict on an authentic changeset that is next in its device's chain.
 
     Args:
         body: as far as it is known; hidden writes make checks `declared`.
         received: ms UTC, as in the leaf. index: the leaf's.
-        second: the id of the staff key whose signature stands beside the device's and verifies, None if there is none.
+        beside: what is known apart from body and leaf.
 
     Source: protocol page, section 11, steps 7 to 16.
     """
@@ -102,7 +117,9 @@ def judge(
     registers = ledger.registers(size)
     earlier = ledger.certificate(st.dev, size)
     whole = all(w is not None for w in body.writes)
-    case = _Case(st, body, received, index, ledger, registers, certificate, earlier, whole, second, rebased=rebased)
+    known = beside or Beside()
+    signed = (known.second, known.erased)
+    case = _Case(st, body, received, index, ledger, registers, certificate, earlier, whole, *signed, rebased=rebased)
     try:
         for step in _STEPS:
             step(case)
@@ -180,13 +197,15 @@ def _check_values(case: _Case, row: RowKey, writes: Mapping[str, tuple[int, Writ
     register = case.registers[row[0]]
     alive = writes.get("_alive")
     _refuse_unless(alive is not None or not case.whole, "value")
-    for name, (_position, write) in writes.items():
+    for name, (position, write) in writes.items():
         if name == "_alive":
             _refuse_unless(isinstance(write.value, bool), "value")
         elif not name.startswith("_"):
             declared = register.find(name)
             _refuse_unless(declared is not None, "value")
             assert declared is not None
+            if position in case.erased:
+                continue
             _refuse_unless(write.value is not None or not declared.required, "value")
             try:
                 declared.check(write.value)
@@ -273,7 +292,9 @@ def _check_skeleton(case: _Case, register: Register, writes: Mapping[str, tuple[
         declared = register.column_field(column)
         source = writes.get(declared.name)
         derived = writes.get(name)
-        if source is not None:
+        if source is not None and source[0] in case.erased:
+            _refuse_unless(derived is not None, "skeleton")
+        elif source is not None:
             text = declared.columns_of(source[1].value).get(column)
             expected = text[:length] if isinstance(text, str) else None
             _refuse_unless(derived is not None and same(derived[1].value, expected), "skeleton")
@@ -438,8 +459,8 @@ def _check_over(case: _Case) -> None:
                 )
                 _refuse_unless(earlier, "over")
                 assert logged is not None
-                if logged.body.find(write.path) is None:
-                    _refuse_unless(any(w is None for w in logged.body.writes), "over")
+                if logged.find(write.path) is None:
+                    _refuse_unless(not logged.whole, "over")
                     case.declared.add("over")
             path = parse_path(write.path)
             heads = case.ledger.heads((path.table, path.key), path.field)
@@ -457,6 +478,8 @@ def _check_frozen(case: _Case) -> None:
         for name, (_position, write) in writes.items():
             if not name.startswith("_") and register.field(name).merge == "review":
                 heads = _heads(case, write)
+                if heads is None:
+                    case.declared.add("transition")
                 settles = (heads is not None and is_conflict(heads)) or _settles(case, row, name, write)
                 _refuse_unless(not settles or bool(register.field(name).resolve & case.certificate.roles), "review")
 
@@ -464,6 +487,8 @@ def _check_frozen(case: _Case) -> None:
 def _settles(case: _Case, row: RowKey, name: str, write: Write) -> bool:
     """Whether a conflict that is there now would be gone, be it by naming one head after the other."""
     present = case.ledger.heads(row, name)
+    if any(isinstance(head.value, Hidden) for head in present):
+        case.declared.add("transition")  # an auditor cannot say what stood there; at the centre nothing is hidden
     if not present or not is_conflict(present):
         return False
     left = [head.value for head in present if head.dot not in write.over]
@@ -472,12 +497,12 @@ def _settles(case: _Case, row: RowKey, name: str, write: Write) -> bool:
 
 def _heads(case: _Case, write: Write) -> list[Head] | None:
     """The accepted writes in `over` that no other accepted write there replaces; None if one is not disclosed."""
-    found: list[tuple[Logged, Write]] = []
+    found: list[tuple[Logged, FoldWrite]] = []
     for dot in write.over:
         logged = case.ledger.logged(dot)
         if logged is None or not logged.accepted:
             continue
-        replaced = logged.body.find(write.path)
+        replaced = logged.find(write.path)
         if replaced is None:
             return None
         found.append((logged, replaced))

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 
 from syncgov.core.charter import Charter
 from syncgov.core.commitment import Body, Dot
+from syncgov.core.fold import FoldWrite
 from syncgov.core.merge import Head, HeadValue
 from syncgov.core.register import RegisterSet
 from syncgov.core.register_model import REGISTRAR
@@ -76,6 +77,19 @@ class Logged:
     effective: tuple[int, int]
     statement: Statement
     body: Body
+    erased: tuple[FoldWrite, ...] = ()  # what the log says of its writes that are erased
+
+    def find(self, path: str) -> FoldWrite | None:
+        """Return the write to *path*, disclosed or erased; None if it is not known."""
+        write = self.body.find(path)
+        if write is not None:
+            return FoldWrite(*write)
+        return next((one for one in self.erased if one.path == path), None)
+
+    @property
+    def whole(self) -> bool:
+        """Whether every write is disclosed or known to be erased."""
+        return sum(write is None for write in self.body.writes) == len(self.erased)
 
 
 class Ledger(Protocol):

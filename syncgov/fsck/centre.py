@@ -6,8 +6,8 @@ from pathlib import Path
 
 from syncgov.core.canonical import b64u
 from syncgov.core.charter import Charter
-from syncgov.core.commitment import open_body, parse_path
-from syncgov.core.fold import RowKey, Slot, withheld_slots
+from syncgov.core.commitment import Body, open_body
+from syncgov.core.erasure import is_covered
 from syncgov.core.note import Checkpoint, parse_vkey, verify_checkpoint
 from syncgov.core.statement import Leaf, envelope_hash, parse_changeset, verify_changeset, verify_second
 from syncgov.core.succession import InForce
@@ -26,6 +26,7 @@ from syncgov.fsck.entries import (
     read_leaf,
     stored_entries,
 )
+from syncgov.fsck.erased import STORE_BODY, ErasedWrites, check_erased_index, check_left
 from syncgov.fsck.histories import check_histories
 from syncgov.fsck.opening import Settings, execute
 from syncgov.fsck.own import read_key
@@ -45,13 +46,16 @@ def check_centre(
     if charter is None:
         return
     walk = Walk(settings, report)
-    walk.run(conn)
     refold = walk.refold
+    refold.erased = ErasedWrites.read(conn, refold.newest)
+    walk.run(conn)
+    refold.finish(None)
     _check_files(folder, settings, refold.charters.newest, report)
     charter = refold.charters.newest.charter
     _check_tree(conn, settings, charter, walk.tree, report)
-    check_copy(folder / "copy.log", copied, conn, report, repair=not report.suspect)
+    check_copy(folder / "copy.log", copied, conn, report, repair=not report.suspect, erased=refold.erased)
     _check_waiting(conn, refold, walk.tree.size, report)
+    check_erased_index(conn, refold.erased, report)
     if report.suspect:
         report.note(
             "日志有损坏，没有核对由它得出的表",
@@ -59,7 +63,7 @@ def check_centre(
         )
         return
     check_histories(conn, refold, walk.chains, walk.envelopes, report)
-    context = Context(conn, refold, report, columns_of(refold, None), skip=walk.erased, rebuild=rebuild)
+    context = Context(conn, refold, report, columns_of(refold, None), rebuild=rebuild)
     check_states(context)
     check_conflicts(context)
     check_tables(context)
@@ -89,24 +93,24 @@ class Walk:
     Attributes:
         refold: of the entries so far. tree: over the leaves as they are. chains: of the devices.
         envelopes: hash -> index.
-        erased: rows of which something is erased, so that nobody can fold them again.
     """
 
     def __init__(self, settings: Settings, report: Report) -> None:
         self._settings, self._report = settings, report
         self.refold = self._refold = Refold(settings.text("charter").encode(), self._root_text)
         self._received: list[int] = []
-        self._hidden: list[tuple[int, Slot]] = []
+        # private values that a restoration did not find
+        self._lost: set[int] = set(json.loads(settings.text("incomplete") or "[]"))
         self.tree = MemoryTree()
         self.chains = Chains(self.refold, report)
         self.envelopes: dict[str, int] = {}
-        self.erased: set[RowKey] = set()
 
     def _root_text(self, size: int) -> str | None:
         return b64u(self.tree.root(size)) if size <= self.tree.size else None
 
     def run(self, conn: sqlite3.Connection) -> None:
         """Findings: leaf*, signature, body*, chain, register, meta."""
+        self._note_lost()
         expected = 0
         for stored in stored_entries(conn):
             while expected < stored.index and not self._report.unnamed:
@@ -130,7 +134,6 @@ class Walk:
             self._report.add("meta", "_sg_meta received", fix=fix)
         for index, name, error in self._refold.unusable:
             self._report.add("register", f"{name} ({index})", error.en)
-        self._check_hidden()
 
     def _entry(self, stored: Stored, leaf: Leaf) -> None:
         report, refold, index = self._report, self._refold, stored.index
@@ -154,9 +157,7 @@ class Walk:
         area = refold.take(entry, record) if leaf.accepted else None
         table, key = record if record is not None else (None, None)
         check_columns(stored, entry, report, beside={"tbl": table, "key": key, "area": area, "by": entry.by})
-        self._hidden += [(index, (st.dot, place)) for place, write in enumerate(body.writes) if write is None]
-        if any(write is None for write in body.writes):
-            self.erased |= {row for row in (stored.record,) if row is not None}
+        self._check_erased(stored, leaf, body)
 
     def _check_times(self, stored: Stored, leaf: Leaf) -> None:
         """`received` never goes back; `floor` is that of the newest leaf that the device had seen."""
@@ -167,22 +168,21 @@ class Walk:
             self._report.add("leaf-order", stored.where)
         self._received.append(leaf.received)
 
-    def _check_hidden(self) -> None:
-        named = withheld_slots(self._refold.state)
-        lost = set(json.loads(self._settings.text("incomplete") or "[]"))
-        if lost:
+    def _check_erased(self, stored: Stored, leaf: Leaf, body: Body) -> None:
+        """Findings: body-hidden, erased-left."""
+        erased = self._refold.erased
+        for position, write in enumerate(body.writes):
+            if write is None and (stored.index, position) not in erased.named and stored.index not in self._lost:
+                self._report.add("body-hidden", stored.where, str(position))
+        left = erased.left(stored.index, leaf, body)
+        check_left(stored.where, body, left, (STORE_BODY, stored.index), self._report)
+
+    def _note_lost(self) -> None:
+        if self._lost:
             self._report.note(
-                f"{len(lost)} 条有非公开值在恢复时没有找回",
-                f"private values of {len(lost)} entries were not found when the centre was restored",
+                f"{len(self._lost)} 条有非公开值在恢复时没有找回",
+                f"private values of {len(self._lost)} entries were not found when the centre was restored",
             )
-        for index, slot in self._hidden:
-            found = named.get(slot)
-            if index in lost:
-                continue
-            if found is None or found.table != "erasure":
-                self._report.add("body-hidden", f"_sg_leaf {index}", str(slot[1]))
-            else:
-                self.erased.add(parse_path(found.path)[:2])
 
 
 def _check_tree(
@@ -230,8 +230,8 @@ def _store_hash(place: tuple[int, int], value: bytes | None) -> Fix:
 
 
 def _check_waiting(conn: sqlite3.Connection, refold: Refold, size: int, report: Report) -> None:
-    """Findings: waiting."""
-    for dev, seq, envelope, body in conn.execute("SELECT dev, seq, envelope, body FROM _sg_waiting"):
+    """Findings: waiting, erased-left."""
+    for dev, seq, envelope, body, erased in conn.execute("SELECT dev, seq, envelope, body, erased FROM _sg_waiting"):
         report.counts["waiting"] += 1
         where = f"_sg_waiting {dev} {seq}"
         try:
@@ -242,10 +242,17 @@ def _check_waiting(conn: sqlite3.Connection, refold: Refold, size: int, report: 
             verify_changeset(changeset, public)
             if changeset.second is not None:
                 verify_second(changeset, refold.staff_key(changeset.second) or b"")
-            if any(write is None for write in open_body(bytes(body), changeset.statement).writes):
+            opened = open_body(bytes(body), changeset.statement)
+            known = {position for position, _path, _over in json.loads(erased or "[]")}
+            if {position for position, write in enumerate(opened.writes) if write is None} != known:
                 raise FormatError("body", "redacted")
-        except SyncgovError as error:
-            report.add("waiting", where, error.en)
+            place = (size, refold.seen_size(changeset.statement))
+            stands = refold.erased.stands
+            check_left(
+                where, opened, {p for p, w in opened.disclosed() if is_covered(stands, w.path, place)}, None, report
+            )
+        except (SyncgovError, ValueError) as error:
+            report.add("waiting", where, str(error))
     for code, *texts in conn.execute("SELECT hash, roles, areas, units, staff FROM _sg_code"):
         try:
             lists = [json.loads(text) for text in texts]

@@ -14,11 +14,22 @@ from syncgov.core.canonical import encode_unchecked, unb64u
 from syncgov.core.commitment import META_TABLE, Body, Dot, Value, meta_path, parse_path
 from syncgov.core.fold import FoldWrite, RowKey, fold_leaf
 from syncgov.core.keys import device_id
-from syncgov.core.merge import FieldState, HeadValue, RowState, declared_field, is_conflict, shown, workflow_of
+from syncgov.core.merge import (
+    ERASED,
+    FieldState,
+    HeadValue,
+    Hidden,
+    RowState,
+    declared_field,
+    is_conflict,
+    shown,
+    workflow_of,
+)
 from syncgov.core.register import Register, RegisterSet, parse_register
 from syncgov.core.statement import Leaf, Statement
 from syncgov.core.succession import CHARTER_ROW, Charters, charter_document, counted_seen
 from syncgov.errors import FormatError, RegisterError
+from syncgov.fsck.erased import ErasedWrites
 
 DEVICES, REGISTERS, STAFF_KEYS = "device", "register", "staff_key"
 _VERSIONED = (*CHARTER_ROW[:1], DEVICES, REGISTERS, STAFF_KEYS)  # their rows are kept version by version
@@ -59,6 +70,7 @@ class Refold:
         areas: where a record was: (index, area). owners: whose it was: (index, unit or None).
         unusable: register texts that do not parse.
         indexes: of the entries that were folded.
+        erased: what the log erases; set it before the first entry.
         gaps: rows of which a folded write replaces one that is not held; of an entry that is missing, or was refused.
     """
 
@@ -73,6 +85,8 @@ class Refold:
         self.unusable: list[tuple[int, str, RegisterError]] = []
         self.indexes: set[int] = set()
         self.gaps: set[RowKey] = set()
+        self.erased = ErasedWrites()
+        self._again: dict[str, list[tuple[int, Leaf, FoldWrite]]] = {}
         self._dots: set[Dot] = set()
         self._sets: list[tuple[int, RegisterSet]] = [(-1, RegisterSet(system_registers()))]
 
@@ -156,6 +170,9 @@ class Refold:
         registers = self.registers(entry.index)
         writes = [FoldWrite(*write) for _position, write in entry.body.disclosed()]
         self.gaps |= {parse_path(write.path)[:2] for write in writes if not self._dots.issuperset(write.over)}
+        for write in self.erased.writes(entry.index, entry.body) if self.erased.named else ():
+            if write.path in self.erased.paths:
+                self._again.setdefault(write.path, []).append((entry.index, entry.leaf, write))
         touched = fold_leaf(self.state, entry.index, entry.leaf, writes, registers)
         for row in sorted(touched):
             if row[0] in _VERSIONED:
@@ -185,6 +202,25 @@ class Refold:
         value = self.value(record, declared.name, register)
         text = declared.columns_of(value).get(column)  # type: ignore[arg-type]  # nothing here is withheld
         return text if isinstance(text, str) else None
+
+    def finish(self, roles: frozenset[str] | None) -> None:
+        """Fold again what is erased: it keeps its place. Call when every entry was taken.
+
+        Args:
+            roles: of the device whose replica this is, which sees its own fields only; None at a centre.
+        """
+        for path, writes in self._again.items():
+            table, key, name = parse_path(path)
+            register = self.newest.get(table)
+            if register is None:
+                continue
+            readable = register.fields if roles is None else register.readable(roles)
+            if name not in {each.name for each in readable}:
+                continue
+            alone: dict[RowKey, RowState] = {}
+            for index, leaf, write in writes:
+                fold_leaf(alone, index, leaf, [write], self.newest)
+            self.state.setdefault((table, key), RowState()).fields[name] = alone[table, key].fields[name]
 
     def _take_area(self, index: int, record: RowKey, registers: RegisterSet) -> str | None:
         register = registers.get(record[0])
@@ -219,7 +255,8 @@ class Refold:
             return None
         if name == "_alive":
             return any(head.value is True for head in state.heads)
-        return shown(state, declared_field(register, name), workflow_of(register, name))
+        value = shown(state, declared_field(register, name), workflow_of(register, name))
+        return None if isinstance(value, Hidden) else value
 
     def local(self, row: RowKey, name: str, register: Register | None) -> HeadValue:
         """Return what this device shows: its own write without verdict, else the accepted one."""
@@ -252,7 +289,9 @@ def raw_state(state: RowState) -> dict[str, list[Any]]:
 
 
 def _raw_field(field: FieldState) -> list[Any]:
-    heads = [[h.dev, h.seq, h.index, h.at, h.tick, h.value] for h in field.heads]
+    heads = [
+        [h.dev, h.seq, h.index, h.at, h.tick, *([None, 1] if h.value is ERASED else [h.value])] for h in field.heads
+    ]
     return [heads, field.before] if is_conflict(field.heads) else [heads]
 
 

@@ -10,7 +10,7 @@ from syncgov.core.charter import Charter, open_charter
 from syncgov.core.commitment import Body
 from syncgov.core.fold import RowKey
 from syncgov.core.note import verify_checkpoint
-from syncgov.core.statement import EMPTY_ROOT, Leaf
+from syncgov.core.statement import EMPTY_ROOT, Leaf, parse_leaf
 from syncgov.errors import SyncgovError
 from syncgov.fsck.derived import Context, check_conflicts, check_states, check_tables, columns_of
 from syncgov.fsck.entries import (
@@ -23,10 +23,13 @@ from syncgov.fsck.entries import (
     read_leaf,
     stored_entries,
 )
+from syncgov.fsck.erased import STORE_BODY, ErasedWrites, check_left, note_unfinished
 from syncgov.fsck.opening import Settings, execute
 from syncgov.fsck.own import OwnChain, check_chain, check_overlay, check_verdicts, read_key
 from syncgov.fsck.refold import DEVICES, REGISTERS, Entry, Refold
 from syncgov.fsck.report import Fix, Report
+
+_STORE_OWN = "UPDATE _sg_own SET body = ? WHERE seq = ?"
 
 
 def check_replica(
@@ -40,7 +43,11 @@ def check_replica(
     size = _check_checkpoint(conn, settings, charter, report)
     chain = check_chain(conn, settings, size, key, report)
     refold = Refold(settings.text("charter").encode())
+    refold.erased = ErasedWrites.read(conn, refold.newest)
     _Walk(conn, size, chain, refold, report).run()
+    refold.finish(_roles(refold, _device(refold, chain.dev)))
+    _check_own_erased(conn, chain, refold.erased, report)
+    note_unfinished(conn, report)
     if key is not None and refold.versions and refold.key(key.key.id, size) is None and key.key.id == chain.dev:
         report.add("key-other", path.name + ".key", key.key.id)
     for seq, own in sorted(chain.changesets.items()):
@@ -137,6 +144,9 @@ class _Walk:
         with suppress(SyncgovError):  # the replica holds the newest one; whether it may, its own sync has checked
             self._refold.take_charter(entry)
         self._signature(stored, leaf)
+        if body is not None and stored.body is not None:
+            left = self._refold.erased.left(stored.index, leaf, body)
+            check_left(stored.where, body, left, (STORE_BODY, stored.index), self._report)
         record = self._refold.record(entry)
         self._refold.see(entry)
         beside: dict[str, str | None] = {"by": entry.by} if body is not None else {}
@@ -214,11 +224,29 @@ def _check_merging(conn: sqlite3.Connection, report: Report) -> None:
         report.add("merging", "_sg_merging", fix=execute(("DELETE FROM _sg_merging", ()), (compare_all, ())))
 
 
-def _context(conn: sqlite3.Connection, settings: Settings, refold: Refold, dev: str, report: Report) -> Context:
-    if not dev:  # no key file and nothing signed: a replica holds the certificate of its own device
-        dev = next((key for table, key in refold.versions if table == DEVICES), "")
+def _device(refold: Refold, dev: str) -> str:
+    """Without key file and own changesets: a replica holds the certificate of its own device."""
+    return dev or next((key for table, key in refold.versions if table == DEVICES), "")
+
+
+def _roles(refold: Refold, dev: str) -> frozenset[str]:
     roles = refold.value((DEVICES, dev), "roles", None)
-    columns = columns_of(refold, frozenset(map(str, roles)) if isinstance(roles, list) else frozenset())
+    return frozenset(map(str, roles)) if isinstance(roles, list) else frozenset()
+
+
+def _check_own_erased(conn: sqlite3.Connection, chain: OwnChain, erased: ErasedWrites, report: Report) -> None:
+    """Own changesets that have a verdict, accepted or refused. Findings: erased-left."""
+    for seq, own in sorted(chain.changesets.items()):
+        if own.index is None or own.body is None:
+            continue
+        found = conn.execute("SELECT leaf FROM _sg_leaf WHERE idx = ?", (own.index,)).fetchone()
+        if found is not None:
+            left = erased.left(own.index, parse_leaf(bytes(found[0])), own.body)
+            check_left(f"_sg_own {seq}", own.body, left, (_STORE_OWN, seq), report)
+
+
+def _context(conn: sqlite3.Connection, settings: Settings, refold: Refold, dev: str, report: Report) -> Context:
+    columns = columns_of(refold, _roles(refold, _device(refold, dev)))
     touched: set[RowKey] = set(conn.execute("SELECT tbl, key FROM _sg_touched").fetchall())
     cookie = conn.execute("PRAGMA schema_version").fetchone()[0]
     hints = cookie == settings.number("cookie") and not any(f.code == "merging" for f in report.findings)

@@ -27,7 +27,11 @@ _CENTRE = {
     "_sg_area": "tbl key idx area",
     "_sg_owner": "tbl key idx owner",
     "_sg_version": "tbl key idx fields received",
-    "_sg_waiting": "dev seq envelope body arrived",
+    "_sg_waiting": "dev seq envelope body arrived erased",
+    "_sg_erased": "idx position path over at late",
+    "_sg_scrub": "idx",
+    "_sg_folded": "dev size at",
+    "_sg_published": "folder size at",
     "_sg_chain": "dev seq hash seen stopped",
     "_sg_code": "hash roles areas units staff made used",
 }

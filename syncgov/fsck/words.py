@@ -42,6 +42,8 @@ WHAT: Mapping[str, tuple[str, str]] = {
     "signature": ("签名无效，或签名人未登记", "the signature is not valid, or its device is not enrolled"),
     "body": ("内容不是当初签名的内容", "the content is not the one that was signed"),
     "body-hidden": ("内容被遮盖，却没有删除记录", "content is hidden although no erasure names it"),
+    "erased-left": ("日志写明已删除的内容还在", "something that the log erases is still here"),
+    "erased-index": ("已删除内容的查找表不符", "the look-up table of erased writes is wrong"),
     "chain": ("终端的签名链断开", "the chain of a device is broken"),
     "register": ("登记册读不了", "a register cannot be read"),
     "checkpoint": ("检查点不成立，或与日志不符", "the checkpoint does not hold, or is not of this log"),

@@ -29,6 +29,7 @@ _OWN_COLUMNS = {
     "_created": "首次记入日志",
     "_updated": "最近记入日志",
     "_withheld": "不予公开的字段",
+    "_erased": "已删除的字段",
     "_conflict": "冲突待裁定的字段数",
     "_disputed": "有争议的字段数",
     "_evidence": "签名证据",
@@ -99,7 +100,7 @@ def _describe(register: Register, present: set[str]) -> dict[str, Any]:
         "title": register.label,
         "description": register.help,
         "columns": {**own, **columns, "key": register.key_label if register.key == "natural" else "主键"},
-        "sortable_columns": sorted(present - {"_withheld", "_evidence"}),
+        "sortable_columns": sorted(present - {"_withheld", "_erased", "_evidence"}),
         "plugins": {PLUGIN: _plugin_settings(register)},
     }
     titles = [name for name in register.portal.get("title", ()) if name in columns]

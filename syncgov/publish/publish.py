@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -44,6 +45,7 @@ class Published:
     Attributes:
         tables: register -> published rows. figures: id -> text.
         withheld: writes that are not disclosed. newly_withheld: those of them that a detector has just found.
+        erased: public writes whose value is no longer there.
     """
 
     out: Path
@@ -52,6 +54,7 @@ class Published:
     figures: Mapping[str, str]
     withheld: int
     newly_withheld: int
+    erased: int = 0
 
     @property
     def rows(self) -> int:
@@ -81,7 +84,8 @@ def publish(centre: Centre, out: Path, *, progress: Progress | None = None, port
                 hits = find_hits(snapshot, scanned)
                 scanned = snapshot.size
                 if announced and not hits:
-                    return _write(snapshot, out.absolute(), new, report, newly_withheld=withheld, portal=portal)
+                    done = _write(snapshot, out.absolute(), new, report, newly_withheld=withheld, portal=portal)
+                    break
                 row = _announcement(ledger, centre.clock())
             # The centre may take in more before the next snapshot; that is looked at too before it is published.
             if hits:
@@ -90,6 +94,8 @@ def publish(centre: Centre, out: Path, *, progress: Progress | None = None, port
             else:
                 centre.write("publication", [row])
                 announced = True
+    centre.note_published(out, done.checkpoint.size)
+    return done
 
 
 def _silent(_stage: str, _done: int, _total: int) -> None:
@@ -141,6 +147,8 @@ def _write(
     _write_around(snapshot, new, tables)
     write_head(new / "log", snapshot)
     write_tiles(new / "log", snapshot, tree.get)
+    kinds = [name for name, _kind in tables["withheld"].columns].index("kind")
+    hidden = Counter(row[kinds] for row in tables["withheld"].rows)
     names = [each.name for each in published_registers(snapshot.registers)]
     rows: list[RowKey] = [(name, str(row[0])) for name in names for row in tables[name].rows]
     write_proofs(new, snapshot, tree, state, rows, partial(_report_some, report, "proofs"))
@@ -152,7 +160,8 @@ def _write(
         checkpoint=snapshot.checkpoint,
         tables={name: len(tables[name].rows) for name in names},
         figures={str(row[0]): str(row[6]) for row in tables["figure"].rows},
-        withheld=len(tables["withheld"].rows),
+        withheld=hidden["withholding"],
+        erased=hidden["erasure"],
         newly_withheld=newly_withheld,
     )
 

@@ -2,14 +2,15 @@
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from syncgov.core import tree
 from syncgov.core.canonical import b64u, unb64u
 from syncgov.core.charter import Charter
-from syncgov.core.commitment import META_TABLE, Body, Dot, format_path, meta_path, open_body, parse_path
-from syncgov.core.merge import Head, HeadValue
+from syncgov.core.commitment import META_TABLE, Body, Dot, Write, format_path, meta_path, open_body, parse_path
+from syncgov.core.fold import FoldWrite
+from syncgov.core.merge import ERASED, Head, HeadValue
 from syncgov.core.register import RegisterSet
 from syncgov.core.register_model import Column, Register
 from syncgov.core.staff_keys import STAFF_KEYS, staff_key_from
@@ -40,8 +41,19 @@ CREATE TABLE IF NOT EXISTS _sg_version (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS _sg_waiting (
     dev TEXT NOT NULL, seq INTEGER NOT NULL, envelope BLOB NOT NULL, body BLOB NOT NULL, arrived INTEGER NOT NULL,
-    PRIMARY KEY (dev, seq)
+    erased TEXT, PRIMARY KEY (dev, seq)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS _sg_erased (
+    idx INTEGER NOT NULL, position INTEGER NOT NULL, path TEXT NOT NULL, over TEXT NOT NULL, at INTEGER,
+    late INTEGER NOT NULL, PRIMARY KEY (idx, position)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS _sg_erased_path ON _sg_erased (path);
+CREATE INDEX IF NOT EXISTS _sg_erased_open ON _sg_erased (at) WHERE at IS NULL;
+CREATE TABLE IF NOT EXISTS _sg_scrub (idx INTEGER PRIMARY KEY) STRICT;
+CREATE TABLE IF NOT EXISTS _sg_folded (dev TEXT PRIMARY KEY, size INTEGER NOT NULL, at INTEGER NOT NULL)
+    STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS _sg_published (folder TEXT PRIMARY KEY, size INTEGER NOT NULL, at INTEGER NOT NULL)
+    STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS _sg_chain (
     dev TEXT PRIMARY KEY, seq INTEGER NOT NULL, hash TEXT NOT NULL, seen INTEGER NOT NULL, stopped INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
@@ -77,6 +89,7 @@ class Ledger:
         self._large: tuple[Dot, Logged] | None = None
         self._sets: dict[int, RegisterSet] = {}
         self._charters: tuple[int, Charters] | None = None
+        self.erased = 0  # what the file said when memory was last cleared
 
     @classmethod
     def create(cls, conn: sqlite3.Connection, charter: bytes) -> "Ledger":
@@ -252,7 +265,7 @@ class Ledger:
         found = self.conn.execute(
             "SELECT dev, seq FROM _sg_leaf WHERE tbl = ? AND key = ? AND accepted AND idx < ?", (*row, size)
         ).fetchall()
-        writes = (logged.body.find(path) for each in found if (logged := self.logged(each)) is not None)
+        writes = (logged.find(path) for each in found if (logged := self.logged(each)) is not None)
         return any(write is not None and dot in write.over for write in writes)
 
     def logged(self, dot: Dot) -> Logged | None:
@@ -267,7 +280,9 @@ class Ledger:
                 return None
             leaf = parse_leaf(found[1])
             st = leaf.changeset.statement
-            logged = Logged(found[0], leaf.accepted, leaf.effective, st, open_body(found[2], st))
+            body = open_body(found[2], st)
+            erased = () if None not in body.writes else tuple(self.erased_writes(found[0]).values())
+            logged = Logged(found[0], leaf.accepted, leaf.effective, st, body, erased)
             if len(found[2]) > _CACHED_BODY_BYTES:
                 self._large = (dot, logged)  # an edit of its thousand rows asks for it a thousand times
                 return logged
@@ -283,10 +298,40 @@ class Ledger:
         ).fetchone()
         return None if found is None else (json.loads(found[0]), found[1])
 
+    # -- erasures --------------------
+
+    def erased_writes(self, index: int) -> dict[int, FoldWrite]:
+        """Return position -> what is known of the erased writes of a leaf."""
+        rows = self.conn.execute("SELECT position, path, over FROM _sg_erased WHERE idx = ?", (index,))
+        return {p: FoldWrite(path, ERASED, tuple((d, s) for d, s in json.loads(over))) for p, path, over in rows}
+
+    def late_positions(self, body: Body, seen: int) -> set[int]:
+        """Return the positions of writes whose path was erased before their author, who had folded *seen*, knew."""
+        if seen >= self.meta.get_int("erased"):
+            return set()
+        sql = "SELECT 1 FROM _sg_erased WHERE path = ? AND at >= ? AND NOT late LIMIT 1"
+        return {
+            position
+            for position, write in body.disclosed()
+            if self.conn.execute(sql, (write.path, seen)).fetchone() is not None
+        }
+
+    def note_erased(self, index: int, writes: Mapping[int, Write], at: int | None) -> None:
+        """Note which writes of a leaf are erased; *at*: the leaf that says so, None if it has to follow."""
+        self.conn.executemany(
+            "INSERT INTO _sg_erased VALUES (?, ?, ?, ?, ?, ?)",
+            [(index, p, w.path, json.dumps(w.over), at, at is None) for p, w in writes.items()],
+        )
+
     # -- appending --------------------
 
-    def append(self, leaf: Leaf, raw_body: bytes, body: Body) -> int:
-        """Log a judged changeset and fold it if it was accepted; returns its index."""
+    def append(self, leaf: Leaf, raw_body: bytes, body: Body, erased: Collection[int] = ()) -> int:
+        """Log a judged changeset and fold it if it was accepted; returns its index.
+
+        Args:
+            raw_body: as it is kept: without the values at the positions *erased*.
+            body: with every write; what it says of a value that is erased is not used.
+        """
         index = self.size
         st = leaf.changeset.statement
         for level, n, digest in tree.append(index, tree.leaf_hash(leaf.raw), self.hash_at):
@@ -300,8 +345,12 @@ class Ledger:
         self.conn.execute("INSERT INTO _sg_envelope VALUES (?, ?)", (leaf.changeset.envelope.hash, index))
         self.meta.set(size=index + 1, received=leaf.received)
         self._extend_chain(leaf)
+        writes: dict[int, Write | FoldWrite] = dict(body.disclosed())
+        if erased:
+            self.note_erased(index, {p: w for p, w in body.disclosed() if p in erased}, None)
+            writes |= self.erased_writes(index)
         if leaf.accepted:
-            self._fold(leaf, body, index, record)
+            self._fold(leaf, list(writes.values()), index, record)
         return index
 
     def _record(self, st: Statement, body: Body) -> RowKey | None:
@@ -332,10 +381,9 @@ class Ledger:
             (st.dev, st.seq, leaf.changeset.envelope.hash, self.seen_size(st)),
         )
 
-    def _fold(self, leaf: Leaf, body: Body, index: int, record: RowKey | None) -> None:
+    def _fold(self, leaf: Leaf, writes: Sequence[Write | FoldWrite], index: int, record: RowKey | None) -> None:
         st = leaf.changeset.statement
         registers = self.registers(index)
-        writes = [write for _position, write in body.disclosed()]
         changed = fold(self.conn, [FoldItem(index, st.dot, *leaf.effective, writes)], registers)
         for (table, key), row in changed.items():
             if table in _VERSIONED:

@@ -14,6 +14,7 @@ from syncgov.core.statement import Leaf, parse_leaf
 from syncgov.core.succession import charter_document, follow
 from syncgov.errors import ForkError, StorageError
 from syncgov.storage.connection import quote, transaction
+from syncgov.storage.erasing import apply_erasures, finish_scrub
 from syncgov.storage.keyfile import store_key
 from syncgov.storage.replica import Replica
 from syncgov.storage.schema import key_column, show_rows
@@ -57,12 +58,18 @@ class Page:
 
 @dataclass(slots=True)
 class Merged:
-    """What a merge brought: own verdicts by outcome, how many entries of others, who may no longer use the device."""
+    """What a merge brought.
+
+    Attributes:
+        accepted, refused: own verdicts. received: entries of others. people_left: who may no longer use the device.
+        erased: values that were erased here.
+    """
 
     accepted: list[int] = field(default_factory=list)
     refused: list[tuple[int, str]] = field(default_factory=list)
     received: int = 0
     people_left: list[str] = field(default_factory=list)
+    erased: int = 0
 
 
 def pull_state(replica: Replica) -> tuple[int, ...]:
@@ -133,6 +140,8 @@ def merge_pulled(replica: Replica, page: Page, staff: str | None = None) -> Merg
         _follow_charters(replica, fresh)
         _name_records(replica, fresh)
         _show(replica, changed)
+        emptied, done.erased = apply_erasures(replica, [(entry.leaf, entry.body) for entry in fresh])
+        _show(replica, emptied)
         purge = [*pulled_purge(replica), *page.purge]
         for record in purge:
             _purge(replica, record)
@@ -144,7 +153,9 @@ def merge_pulled(replica: Replica, page: Page, staff: str | None = None) -> Merg
         replica.conn.execute("DELETE FROM _sg_merging")
         if replica.staff:
             done.people_left = [person for person in people if person not in replica.staff]
-    if replica.meta.get_int("scrub"):
+    if done.erased:
+        finish_scrub(replica)
+    elif replica.meta.get_int("scrub"):
         replica.scrub()
     return done
 

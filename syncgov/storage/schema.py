@@ -260,7 +260,7 @@ def _list_conflicts(
 def _conflict_lines(table: str, key: str, row: StoredRow, register: Register | None) -> Iterable[Sequence[str | int]]:
     for name in conflicts_of(row):
         shows = json.dumps(row.shown(name, register), ensure_ascii=False)
-        for dev, seq, index, at, _tick, value in row.fields[name][0]:
+        for dev, seq, index, at, _tick, value in (head for head in row.fields[name][0] if len(head) == 6):
             yield table, key, name, index, dev, seq, at, json.dumps(value, ensure_ascii=False), shows
 
 

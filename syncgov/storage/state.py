@@ -1,7 +1,8 @@
 """The state of rows in SQLite, and the fast fold. A property test keeps it equal to the reference in `core.merge`.
 
 A row's heads are kept together in one JSON blob: `{field: [[head, …], before?]}` with head
-`[dev, seq, index, at, tick, value]`; `before` is there only while the heads differ.
+`[dev, seq, index, at, tick, value]`, or `[dev, seq, index, at, tick, null, 1]` if it is erased; `before` is there only
+while the heads differ.
 """
 
 import sqlite3
@@ -12,7 +13,19 @@ from typing import Any
 import msgspec
 
 from syncgov.core.commitment import MAX_OVER, Dot, Value, Write, parse_path
-from syncgov.core.merge import FieldState, Head, declared_field, is_conflict, same, shown, workflow_of
+from syncgov.core.fold import FoldWrite
+from syncgov.core.merge import (
+    ERASED,
+    FieldState,
+    Head,
+    Hidden,
+    declared_field,
+    fold_write,
+    is_conflict,
+    same,
+    shown,
+    workflow_of,
+)
 from syncgov.core.register_model import Register
 
 RowKey = tuple[str, str]
@@ -30,7 +43,7 @@ class FoldItem:
     dot: Dot
     at: int
     tick: int
-    writes: Sequence[Write]
+    writes: Sequence[Write | FoldWrite]
 
 
 @dataclass(slots=True)
@@ -80,7 +93,19 @@ def _shortened(dots: set[Dot], own: str) -> tuple[Dot, ...]:
 
 def field_state(raw: list[Any]) -> FieldState:
     """Return the reference form of a stored field."""
-    return FieldState(tuple(Head(*head) for head in raw[0]), raw[1] if len(raw) > 1 else None)
+    heads = tuple(Head(*head) if len(head) == 6 else Head(*(*head[:5], ERASED)) for head in raw[0])
+    return FieldState(heads, raw[1] if len(raw) > 1 else None)
+
+
+def raw_field(state: FieldState) -> list[Any]:
+    """Return the stored form of a field."""
+    heads = [_raw_head(head) for head in state.heads]
+    return [heads, state.before] if is_conflict(state.heads) else [heads]
+
+
+def _raw_head(head: Head) -> list[Any]:
+    value = [None, 1] if head.value is ERASED else [head.value]
+    return [head.dev, head.seq, head.index, head.at, head.tick, *value]
 
 
 def load_row(conn: sqlite3.Connection, row: RowKey) -> StoredRow:
@@ -121,9 +146,10 @@ def fold(
     return rows
 
 
-def _fold_write(row: StoredRow, name: str, item: FoldItem, write: Write, register: Register | None) -> None:
+def _fold_write(row: StoredRow, name: str, item: FoldItem, write: Write | FoldWrite, register: Register | None) -> None:
     raw = row.fields.get(name)
-    head = [*item.dot, item.index, item.at, item.tick, write.value]
+    value = [None, 1] if write.value is ERASED else [write.value]
+    head = [*item.dot, item.index, item.at, item.tick, *value]
     if raw is None:
         row.fields[name] = [[head]]
         return
@@ -133,7 +159,11 @@ def _fold_write(row: StoredRow, name: str, item: FoldItem, write: Write, registe
         return
     kept = [h for h in old if (h[0], h[1]) not in write.over]
     kept.append(head)
-    if all(same(kept[0][5], h[5]) for h in kept):
+    if any(len(h) > 6 for h in kept):  # rare: erased heads stand back behind the others
+        declared, workflow = declared_field(register, name), workflow_of(register, name)
+        folded = fold_write(field_state(raw), field_state([[head]]).heads[0], write.over, declared, workflow)
+        row.fields[name] = raw_field(folded)
+    elif all(same(kept[0][5], h[5]) for h in kept):
         row.fields[name] = [kept]
     elif len(raw) > 1:
         row.fields[name] = [kept, raw[1]]
@@ -143,7 +173,7 @@ def _fold_write(row: StoredRow, name: str, item: FoldItem, write: Write, registe
 
 def _shown(raw: list[Any], name: str, register: Register | None) -> Value:
     value = shown(field_state(raw), declared_field(register, name), workflow_of(register, name))
-    return value  # type: ignore[return-value]  # stored heads are never withheld
+    return None if isinstance(value, Hidden) else value
 
 
 def conflicts_of(row: StoredRow) -> list[str]:

@@ -29,6 +29,7 @@ from syncgov.errors import (
 from syncgov.storage import cosigning
 from syncgov.storage.clock import Clock, wall_clock
 from syncgov.storage.connection import transaction
+from syncgov.storage.erasing import finish_scrub
 from syncgov.storage.keyfile import key_path, load_key, store_key
 from syncgov.storage.merging import (
     Entry,
@@ -72,6 +73,7 @@ class Synced:
     waiting: int = 0
     rejected: list[tuple[int, str]] = field(default_factory=list)
     received: int = 0
+    erased: int = 0
     problems: list[str] = field(default_factory=list)
     keys_refused: list[tuple[str, str]] = field(default_factory=list)
     people_left: list[str] = field(default_factory=list)
@@ -153,6 +155,7 @@ def sync(
 def _sync(replica: Replica, url: str, staff: str | None, done: Synced, progress: Progress | None) -> None:
     transport = HttpTransport(url, replica.key_file.key, replica.charter.origin)
     try:
+        finish_scrub(replica)
         if replica.is_older_than_key:
             _recover(replica, transport)
         committed = replica.commit(staff)
@@ -314,7 +317,15 @@ def _pull(
             progress("pull", max(after - size, 0), target - size)
         if page.last:
             require_delivered(replica)
+            if done.erased:
+                _acknowledge(replica, transport)
             return
+
+
+def _acknowledge(replica: Replica, transport: HttpTransport) -> None:
+    """Say what was folded, now: a pull of nothing tells the centre that the erasures have arrived."""
+    size = replica.seen.size
+    transport.post("/v1/pull", wire.Pull(size, 1, size, size), wire.PullAnswer)
 
 
 def require_delivered(replica: Replica) -> None:
@@ -336,6 +347,7 @@ def count_merged(done: Synced, merged: Merged) -> None:
     done.people_left += merged.people_left
     done.refused += merged.refused
     done.received += merged.received
+    done.erased += merged.erased
 
 
 def verify_page(replica: Replica, answer: wire.PullAnswer, size: int) -> Page:

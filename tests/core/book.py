@@ -14,7 +14,7 @@ from syncgov.core.register_model import REGISTRAR
 from syncgov.core.statement import Seen, Statement
 from syncgov.core.succession import Charters
 from syncgov.core.tree import root_of_inputs
-from syncgov.core.trust import Judgement, judge
+from syncgov.core.trust import Beside, Judgement, judge
 from syncgov.core.trust_view import DAY_MS, Area, Certificate, Logged, RowKey, StaffKey
 from tests.registers import register_set
 
@@ -204,7 +204,7 @@ class Book:
     def judge(self, change: Change) -> Judgement:
         """Return the verdict on a changeset that arrives now."""
         st, body = change.make()
-        return judge(st, body, received=self.received, index=SIZE, ledger=self, second=change.second)
+        return judge(st, body, received=self.received, index=SIZE, ledger=self, beside=Beside(change.second))
 
     def reason(self, change: Change) -> str:
         """Return the reason of refusal, `` if accepted; nothing may be left undecided when all is disclosed."""

@@ -16,11 +16,12 @@ from typing import Any
 from unittest import mock
 
 from syncgov.audit.audit import audit
-from syncgov.centre import bundles
+from syncgov.centre import bundles, hiding
 from syncgov.centre.copy import SecondCopy
 from syncgov.centre.intake import authenticate
 from syncgov.core.canonical import b64u
 from syncgov.core.keys import SigningKey
+from syncgov.core.merge import ERASED
 from syncgov.core.note import parse_checkpoint, parse_note
 from syncgov.core.statement import parse_leaf
 from syncgov.errors import StorageError
@@ -29,11 +30,14 @@ from syncgov.publish import publish as publishing
 from syncgov.storage.keyfile import load_key, store_key
 from syncgov.storage.merging import own_changesets
 from syncgov.storage.replica import Replica
+from syncgov.storage.state import field_state, load_row
 from syncgov.sync import client
 from syncgov.sync.bundle import pack, receive
 from syncgov.sync.bundle_join import accept_invitation, is_joining, pack_join, receive_first
 from tests.audit.street import build_street, write_portal
+from tests.erasing import CANARY, assert_folds_agree
 from tests.helpers import AREA, EAST, URL, ManualClock, World, a_task, insert, new_key, tables, update
+from tests.leaks import holders
 
 Acknowledge = Callable[[Any], None]
 TITLES = ("一", "二")
@@ -469,6 +473,68 @@ def check_joined(folder: Path, acknowledged: Sequence[Any]) -> object:
     return None
 
 
+# -- erasing --------------------
+
+
+def written(base: Path) -> None:
+    """The title of the first record holds the canary, at the centre and on the device."""
+    with street(base) as world:
+        pen = world.replicas["pen"]
+        update(pen, "task", new_key(0), title=CANARY)
+        world.sync(pen)
+        remember(world)
+
+
+def erase_title(folder: Path, acknowledge: Acknowledge) -> None:
+    """Erase it at the centre."""
+    with reopened(folder) as world:
+        acknowledge(hiding.erase(world.centre, "task", new_key(0), ["title"], "request").writes)
+
+
+def check_erased(folder: Path, acknowledged: Sequence[Any]) -> object:
+    """The order is in the log with all its consequences after the next start, or nothing has happened."""
+    with reopened(folder) as world:
+        ledger = world.centre.ledger
+        raw = load_row(ledger.conn, ("task", new_key(0))).fields["title"]
+        done = {head.value for head in field_state(raw).heads} == {ERASED}
+        assert done or not acknowledged
+        assert_folds_agree(ledger)
+        assert ledger.conn.execute("SELECT count(*) FROM _sg_scrub").fetchone() == (0,)
+        assert ledger.meta.get_int("scrub") == 0
+        whole(world)
+    assert _holds(folder, "centre") == (not done)
+    if not done:
+        erase_title(folder, lambda _count: None)
+    return None
+
+
+def told(base: Path) -> None:
+    """The centre has erased it; the device has not heard."""
+    written(base)
+    erase_title(base, lambda _count: None)
+    with reopened(base) as world:
+        remember(world)
+
+
+def check_told(folder: Path, acknowledged: Sequence[Any]) -> object:
+    """It knows the value and has not heard, or has lost it; the next sync finishes what was begun."""
+    with reopened(folder) as world:
+        pen = world.replicas["pen"]
+        world.sync(pen)
+        assert pen.meta.get_int("scrub") == 0
+        assert not pen.has_unsigned()
+        assert pen.conn.execute("SELECT title FROM task WHERE id = ?", (new_key(0),)).fetchone() == (None,)
+        whole(world)
+    assert not _holds(folder, "pen")
+    return None
+
+
+def _holds(folder: Path, below: str) -> bool:
+    """Whether a file below a folder, or with a name that begins so, holds the canary."""
+    files = [p for p in folder.rglob("*") if p.is_file() and str(p.relative_to(folder)).startswith(below)]
+    return bool(holders([CANARY], files)[CANARY])
+
+
 SCENARIOS = {
     "commit": Scenario("pen.db", unsigned, commit, check_commit, 60),
     "commit of a rebuilt table": Scenario("pen.db", transformed, commit, check_commit, 100),
@@ -483,4 +549,6 @@ SCENARIOS = {
     "join": Scenario("pen.db", invited, join, check_join, 40),
     "ask to join by file": Scenario("pen.db", invited, ask_to_join, check_asked, 8),
     "join by file": Scenario("pen.db", asked, receive_joined, check_joined, 60),
+    "erase": Scenario("centre", written, erase_title, check_erased, 150),
+    "hear of an erasure": Scenario("pen.db", told, sync, check_told, 100),
 }

@@ -33,10 +33,10 @@ CREATE TABLE label(register, "column", code, label, position, PRIMARY KEY(regist
 CREATE TABLE figure(id TEXT PRIMARY KEY, register, label, kind, n, d, text, unit, note, position, sql_n, sql_d);
 CREATE TABLE leaf(idx INTEGER PRIMARY KEY, received, device, seq, verdict, register, key, disputed);
 CREATE TABLE conflict(register, key, field, idx, value, shown INTEGER, received, device);
-CREATE TABLE withheld(id INTEGER PRIMARY KEY, path, register, key, field, reason, dot);
+CREATE TABLE withheld(id INTEGER PRIMARY KEY, path, register, key, field, kind, reason, dot);
 CREATE TABLE declared(name TEXT PRIMARY KEY, value INTEGER, label);
 """
-_OWN = "_no _community _month _created _updated _withheld _conflict _evidence".split()
+_OWN = "_no _community _month _created _updated _withheld _erased _conflict _evidence".split()
 
 _WARD_TEXT = """
 register: ward
@@ -176,7 +176,7 @@ def _declare(conn: sqlite3.Connection, name: str, label: str, text: str, portal:
 def insert(conn: sqlite3.Connection, table: str, key: str, /, **values: object) -> None:
     """Insert one published row; what is not given takes a plain default."""
     row = {
-        "_created": AS_OF, "_updated": AS_OF, "_withheld": "", "_conflict": 0,
+        "_created": AS_OF, "_updated": AS_OF, "_withheld": "", "_erased": "", "_conflict": 0,
         "_evidence": f"log/proofs/{table}/{key}.json",
     } | values  # fmt: skip
     row = {"key": key} | {
@@ -210,6 +210,7 @@ def _rows(conn: sqlite3.Connection, hostile: Sequence[str]) -> None:
             _created=f"2026-11-20T10:{number % 60:02}:00+08:00", _conflict=int(number == 7),
         )  # fmt: skip
     insert(conn, "lamp", "lost", place="街道广场", state="open", _withheld="step", _community=None)
+    insert(conn, "errand", "BS-03", name="删过一项", aspect="zz", sample=0, phone="1", basis=None, _erased="basis")
 
 
 def _ledger(conn: sqlite3.Connection) -> None:
@@ -229,8 +230,10 @@ def _ledger(conn: sqlite3.Connection) -> None:
     ]
     conn.executemany("INSERT INTO conflict VALUES (?, ?, ?, ?, ?, ?, ?, ?)", heads)
     hidden = [
-        ("errand/BS-02/basis", "errand", "BS-02", "basis", "review", "[]"),
-        ("lamp/lost/step", "lamp", "lost", "step", "privacy", "[]"),
+        ("errand/BS-02/basis", "errand", "BS-02", "basis", "withholding", "review", "[]"),
+        ("lamp/lost/step", "lamp", "lost", "step", "withholding", "privacy", "[]"),
+        ("errand/BS-03/basis", "errand", "BS-03", "basis", "erasure", "request", "[]"),
     ]
-    conn.executemany("INSERT INTO withheld(path, register, key, field, reason, dot) VALUES (?, ?, ?, ?, ?, ?)", hidden)
+    marks = ", ".join("?" * 7)
+    conn.executemany(f"INSERT INTO withheld(path, register, key, field, kind, reason, dot) VALUES ({marks})", hidden)
     conn.execute("INSERT INTO declared VALUES ('waiting', 3, '等待前序的变更集')")

@@ -40,7 +40,7 @@ def test_every_page_has_its_own_path(site: Site) -> None:
     assert {"index.md", "community/index.md", "figures.md", "data.md", "withheld.md", "r/errand/k-BS-01.md"} <= set(
         paths
     )
-    assert len([path for path in paths if path.startswith("r/errand/k-")]) == 2 + len(HOSTILE)
+    assert len([path for path in paths if path.startswith("r/errand/k-")]) == 3 + len(HOSTILE)
 
 
 def test_home_has_figures_registers_and_communities(site: Site) -> None:
@@ -104,7 +104,7 @@ def test_row_pages_of_a_large_register_are_all_reached(site: Site, monkeypatch: 
     monkeypatch.setattr(lists, "WHOLE_LIMIT", 5)
     leaves = list(lists.register_pages(site, site.registers["errand"]))
     assert [leaf.path for leaf in leaves] == ["r/errand/index.md", "r/errand/index-2.md", "r/errand/index-3.md"]
-    assert sum(leaf.body.count("查看签名证据") for leaf in leaves) == 2 + len(HOSTILE)
+    assert sum(leaf.body.count("查看签名证据") for leaf in leaves) == 3 + len(HOSTILE)
     assert '<a href="../../r/errand/index.html">上一页</a>' in leaves[1].body
     assert '<a href="../../r/errand/index-3.html">下一页</a>' in leaves[1].body
 
@@ -133,6 +133,16 @@ def test_withheld_page_counts_by_reason(site: Site) -> None:
     assert "涉及个人隐私" in body
     assert "状态、期限、片区" in body  # the group's columns
     assert "共 2 项" in body
+    assert (
+        body.index("共 2 项") < body.index("## 已删除的内容") < body.index("本人要求删除") < body.index("共 1 项") + 200
+    )
+
+
+def test_an_erased_section_says_so(site: Site) -> None:
+    """What was erased reads 已删除, and not 不予公开."""
+    body = page_of(site, "r/errand/k-BS-03.md").body
+    assert "已删除" in body
+    assert "不予公开" not in body
 
 
 def test_withheld_group_hides_each_of_its_columns(site: Site) -> None:

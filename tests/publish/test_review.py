@@ -1,6 +1,7 @@
 """Detectors, and that nothing unread is published."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -84,6 +85,9 @@ class BusyCentre:
             update(desk, "lamp", self._place.keys[0], words=self._texts.pop())
             self._place.world.sync(desk, CANARIES["by2"])
         return self._place.world.centre.write(table, rows)
+
+    def note_published(self, folder: Path, size: int) -> None:
+        """Nothing of interest."""
 
 
 def test_what_arrives_during_publication_is_read_too(own_place: Place) -> None:

@@ -60,6 +60,17 @@ def task() -> list[Write]:
     return [Write(f"task/{KEY}/_alive", True, ()), Write(f"task/{KEY}/title", "路灯不亮", ())]
 
 
+def erasure(title: str = "title") -> list[Write]:
+    """Return a row that erases a field of the task."""
+    row = f"erasure/{DEVICE.id}.1.1"
+    values: dict[str, Value] = {"_alive": True, "over": [], "path": f"task/{KEY}/{title}", "reason": "request"}
+    return [Write(f"{row}/{name}", value, ()) for name, value in values.items()]
+
+
+def _is_presence(_position: int, write: Write) -> bool:
+    return write.path.endswith("/_alive")
+
+
 def _is_public(_position: int, write: Write) -> bool:
     return not write.path.startswith("_changeset/")
 
@@ -67,6 +78,7 @@ def _is_public(_position: int, write: Write) -> bool:
 def proof_file() -> list[Json]:
     """Section 9: the certificate of the author, then what he wrote."""
     logged = [entry(REGISTRAR, certificate(), "certificate"), entry(DEVICE, task(), "task"), entry(OTHER, [], "other")]
+    logged += [entry(REGISTRAR, erasure(), "erasure"), entry(DEVICE, erasure(), "no erasure")]
     tree = MemoryTree(leaf_hash(leaf) for leaf, _body in logged)
     signed = sign_checkpoint(Checkpoint(ORIGIN, tree.size, tree.root()), LOG)
     receipts = [format_receipt(i, inclusion_path(i, tree.size, tree.get), signed) for i in range(tree.size)]
@@ -75,6 +87,8 @@ def proof_file() -> list[Json]:
     charter = sign_charter(CHARTER, [ROOT_1, ROOT_2])
     entries = [(*public[i], receipts[i]) for i in (0, 1)]
     good = make_record_proof(charter, "task", KEY, entries, keys)
+    left = (logged[1][0], redact(logged[1][1], _is_presence), receipts[1])
+    erased, false = (*public[3], receipts[3]), (*public[4], receipts[4])
     whole = redact(logged[1][1], lambda _position, _write: True)
     wrong = {**keys, DEVICE.id: OTHER.public}
     half = sign_charter(CHARTER, [ROOT_1])
@@ -95,7 +109,7 @@ def proof_file() -> list[Json]:
         ("value", "commitment", "another title than the signed one", good.replace("不亮".encode(), "亮了".encode())),
         ("receipt", "proof", "the receipt of the other entry", made(entries[0], (*public[1], receipts[0]))),
         ("key", "audit", "another key under the author's id", make_record_proof(charter, "task", KEY, entries, wrong)),
-        ("checkpoint", "signature", "another size than was signed", good.replace(b"street\\n3\\n", b"street\\n4\\n")),
+        ("checkpoint", "signature", "another size than was signed", good.replace(b"street\\n5\\n", b"street\\n6\\n")),
         ("charter", "audit", "not the charter that the reader holds", made(*entries, under=other)),
         ("unsigned", "not-allowed", "a charter that too few roots have signed", made(*entries, under=half)),
         ("replaced", "ok", "the registrar is named by the charter before", after(later)),
@@ -106,6 +120,8 @@ def proof_file() -> list[Json]:
         ("order", "audit", "the entries are not in log order", made(*entries[::-1])),
         ("surplus", "audit", "a write that is not public", made(entries[0], (public[1][0], whole, receipts[1]))),
         ("other-record", "audit", "the entries say nothing of the record", made(*entries, table="contact")),
+        ("erased", "ok", "the title is erased; the row that says so stands for it", made(entries[0], left, erased)),
+        ("erased-by-device", "audit", "a device that is no registrar says so", made(entries[0], left, false)),
         ("space", "format", "a space at the end", good + b" "),
         ("version", "format", "version 2", good[: good.rindex(b'"v":1')] + b'"v":2}'),
     ]

@@ -128,7 +128,10 @@ def run_tile(v: Json, _tmp: Path) -> None:
 
 def run_proof_file(v: Json, _tmp: Path) -> None:
     proof = verify_record_proof(raw(v["proof"]), open_charter(raw(v["charter"])))
-    assert {field.field: field.value for field in proof.fields} == {"_alive": True, "title": "路灯不亮"}
+    shown = {"_alive": True} if v["name"] == "erased" else {"_alive": True, "title": "路灯不亮"}
+    assert {field.field: field.value for field in proof.fields} == shown
+    hidden = [("title", True, "request")] if v["name"] == "erased" else []
+    assert [(each.field, each.erased, each.reason) for each in proof.hidden] == hidden
 
 
 def run_charter(v: Json, _tmp: Path) -> None:
