@@ -86,7 +86,7 @@ class MemoryLedger:
         if public is not None:
             return Certificate(dev, public, frozenset({REGISTRAR}), ("",), 0, _FOREVER, (), False, 0)
         found = self._rows[DEVICES, dev].below(size) if (DEVICES, dev) in self._rows else None
-        return None if found is None or found[0] is None else _certificate(dev, found[0], found[1])
+        return None if found is None else found[0]
 
     def enrolment(self, dev: str) -> str | None:
         """Return b64u of the hash that the device's first `prev` must name."""
@@ -158,8 +158,10 @@ class MemoryLedger:
         register = registers.get(row[0])
         if register is None:
             return
-        if row[0] in (DEVICES, REGISTERS):
-            self._rows.setdefault(row, _Versions()).add(index, self._shown(row, register), received)
+        if row[0] == DEVICES:
+            fields = self._shown(row, register)
+            certificate = None if fields is None else _certificate(row[1], fields, received)
+            self._rows.setdefault(row, _Versions()).add(index, certificate, received)
         if register.area is not None:
             area = self._area(row, register)
             if area is not None:

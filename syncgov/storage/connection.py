@@ -1,5 +1,6 @@
 """Opening SQLite files and running one transaction at a time."""
 
+import gc
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,22 @@ def connect(path: str | Path, *, create: bool = False, synchronous: str = "FULL"
     except sqlite3.Error as error:
         raise translate(error) from error
     return conn
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Hold back the search for cycles within the block.
+
+    A merge makes hundreds of thousands of values and no cycle among them; the search would go over all of
+    them again and again, a third of the time.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 @contextmanager
@@ -85,6 +102,12 @@ class Meta:
     def get_int(self, key: str, default: int = 0) -> int:
         """Return the value of *key* as an integer."""
         return int(self.get(key, str(default)))
+
+    def get_many(self, *keys: str) -> list[str]:
+        """Return the values of *keys*, in one statement; "" for those that are not set."""
+        marks = ", ".join("?" * len(keys))
+        found = dict(self._conn.execute(f"SELECT key, value FROM _sg_meta WHERE key IN ({marks})", keys).fetchall())
+        return [found.get(key, "") for key in keys]
 
     def set(self, **values: str | int) -> None:
         """Store values; call inside a transaction when they belong together."""

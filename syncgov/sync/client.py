@@ -17,6 +17,7 @@ from syncgov.core.statement import parse_leaf, verify_changeset
 from syncgov.core.tree import leaf_hash, verify_consistency, verify_inclusion
 from syncgov.errors import ForkError, NotAllowedError, ProofError, RollbackError, SignatureError, StorageError
 from syncgov.storage.clock import Clock, wall_clock
+from syncgov.storage.connection import collector_paused
 from syncgov.storage.keyfile import key_path, load_key, store_key
 from syncgov.storage.merging import (
     Entry,
@@ -36,6 +37,7 @@ PUSH_BATCH_BYTES = 4 << 20  # unpacked; a quarter of what a request may be after
 PULL_LIMIT = 500  # entries a page
 
 Progress = Callable[[str, int, int], None]
+"""`progress(step, done, total)`; steps: push, pull, and busy: seconds until the next try, and how many there were."""
 
 
 @dataclass(slots=True)
@@ -112,6 +114,8 @@ def sync(
     """
     done = Synced()
     transport = HttpTransport(url or replica.meta.get("url"), replica.key_file.key, replica.charter.origin)
+    if progress is not None:
+        transport.waiting = lambda seconds, tries: progress("busy", seconds, tries)
     try:
         if replica.is_older_than_key:
             _recover(replica, transport)
@@ -264,7 +268,8 @@ def verify_page(replica: Replica, answer: wire.PullAnswer, size: int) -> Page:
         if device_id(public) != dev:
             raise SignatureError(dev)
     keys[replica.dev] = replica.key_file.key.public
-    entries = [_verified(message, target, keys, replica.dev) for message in answer.entries]
+    with collector_paused():
+        entries = [_verified(message, target, keys, replica.dev) for message in answer.entries]
     return Page(entries, answer.next, answer.target, target, text, answer.purge)
 
 
