@@ -20,7 +20,7 @@ LEVEL = 6  # what the transport uses; the same for both
 
 def wire_bytes(folder: Path, changesets: int) -> Iterator[Ratio]:
     """A push of one changeset of a hundred rows, full body, against the session's changeset of the same rows."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     keys = [[key for (_table, key), _columns in hundred_rows(number)] for number in range(changesets)]
     rows = [[[key, *columns.values()] for (_table, key), columns in hundred_rows(n)] for n in range(changesets)]
     assert list(child_columns(0, "")) == ["record", "name", "place", "amount", "day"]
