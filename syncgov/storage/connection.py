@@ -8,6 +8,7 @@ from pathlib import Path
 
 from syncgov.errors import StorageError
 
+CACHE_KIB = 8192  # pages of the largest indexes of a street's log; a file that is small takes less
 BUSY_TIMEOUT_MS = 10_000  # a field app may hold the file for a moment; longer means that something hangs
 
 
@@ -25,6 +26,7 @@ def connect(path: str | Path, *, create: bool = False, synchronous: str = "FULL"
     try:
         conn = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         conn.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+        conn.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
         conn.execute("PRAGMA journal_mode=WAL")
         conn.execute(f"PRAGMA synchronous={synchronous}")
         conn.execute("PRAGMA secure_delete=ON")

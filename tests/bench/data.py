@@ -1,5 +1,7 @@
 """What the benches merge: signed changesets of five-column rows, made fast, taken in by a real centre."""
 
+import hashlib
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +16,7 @@ from syncgov.core.statement import Seen, envelope_hash
 from syncgov.storage import capture
 from syncgov.storage.files import system_registers
 from syncgov.storage.state import RowKey, StoredRow
-from tests.helpers import NOW_MS, World, new_key
+from tests.helpers import NOW_MS, World
 
 HOUSE = """\
 register: house
@@ -80,19 +82,27 @@ def child_columns(number: int, parent: str) -> dict[str, Value]:
     return {"record": parent, "name": f"第 {number} 户", "place": "101001", "amount": number, "day": "2026-11-20"}
 
 
+def key_at(number: int) -> str:
+    """Return a UUIDv7 made a second after that of *number* − 1: as on devices, keys grow with time."""
+    random_bits = hashlib.sha256(number.to_bytes(8, "big", signed=True)).digest()
+    raw = bytearray((NOW_MS + 1000 * number).to_bytes(6, "big") + random_bits[:10])
+    raw[6], raw[8] = 0x70 | raw[6] & 0x0F, 0x80 | raw[8] & 0x3F
+    return str(uuid.UUID(bytes=bytes(raw)))
+
+
 Rows = Sequence[tuple[RowKey, dict[str, Value]]]
 RowsOf = Callable[[int], Rows]
 
 
 def one_row(number: int) -> Rows:
     """Return the rows of changeset *number*: one parent row."""
-    return [((PARENT, new_key(number)), parent_columns(number))]
+    return [((PARENT, key_at(number)), parent_columns(number))]
 
 
 def hundred_rows(number: int) -> Rows:
     """Return the rows of changeset *number*: a hundred children of one record."""
-    parent = new_key(number)
-    return [((CHILD, new_key(-1 - n)), child_columns(n, parent)) for n in range(number * 100, number * 100 + 100)]
+    parent = key_at(number)
+    return [((CHILD, key_at(1_000_000 + n)), child_columns(n, parent)) for n in range(number * 100, number * 100 + 100)]
 
 
 @dataclass(slots=True)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 ROUNDS = 5
 
+Clock = Callable[[], float]  # seconds
+
 Side = Callable[[int], float | None]
 """Runs one round, given its number; returns the seconds that count, or None: then all of it counts."""
 
@@ -67,17 +69,18 @@ def rates(count: int, ours: Side, theirs: Side) -> tuple[float, float]:
 class Stopwatch:
     """Adds up seconds by name, for a breakdown."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock = time.perf_counter) -> None:
+        self._clock = clock
         self.seconds: dict[str, list[float]] = {}
         self._last = 0.0
 
     def start(self) -> None:
         """Begin a round."""
-        self._last = time.perf_counter()
+        self._last = self._clock()
 
     def lap(self, name: str) -> None:
         """Say that what ran since the last call was *name*."""
-        now = time.perf_counter()
+        now = self._clock()
         self.seconds.setdefault(name, []).append(now - self._last)
         self._last = now
 
