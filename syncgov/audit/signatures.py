@@ -18,7 +18,7 @@ from syncgov.errors import FormatError
 
 _KEY_TABLES = ("device", "staff_key")
 _CHUNK = 250  # leaves a task: about 20 ms
-_MANY = 5000  # leaves from which on it pays to start processes
+_MANY = 2500  # leaves from which on it pays to start processes
 
 
 def public_keys(charter: Charter, bodies: Iterable[Body]) -> dict[str, bytes]:

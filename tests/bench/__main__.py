@@ -33,7 +33,7 @@ ROWS: dict[str, tuple[Callable[[Path, int], Iterator[Ratio]], int, str]] = {
     "3": (one_core, 1000, "one-row changesets"),
     "4": (writing, 200, "rows"),
     "5": (wire_bytes, 50, "changesets of 100 rows"),
-    "6": (audited, 5000, "one-row changesets"),
+    "6": (audited, 3000, "one-row changesets"),
     "7": (growing, 2000, "entries of the shorter log"),
 }
 NEED_PEERS = frozenset("15")

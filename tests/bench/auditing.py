@@ -2,8 +2,10 @@
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -13,13 +15,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 import syncgov.audit.audit as auditing
 import syncgov.audit.folder as loading
-from syncgov.core.commitment import Body, open_body
+from syncgov.audit.walk import Walk
 from syncgov.core.keys import pae
-from syncgov.core.statement import CHANGESET_TYPE, Statement, parse_leaf
+from syncgov.core.statement import CHANGESET_TYPE, parse_leaf
 from syncgov.publish.publish import publish
 from tests.audit.street import write_pages
 from tests.bench.data import log, make_world, one_row, pen_of, signed_by
 from tests.bench.ratio import Ratio, Stopwatch, rates
+
+DIGESTS = "field digests"
+LOADING = "entries, tree, leaves"
+DERIVED = "public.db, figures, proofs (not counted)"
 
 Signed = tuple[bytes, bytes]  # message, signature
 
@@ -62,31 +68,42 @@ def audited(folder: Path, count: int) -> Iterator[Ratio]:
     yield Ratio("6", what, against, 0.6, "changesets/s", count, *measured, parts=watch.medians())
 
 
+class _Laps:
+    """Seconds by name, of functions that are called while it is in force."""
+
+    def __init__(self) -> None:
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+
+    def timed(self, name: str, run: Callable[..., Any]) -> Callable[..., Any]:
+        """Return *run* with its seconds added up under *name*."""
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            started = time.perf_counter()
+            try:
+                return run(*args, **kwargs)
+            finally:
+                self.seconds[name] += time.perf_counter() - started
+
+        return call
+
+
 def _audit(out: Path, charter: Path, watch: Stopwatch) -> float:
     """Audit once, all of it; returns the seconds without those of opening bodies and of what follows from the log."""
-    digests = 0.0
-
-    def opened(raw: bytes, st: Statement) -> Body:
-        nonlocal digests
+    laps = _Laps()
+    with ExitStack() as stack:
+        for where, name, label in (
+            (loading, "open_body", DIGESTS),
+            (auditing, "load_log", LOADING),
+            (Walk, "run", "chains, verdicts, fold"),
+            (auditing, "_check_published", DERIVED),
+        ):
+            stack.enter_context(mock.patch.object(where, name, laps.timed(label, getattr(where, name))))
         started = time.perf_counter()
-        try:
-            return open_body(raw, st)
-        finally:
-            digests += time.perf_counter() - started
-
-    derived = 0.0
-
-    def published(*args: Any) -> None:
-        nonlocal derived
-        started = time.perf_counter()
-        check_published(*args)
-        derived += time.perf_counter() - started
-
-    check_published = auditing._check_published
-    started = time.perf_counter()
-    with mock.patch.object(loading, "open_body", opened), mock.patch.object(auditing, "_check_published", published):
         report = auditing.audit(out, charter)
-    whole = time.perf_counter() - started
+        whole = time.perf_counter() - started
     assert report.ok, report.findings[:3]
-    watch.add({"log": whole - digests - derived, "field digests": digests, "public.db, figures, proofs": derived})
-    return whole - digests - derived
+    counted = whole - laps.seconds[DIGESTS] - laps.seconds[DERIVED]
+    laps.seconds[LOADING] -= laps.seconds[DIGESTS]
+    rest = whole - sum(laps.seconds.values())
+    watch.add({"counted": counted, **laps.seconds, "the rest: start and end of the processes": rest})
+    return counted
