@@ -1,6 +1,7 @@
 """What a device is sent: the rows of its areas, the fields of its roles. Source: protocol page, sections 9 and 10."""
 
 from collections.abc import Iterable, Iterator
+from functools import cache
 
 import msgspec
 
@@ -29,6 +30,7 @@ class Audience:
         self._ledger = ledger
         self._certificate = certificate
         self._expired = expired  # then it hears of its own changesets and its certificate, and of nothing else
+        self.hash_at = cache(ledger.hash_at)  # the paths of one page share most of their hashes
 
     def covers(self, area: Area | None) -> bool:
         """Whether an area lies in the device's areas; no area at all is everybody's."""
@@ -180,7 +182,7 @@ def _message(ledger: Ledger, audience: Audience, row: _Row, target: int, *, know
     body = _NULL
     if not known:
         body = msgspec.Raw(audience.redact(leaf, open_body(raw_body, leaf.changeset.statement)))
-    path = [b64(h) for h in inclusion_path(index, target, ledger.hash_at)]
+    path = [b64(h) for h in inclusion_path(index, target, audience.hash_at)]
     return EntryMessage(body, index, msgspec.Raw(raw), path)
 
 
