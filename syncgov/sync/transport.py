@@ -97,6 +97,7 @@ class HttpTransport:
             wait = base * (1 + self.patience.chance())
             if self.waiting is not None:
                 self.waiting(round(wait), tried)
+            self._session.close()  # the centre ends an idle connection; a request into its closing would be lost
             self.patience.sleep(wait)
         raise AssertionError("at least one try")
 

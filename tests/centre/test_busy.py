@@ -158,6 +158,19 @@ def test_each_try_is_signed_anew(world: World, gate: Gate, monkeypatch: pytest.M
     assert "" not in signed
 
 
+def test_a_device_that_waits_hangs_up(world: World, gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The centre ends idle connections; a request into one that is being ended would be lost."""
+    pen = world.device("pen")
+    hung_up: list[str] = []
+    monkeypatch.setattr(Wire, "close", lambda _self: hung_up.append("closed"))
+    sleeper = Sleeper(gate, opens_after=1)
+    patient(monkeypatch, sleeper)
+    gate._places = 0
+    transport = world.transport(pen)
+    transport.post("/v1/own", Own(0), PullAnswer)
+    assert (len(sleeper.waits), hung_up) == (1, ["closed"])
+
+
 def answer(status: int, content: bytes = b"", **headers: str) -> requests.Response:
     """Return an answer as `requests` gives it."""
     made = requests.Response()
