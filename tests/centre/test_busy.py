@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -52,12 +53,18 @@ def patient(monkeypatch: pytest.MonkeyPatch, sleeper: Sleeper) -> None:
     monkeypatch.setattr("syncgov.sync.transport.Patience", lambda: wait)
 
 
+def run(played: Coroutine[None, None, None]) -> None:
+    """Run to the end in a thread of its own: a browser test may have left a loop running in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, played).result()
+
+
 def test_the_gate_takes_as_many_as_it_has_places() -> None:
     """One is answered, one waits, the third is turned away; afterwards there is room again."""
     gate, release, answered = Gate(workers=1, places=2), threading.Event(), []
 
     def handle() -> Response:
-        release.wait()
+        release.wait(10)  # a gate without walls fails the test, it does not hang it
         answered.append(1)
         return Response()
 
@@ -71,7 +78,7 @@ def test_the_gate_takes_as_many_as_it_has_places() -> None:
         await second
         await gate.run(handle)
 
-    asyncio.run(play())
+    run(play())
     assert (len(answered), gate.inside, gate.most, gate.refused) == (3, 0, 2, 1)
 
 
@@ -87,7 +94,7 @@ def test_a_handler_that_fails_leaves_its_place() -> None:
             with pytest.raises(ValueError, match="broken"):
                 await gate.run(fail)
 
-    asyncio.run(play())
+    run(play())
     assert (gate.inside, gate.refused) == (0, 0)
 
 
