@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import get_context
@@ -75,17 +75,20 @@ def _pool(workers: int) -> Iterator[Callable[[_Signed], Callable[[], list[bool]]
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
 
         def begin(signed: _Signed) -> Callable[[], list[bool]]:
-            task = pool.submit(which_verify, signed)
-
-            def outcome() -> list[bool]:
-                try:
-                    return task.result()
-                except BrokenProcessPool:  # processes cannot be started here, or were killed: verify in this one
-                    return which_verify(signed)
-
-            return outcome
+            try:
+                task = pool.submit(which_verify, signed)
+            except BrokenProcessPool:
+                return lambda: which_verify(signed)
+            return lambda: _outcome(task, signed)
 
         yield begin
+
+
+def _outcome(task: Future[list[bool]], signed: _Signed) -> list[bool]:
+    try:
+        return task.result()
+    except BrokenProcessPool:  # processes cannot be started here, or were killed: verify in this one
+        return which_verify(signed)
 
 
 def _signed(leaves: Sequence[Leaf], keys: Mapping[str, bytes]) -> _Signed:
