@@ -5,6 +5,12 @@ PYTEST_FLAGS ?=
 DEMO_FLAGS ?=
 CRASH_FLAGS ?=
 FUZZ_FLAGS ?=
+BENCH_FLAGS ?=
+LOAD_FLAGS ?=
+
+# What syncgov is measured against, in an environment of its own: Morango wants an old Django.
+PEERS := build/peers
+PEER_VERSIONS := morango==0.8.15 Django==3.2.25 apsw==3.54.1.0
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -15,7 +21,7 @@ LOCK_FLAGS := --all-extras --group dev --universal --python-version 3.11.0 \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install test demo bench month crash fuzz properties mutations guards vectors format lock clean
+.PHONY: help install test demo bench load month crash fuzz properties mutations guards vectors format lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,8 +53,16 @@ test: $(INSTALLED) ## format check, lint, types, vectors, tests
 demo: $(INSTALLED) ## a year of one street into ./demo-data, then browse it
 	$(BIN)/syncgov demo ./demo-data $(DEMO_FLAGS)
 
-bench: $(INSTALLED) ## the benches of the design, medians of five
-	$(BIN)/python -m tests.bench
+bench: $(INSTALLED) $(PEERS)/.installed ## the benches of the design, medians of five
+	$(BIN)/python -m tests.bench $(BENCH_FLAGS)
+
+$(PEERS)/.installed: Makefile
+	$(PYTHON) -m venv --clear $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check $(PEER_VERSIONS)
+	@touch $@
+
+load: $(INSTALLED) ## a centre under load: 184 devices in a minute, then 4 000
+	$(BIN)/python -m tests.bench.load $(LOAD_FLAGS)
 
 month: $(INSTALLED) ## 500 devices, 2 000 households, 30 days: every change has a fate
 	$(BIN)/python -m tests.bench.month

@@ -174,6 +174,18 @@ class StorageError(SyncgovError):
     code = "storage"
 
 
+class BusyError(SyncgovError):
+    """The centre has as many requests at a time as it takes; come again."""
+
+    code = "busy"
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(
+            f"中心正忙，请 {retry_after_s} 秒后再试", f"the centre is busy; try again in {retry_after_s} seconds"
+        )
+        self.retry_after_s = retry_after_s
+
+
 class LostEntriesError(StorageError):
     """Entries below a signed checkpoint are gone: the log cannot go on under its name."""
 

@@ -106,7 +106,7 @@ class MemoryLedger:
         if registrar is not None:
             return registrar_certificate(dev, registrar[0], revoked=not registrar[1])
         found = self._rows[DEVICES, dev].below(size) if (DEVICES, dev) in self._rows else None
-        return None if found is None or found[0] is None else _certificate(dev, found[0], found[1])
+        return None if found is None else found[0]
 
     def staff_key(self, key_id: str, size: int) -> StaffKey | None:
         """The staff key as the leaves below *size* say; whose it is is not public."""
@@ -212,8 +212,12 @@ class MemoryLedger:
         register = registers.get(row[0])
         if register is None:
             return
-        if row[0] in (DEVICES, REGISTERS, STAFF_KEYS):
+        if row[0] in (REGISTERS, STAFF_KEYS):
             self._rows.setdefault(row, _Versions()).add(index, self._shown(row, register), received)
+        if row[0] == DEVICES:
+            fields = self._shown(row, register)
+            certificate = None if fields is None else _certificate(row[1], fields, received)
+            self._rows.setdefault(row, _Versions()).add(index, certificate, received)
         if register.area is not None:
             area = self._area(row, register)
             if area is not None:

@@ -1,5 +1,6 @@
 """The HTTP face of a centre: routes, and the table from errors to problems. Source: protocol page, section 10."""
 
+import asyncio
 import gzip
 import hashlib
 import hmac
@@ -8,10 +9,10 @@ import logging
 import secrets
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -34,7 +35,13 @@ logger = logging.getLogger(__name__)
 NONCE_LIFE_MS = 300_000  # five minutes: one slow upload; a repeated request changes nothing anyway
 MAX_AUTHORIZATION_BYTES = 512
 MAX_JOIN_BYTES = 65_536  # of a request that nobody has signed yet
+WORKERS = 4  # answered at a time: Python runs one thread, the others wait for the disk
+PLACES = 64  # answered or waiting; a push of a day's work takes 50 ms, so nobody waits longer than a few seconds
+BUSY_RETRY_S = 5  # until half of those who wait now have been answered, even if each sends a week's work
+UNGATED = frozenset({"/v1/nonce", "/v1/stats"})  # they touch no file: a device that waits may ask for them
 GZIP_FROM_BYTES = 512  # smaller answers do not get smaller
+
+RETRY_AFTER_S = 5  # when something is wrong here that may pass: a locked file, a full disk
 
 # error -> HTTP status; the first class that fits counts
 STATUS: tuple[tuple[type[errors.SyncgovError], int], ...] = (
@@ -45,6 +52,7 @@ STATUS: tuple[tuple[type[errors.SyncgovError], int], ...] = (
     (errors.SignatureError, 403),
     (errors.NotAllowedError, 403),
     (errors.LogError, 409),
+    (errors.BusyError, 503),
     (errors.StorageError, 503),
     (errors.SyncgovError, 500),
 )
@@ -60,7 +68,8 @@ def problem(error: errors.SyncgovError) -> Response:
         "detail": error.en,
         "detail_zh": error.zh,
     }
-    headers = {"Retry-After": "5"} if status == 503 else {}
+    wait = error.retry_after_s if isinstance(error, errors.BusyError) else RETRY_AFTER_S
+    headers = {"Retry-After": str(wait)} if status == 503 else {}
     return Response(json.dumps(content, ensure_ascii=False), status, headers, "application/problem+json")
 
 
@@ -90,10 +99,41 @@ class Nonces:
         return b64u(hmac.digest(self._key, stamp.encode(), hashlib.sha256)[:16])
 
 
+class Gate:
+    """The requests that are being answered: a few at a time, some that wait, the others are told when to come again.
+
+    Use it from the event loop's thread only.
+    """
+
+    def __init__(self, workers: int = WORKERS, places: int = PLACES) -> None:
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="centre")
+        self._places = places
+        self.inside = 0
+        self.most = 0
+        self.refused = 0
+
+    async def run(self, handle: Callable[[], Response]) -> Response:
+        """Return what *handle* gives, run in a worker thread.
+
+        Raises:
+            BusyError: every place is taken; nothing was done.
+        """
+        if self.inside >= self._places:
+            self.refused += 1
+            raise errors.BusyError(BUSY_RETRY_S)
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, handle)
+        finally:
+            self.inside -= 1
+
+
 class App:
     """Handlers over one centre. They run in worker threads: SQLite blocks."""
 
-    def __init__(self, centre: Centre, nonce_clock: Callable[[], int]) -> None:
+    def __init__(self, centre: Centre, nonce_clock: Callable[[], int], gate: Gate) -> None:
+        self.gate = gate
         self.centre = centre
         self.nonces = Nonces(nonce_clock)
         self.requests = 0
@@ -125,7 +165,9 @@ class App:
 
     def stats(self, _request: Request) -> Response:
         """GET /v1/stats: process-local counters, for operators."""
-        return Response(json.dumps({"requests": self.requests}), media_type="application/json")
+        gate = self.gate
+        counted = {"busy": gate.refused, "inside": gate.inside, "most": gate.most, "requests": self.requests}
+        return Response(json.dumps(counted), media_type="application/json")
 
     def join(self, request: Request) -> Response:
         """POST /v1/join"""
@@ -219,14 +261,14 @@ def _size_of(checkpoint: str) -> int:
 Handler = Callable[[Request], Response]
 
 
-def make_app(centre: Centre, nonce_clock: Callable[[], int]) -> Starlette:
+def make_app(centre: Centre, nonce_clock: Callable[[], int], gate: Gate | None = None) -> Starlette:
     """Return the ASGI application of *centre*; *nonce_clock* gives ms and need not be the centre's own clock."""
-    app = App(centre, nonce_clock)
+    app = App(centre, nonce_clock, gate or Gate())
 
     def route(path: str, method: str, handler: Handler) -> Route:
         async def endpoint(request: Request) -> Response:
             app.requests += 1
-            response = await _respond(request, handler)
+            response = await _respond(request, handler, app.gate)
             response.headers[wire.NONCE_HEADER] = app.nonces.issue()
             return response
 
@@ -256,11 +298,13 @@ def make_app(centre: Centre, nonce_clock: Callable[[], int]) -> Starlette:
     return Starlette(routes=routes, exception_handlers={HTTPException: no_such})
 
 
-async def _respond(request: Request, handler: Handler) -> Response:
+async def _respond(request: Request, handler: Handler, gate: Gate) -> Response:
     try:
         request.state.body = await _read(request)
+        if request.url.path in UNGATED:
+            return handler(request)
         # unpacking happens in the handler's thread, for signed requests after the signature, which covers what was sent
-        return await run_in_threadpool(lambda: _packed(request, handler(request)))
+        return await gate.run(lambda: _packed(request, handler(request)))
     except errors.SyncgovError as error:
         return problem(error)
     except HTTPException:

@@ -6,6 +6,7 @@ Source: protocol page, sections 9 and 10.
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing
+from functools import cache
 from itertools import chain
 
 import msgspec
@@ -35,6 +36,7 @@ class Audience:
         self._ledger = ledger
         self._certificate = certificate
         self._expired = expired  # then it hears of its own changesets and its certificate, and of nothing else
+        self.hash_at = cache(ledger.hash_at)  # the paths of one page share most of their hashes
 
     def sees(self, record: RowKey, size: int) -> bool:
         """Whether the record, as it stands at *size*, lies in the device's areas or is one of its units'.
@@ -215,7 +217,7 @@ def _message(ledger: Ledger, audience: Audience, row: _Row, target: int, *, know
     body = _NULL
     if not known:
         body = msgspec.Raw(audience.redact(leaf, open_body(raw_body, leaf.changeset.statement)))
-    path = [b64(h) for h in inclusion_path(index, target, ledger.hash_at)]
+    path = [b64(h) for h in inclusion_path(index, target, audience.hash_at)]
     return EntryMessage(body, index, msgspec.Raw(raw), path)
 
 

@@ -1,5 +1,6 @@
 """Opening SQLite files and running one transaction at a time."""
 
+import gc
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 from syncgov.errors import StorageError
 from syncgov.storage.files import storage_error, sync_folder
 
+CACHE_KIB = 8192  # pages of the largest indexes of a street's log; a file that is small takes less
 BUSY_TIMEOUT_MS = 10_000  # a field app may hold the file for a moment; longer means that something hangs
 
 
@@ -26,6 +28,7 @@ def connect(path: str | Path, *, create: bool = False, synchronous: str = "FULL"
     try:
         conn = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         conn.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+        conn.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
         conn.execute("PRAGMA journal_mode=WAL")
         conn.execute(f"PRAGMA synchronous={synchronous}")
         conn.execute("PRAGMA secure_delete=ON")
@@ -62,6 +65,22 @@ def new_database(path: Path) -> Iterator[sqlite3.Connection]:
         raise translate(error) from error
     except OSError as error:
         raise storage_error(path, error) from error
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Hold back the search for cycles within the block.
+
+    A merge makes hundreds of thousands of values and no cycle among them; the search would go over all of
+    them again and again, a third of the time.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 @contextmanager
@@ -140,6 +159,12 @@ class Meta:
     def get_int(self, key: str, default: int = 0) -> int:
         """Return the value of *key* as an integer."""
         return int(self.get(key, str(default)))
+
+    def get_many(self, *keys: str) -> list[str]:
+        """Return the values of *keys*, in one statement; "" for those that are not set."""
+        marks = ", ".join("?" * len(keys))
+        found = dict(self._conn.execute(f"SELECT key, value FROM _sg_meta WHERE key IN ({marks})", keys).fetchall())
+        return [found.get(key, "") for key in keys]
 
     def set(self, **values: str | int) -> None:
         """Store values; call inside a transaction when they belong together.

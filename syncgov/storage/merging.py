@@ -13,7 +13,7 @@ from syncgov.core.note import Checkpoint
 from syncgov.core.statement import Leaf, parse_leaf
 from syncgov.core.succession import charter_document, follow
 from syncgov.errors import ForkError, StorageError
-from syncgov.storage.connection import quote, transaction
+from syncgov.storage.connection import collector_paused, quote, transaction
 from syncgov.storage.erasing import apply_erasures, finish_scrub
 from syncgov.storage.keyfile import store_key
 from syncgov.storage.replica import Replica
@@ -54,6 +54,10 @@ class Page:
     def last(self) -> bool:
         """Whether everything up to the target has arrived."""
         return self.after >= self.target
+
+
+Changed = dict[RowKey, StoredRow | None]
+"""Rows that may show otherwise now, as they are stored; None: not read yet."""
 
 
 @dataclass(slots=True)
@@ -123,7 +127,7 @@ def merge_pulled(replica: Replica, page: Page, staff: str | None = None) -> Merg
         StorageError: another program has synced this file since the page was asked for.
     """
     done = Merged()
-    with transaction(replica.conn):
+    with collector_paused(), transaction(replica.conn):
         require_state(replica, page.state)
         replica.refresh()
         if replica.has_unsigned():
@@ -133,7 +137,7 @@ def merge_pulled(replica: Replica, page: Page, staff: str | None = None) -> Merg
         entries = [*_staged(replica), *page.entries]
         if replica.meta.get_int("anew"):
             _require_same(replica, entries)
-        changed = _forget_all(replica) if replica.meta.get_int("anew") else set()
+        changed: Changed = dict.fromkeys(_forget_all(replica)) if replica.meta.get_int("anew") else {}
         fresh = [e for e in entries if _store_leaf(replica, e, done)]
         changed |= _fold_entries(replica, fresh)
         changed |= _settle_own(replica, fresh)
@@ -141,7 +145,7 @@ def merge_pulled(replica: Replica, page: Page, staff: str | None = None) -> Merg
         _name_records(replica, fresh)
         _show(replica, changed)
         emptied, done.erased = apply_erasures(replica, [(entry.leaf, entry.body) for entry in fresh])
-        _show(replica, emptied)
+        _show(replica, dict.fromkeys(emptied))
         purge = [*pulled_purge(replica), *page.purge]
         for record in purge:
             _purge(replica, record)
@@ -232,8 +236,9 @@ def _store_leaf(replica: Replica, entry: Entry, done: Merged) -> bool:
 
 def _name_records(replica: Replica, entries: Sequence[Entry]) -> None:
     """Note the record of changesets of child rows alone, now that the fold knows whose children they are."""
+    nameless = {index for (index,) in replica.conn.execute("SELECT idx FROM _sg_leaf WHERE tbl IS NULL")}
     for entry in entries:
-        if replica.conn.execute("SELECT tbl FROM _sg_leaf WHERE idx = ?", (entry.index,)).fetchone()[0] is None:
+        if entry.index in nameless:
             record = _record_of(replica, entry)
             replica.conn.execute("UPDATE _sg_leaf SET tbl = ?, key = ? WHERE idx = ?", (*record, entry.index))
 
@@ -258,9 +263,9 @@ def _record_of(replica: Replica, entry: Entry) -> tuple[str | None, str | None]:
     return (None, None)
 
 
-def _fold_entries(replica: Replica, entries: Sequence[Entry]) -> set[RowKey]:
+def _fold_entries(replica: Replica, entries: Sequence[Entry]) -> Changed:
     """Fold in log order; a new register definition counts for what follows it."""
-    changed: set[RowKey] = set()
+    changed: Changed = {}
     batch: list[FoldItem] = []
     for entry in sorted(entries, key=lambda e: e.index):
         item = _fold_item(replica, entry)
@@ -270,7 +275,7 @@ def _fold_entries(replica: Replica, entries: Sequence[Entry]) -> set[RowKey]:
         if any(w.path.startswith(("register/", f"device/{replica.dev}/")) for w in item.writes):
             changed |= _fold_batch(replica, batch)
             batch = []
-            changed |= _take_registers(replica)
+            changed |= dict.fromkeys(_take_registers(replica))
     return changed | _fold_batch(replica, batch)
 
 
@@ -284,13 +289,13 @@ def _take_registers(replica: Replica) -> set[RowKey]:
     return {(table, key) for found in rows for table, key in found}
 
 
-def _fold_batch(replica: Replica, batch: list[FoldItem]) -> set[RowKey]:
+def _fold_batch(replica: Replica, batch: list[FoldItem]) -> Changed:
     if not batch:
-        return set()
+        return {}
     newest = max((item.at, item.tick) for item in batch)
     if newest > (replica.meta.get_int("clock_at"), replica.meta.get_int("clock_tick")):
         replica.meta.set(clock_at=newest[0], clock_tick=newest[1])
-    return set(fold(replica.conn, batch, replica.registers))
+    return {**fold(replica.conn, batch, replica.registers)}
 
 
 def _fold_item(replica: Replica, entry: Entry) -> FoldItem | None:
@@ -312,9 +317,9 @@ def _own_body(replica: Replica, leaf: Leaf) -> Body | None:
     return open_body(found[0], st)
 
 
-def _settle_own(replica: Replica, entries: Sequence[Entry]) -> set[RowKey]:
+def _settle_own(replica: Replica, entries: Sequence[Entry]) -> Changed:
     """Take verdicts on own changesets: their overlay goes, the accepted state shows."""
-    changed: set[RowKey] = set()
+    changed: Changed = {}
     for entry in entries:
         st = entry.leaf.changeset.statement
         if st.dev != replica.dev:
@@ -332,19 +337,19 @@ def _settle_own(replica: Replica, entries: Sequence[Entry]) -> set[RowKey]:
     return changed
 
 
-def _drop_overlay(replica: Replica, seq: int, rows: Iterable[RowKey]) -> set[RowKey]:
+def _drop_overlay(replica: Replica, seq: int, rows: Iterable[RowKey]) -> Changed:
     touched: dict[RowKey, StoredRow] = {}
     for row in rows:
         if row not in touched:
             touched[row] = stored = load_row(replica.conn, row)
             stored.own = {name: own for name, own in stored.own.items() if own[1][1] != seq}
     store_rows(replica.conn, touched)
-    return set(touched)
+    return {**touched}
 
 
-def _show(replica: Replica, changed: set[RowKey]) -> None:
-    replica.hold([row for row in changed if row in replica.unsigned_rows()], "merged")
-    rows = {row: load_row(replica.conn, row) for row in changed}
+def _show(replica: Replica, changed: Changed) -> None:
+    replica.hold(changed.keys() & replica.unsigned_rows().keys(), "merged")
+    rows = {key: load_row(replica.conn, key) if row is None else row for key, row in changed.items()}
     show_rows(replica.conn, rows, replica.registers, replica.columns)
 
 

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import sqlite_utils
@@ -171,6 +172,10 @@ class Replica(ReplicaTables):
         shown = ((name, columns_for(register, roles)) for name, register in self.registers.items())
         self.columns = {name: columns for name, columns in shown if columns}
 
+    @cached_property
+    def _database(self) -> sqlite_utils.Database:
+        return sqlite_utils.Database(self.conn)
+
     def refresh(self) -> None:
         """Read registers and certificate again if another program has synced this file since."""
         if self.meta.get_int("size") != self._loaded_at:
@@ -193,7 +198,7 @@ class Replica(ReplicaTables):
                     "有尚未签名的修改，请先运行 syncgov commit",
                     "unsigned changes are waiting; run `syncgov commit` first",
                 )
-            yield sqlite_utils.Database(self.conn)
+            yield self._database
             done = self.commit_within(staff, note)
             if done.problems:
                 raise done.problems[0][1]
@@ -321,11 +326,12 @@ class Replica(ReplicaTables):
             )
 
     def _sign(self, record: RowKey, pending: _Pending, by: str | None, note: str | None, done: Committed) -> None:
-        seq = self.meta.get_int("last_seq") + 1
-        absorbed = Stamp(self.meta.get_int("clock_at"), self.meta.get_int("clock_tick"))
-        stamp = next_stamp(pending.at, absorbed)
+        names = ("last_seq", "last_hash", "clock_at", "clock_tick", "root", "size")
+        last_seq, last_hash, at, tick, root, size = self.meta.get_many(*names)
+        seq, seen = int(last_seq or 0) + 1, Seen(root, int(size or 0))
+        stamp = next_stamp(pending.at, Stamp(int(at or 0), int(tick or 0)))
         steps = [*steps_of(pending.writes, pending.rows, self.registers, self.roles)]
-        chain = (self.key_file.key, seq, self.meta.get("last_hash"), self.seen, stamp, by, note)
+        chain = (self.key_file.key, seq, last_hash, seen, stamp, by, note)
         try:
             require_in_time(steps, stamp.at)
             second = choose_second(self, by, steps)

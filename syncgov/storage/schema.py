@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from syncgov.core.commitment import Value
-from syncgov.core.register_model import Column, Register
+from syncgov.core.register_model import Column, Field, Register
 from syncgov.storage.connection import quote
 from syncgov.storage.state import RowKey, StoredRow, conflicts_of, store_rows
 
@@ -219,7 +219,8 @@ def _show_table(
     updates = ", ".join(f"{n} = excluded.{n}" for n in names[1:])
     sql = f"INSERT INTO {name} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
     sql += f" ON CONFLICT({key}) DO UPDATE SET {updates}" if updates else " ON CONFLICT DO NOTHING"
-    shown = [[k, *_row_values(register, columns, row)] for k, row in rows if row.alive]
+    fields = [(register.column_field(column.name), column) for column in columns]
+    shown = [[k, *_row_values(register, fields, row)] for k, row in rows if row.alive]
     try:
         conn.executemany(sql, shown)
     except sqlite3.IntegrityError:
@@ -239,18 +240,21 @@ def _show_one_by_one(
             conn.execute("INSERT OR IGNORE INTO _sg_unshown VALUES (?, ?)", (table, values[0]))
 
 
-def _row_values(register: Register, columns: Sequence[Column], row: StoredRow) -> list[int | str | None]:
-    values: dict[str, Value] = {}
-    for declared in register.fields:
-        if declared.name in row.fields or declared.name in row.own:
-            values.update(declared.columns_of(row.local(declared.name, register)))
-    return [to_sql(column, values.get(column.name)) for column in columns]
+def _row_values(register: Register, fields: Sequence[tuple[Field, Column]], row: StoredRow) -> list[int | str | None]:
+    values: list[int | str | None] = []
+    for declared, column in fields:
+        value = row.local(declared.name, register)
+        if declared.group:
+            value = value.get(column.name) if isinstance(value, dict) else None
+        values.append(to_sql(column, value))
+    return values
 
 
 def _list_conflicts(
     conn: sqlite3.Connection, rows: Mapping[RowKey, StoredRow], registers: Mapping[str, Register]
 ) -> None:
-    conn.executemany("DELETE FROM _sg_conflict WHERE tbl = ? AND key = ?", rows.keys())
+    if conn.execute("SELECT 1 FROM _sg_conflict LIMIT 1").fetchone() is not None:
+        conn.executemany("DELETE FROM _sg_conflict WHERE tbl = ? AND key = ?", rows.keys())
     conn.executemany(
         "INSERT INTO _sg_conflict VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [line for (table, key), row in rows.items() for line in _conflict_lines(table, key, row, registers.get(table))],

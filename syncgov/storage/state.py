@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from syncgov.core.commitment import MAX_OVER, Dot, Value, Write, parse_path
+from syncgov.core.commitment import MAX_OVER, META_TABLE, Dot, Path, Value, Write, parse_path
 from syncgov.core.fold import FoldWrite
 from syncgov.core.merge import (
     ERASED,
@@ -67,8 +67,7 @@ class StoredRow:
 
     def local(self, name: str, register: Register | None) -> Value:
         """Return the value that this device shows: its own pending write, else the accepted one."""
-        pending = self.own.get(name)
-        return pending[0] if pending is not None else self.shown(name, register)
+        return self.own[name][0] if name in self.own else self.shown(name, register)
 
     def over(self, name: str) -> tuple[Dot, ...]:
         """Return what a new write of *name* replaces. Source: protocol page, section 13."""
@@ -116,6 +115,19 @@ def load_row(conn: sqlite3.Connection, row: RowKey) -> StoredRow:
     return StoredRow(_decode(found[0]), _decode(found[1]) if found[1] else {})
 
 
+def load_rows(conn: sqlite3.Connection, rows: Iterable[RowKey]) -> dict[RowKey, StoredRow]:
+    """Return the stored rows, empty ones where there is none; one statement a table."""
+    found = {row: StoredRow() for row in rows}
+    keys: dict[str, list[str]] = {}
+    for table, key in found:
+        keys.setdefault(table, []).append(key)
+    for table, wanted in keys.items():
+        sql = "SELECT key, state, own FROM _sg_row WHERE tbl = ? AND key IN (SELECT value FROM json_each(?))"
+        for key, state, own in conn.execute(sql, (table, _encode(wanted).decode())):
+            found[table, key] = StoredRow(_decode(state), _decode(own) if own else {})
+    return found
+
+
 def store_rows(conn: sqlite3.Connection, rows: Mapping[RowKey, StoredRow]) -> None:
     """Write rows back."""
     conn.executemany(
@@ -132,21 +144,19 @@ def fold(
 
     Source: protocol page, section 12. Unknown registers and fields are kept for after an upgrade.
     """
-    rows: dict[RowKey, StoredRow] = {}
-    for item in items:
-        for write in item.writes:
-            path = parse_path(write.path)
-            if path.table == "_changeset":
-                continue
-            row = rows.get((path.table, path.key))
-            if row is None:
-                row = rows[path.table, path.key] = load_row(conn, (path.table, path.key))
-            _fold_write(row, path.field, item, write, registers.get(path.table))
+    writes = [(item, write, path) for item in items for write in item.writes if (path := parse_path(write.path))]
+    rows = load_rows(conn, ((path.table, path.key) for _item, _write, path in writes if path.table != META_TABLE))
+    for item, write, path in writes:
+        if path.table != META_TABLE:
+            _fold_write(rows[path.table, path.key], path, item, write, registers)
     store_rows(conn, rows)
     return rows
 
 
-def _fold_write(row: StoredRow, name: str, item: FoldItem, write: Write | FoldWrite, register: Register | None) -> None:
+def _fold_write(
+    row: StoredRow, path: Path, item: FoldItem, write: Write | FoldWrite, registers: Mapping[str, Register]
+) -> None:
+    name = path.field
     raw = row.fields.get(name)
     value = [None, 1] if write.value is ERASED else [write.value]
     head = [*item.dot, item.index, item.at, item.tick, *value]
@@ -160,6 +170,7 @@ def _fold_write(row: StoredRow, name: str, item: FoldItem, write: Write | FoldWr
     kept = [h for h in old if (h[0], h[1]) not in write.over]
     kept.append(head)
     if any(len(h) > 6 for h in kept):  # rare: erased heads stand back behind the others
+        register = registers.get(path.table)
         declared, workflow = declared_field(register, name), workflow_of(register, name)
         folded = fold_write(field_state(raw), field_state([[head]]).heads[0], write.over, declared, workflow)
         row.fields[name] = raw_field(folded)
@@ -168,7 +179,7 @@ def _fold_write(row: StoredRow, name: str, item: FoldItem, write: Write | FoldWr
     elif len(raw) > 1:
         row.fields[name] = [kept, raw[1]]
     else:
-        row.fields[name] = [kept, _shown(raw, name, register)]
+        row.fields[name] = [kept, _shown(raw, name, registers.get(path.table))]
 
 
 def _shown(raw: list[Any], name: str, register: Register | None) -> Value:

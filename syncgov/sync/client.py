@@ -55,6 +55,7 @@ PULL_LIMIT = 500  # entries a page
 _CLOSED = frozenset({"closed", "unknown-device"})
 
 Progress = Callable[[str, int, int], None]
+"""`progress(step, done, total)`; steps: push, pull, and busy: seconds until the next try, and how many there were."""
 
 
 @dataclass(slots=True)
@@ -154,6 +155,8 @@ def sync(
 
 def _sync(replica: Replica, url: str, staff: str | None, done: Synced, progress: Progress | None) -> None:
     transport = HttpTransport(url, replica.key_file.key, replica.charter.origin)
+    if progress is not None:
+        transport.waiting = lambda seconds, tries: progress("busy", seconds, tries)
     try:
         finish_scrub(replica)
         if replica.is_older_than_key:
@@ -368,7 +371,8 @@ def verify_page(replica: Replica, answer: wire.PullAnswer, size: int) -> Page:
     if size > 0:
         _verify_growth(replica, answer, target)
     keys = checked_keys(replica, answer)
-    entries = [verify_entry(message, target, keys, replica.dev) for message in answer.entries]
+    with collector_paused():
+        entries = [verify_entry(message, target, keys, replica.dev) for message in answer.entries]
     return Page(entries, answer.next, answer.target, target, text, answer.purge, state)
 
 

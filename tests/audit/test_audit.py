@@ -6,6 +6,7 @@ import random
 import shutil
 import sqlite3
 from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -783,3 +784,46 @@ def test_random_damage_never_ends_in_a_traceback(street: Path) -> None:
             assert not report.ok, f"{path} {place}"
         path.write_bytes(whole)
     assert run(street).ok
+
+
+def test_other_processes_find_what_this_one_finds(street: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long log's signatures are verified in processes; the findings and counts do not depend on where."""
+
+    def change(items: list[Item]) -> list[Item]:
+        raw = items[-1].envelope
+        place = raw.index(b'"sig":"') + 9
+        other = b"B" if raw[place : place + 1] == b"A" else b"A"
+        return [*items[:-1], replace(items[-1], envelope=raw[:place] + other + raw[place + 1 :])]
+
+    monkeypatch.setattr("syncgov.audit.signatures._CHUNK", 7)
+    forge(street, change)
+    charter = street / "centre" / "charter.json"
+    here, there = (audit(street / "out", charter, workers=workers) for workers in (0, 2))
+    assert "signature" in {finding.code for finding in there.findings}
+    assert there.findings == here.findings
+    assert there.counts == here.counts
+    assert there.counts["signatures"] > 14  # several tasks
+
+
+def test_processes_that_cannot_be_had_are_done_without(street: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no process can be started, or one is killed, this one verifies; nothing is left out."""
+
+    class Broken:
+        def __init__(self, *_: object, **__: object) -> None: ...
+
+        def __enter__(self) -> "Broken":
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+
+        def submit(self, *_: object) -> "Broken":
+            return self
+
+        def result(self) -> list[bool]:
+            raise BrokenProcessPool
+
+    monkeypatch.setattr("syncgov.audit.signatures.ProcessPoolExecutor", Broken)
+    charter = street / "centre" / "charter.json"
+    here, there = (audit(street / "out", charter, workers=workers) for workers in (0, 2))
+    assert (there.findings, there.counts) == (here.findings, here.counts)
+    assert there.counts["signatures"] > 14

@@ -16,7 +16,7 @@ from starlette.requests import Request
 
 from syncgov.audit import folder as public_folder
 from syncgov.audit.report import Report
-from syncgov.centre.app import MAX_JOIN_BYTES, App, _unpack
+from syncgov.centre.app import MAX_JOIN_BYTES, App, Gate, _unpack
 from syncgov.core import bundle, canonical, note, proof, tree, wire
 from syncgov.core.age_identity import age_identity
 from syncgov.core.charter import open_charter
@@ -251,7 +251,7 @@ def read_request(data: bytes) -> None:
 def _centre() -> tuple[App, str, Any]:
     world = World.make(lasting_folder())
     pen = world.device("pen")
-    return App(world.centre, world.clock), pen.dev, pen.key_file.key
+    return App(world.centre, world.clock, Gate()), pen.dev, pen.key_file.key
 
 
 # -- files of people --------------------
