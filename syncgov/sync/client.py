@@ -28,7 +28,7 @@ from syncgov.errors import (
 )
 from syncgov.storage import cosigning
 from syncgov.storage.clock import Clock, wall_clock
-from syncgov.storage.connection import transaction
+from syncgov.storage.connection import collector_paused, transaction
 from syncgov.storage.erasing import finish_scrub
 from syncgov.storage.keyfile import key_path, load_key, store_key
 from syncgov.storage.merging import (
