@@ -1,6 +1,6 @@
 """Erase a record's values everywhere; withhold them from the public; who has not heard of it yet.
 
-Source: protocol page, sections 9 and 15.
+Source: protocol page, sections 9 and 18.
 """
 
 from collections.abc import Sequence
@@ -291,41 +291,31 @@ class ErasureStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class CentreStatus:
-    """A centre at a glance. `unfinished`: free space of its own files still has to be cleaned; open it once more."""
+class Erasures:
+    """How far the erasures of a centre have come.
 
-    name: str
-    origin: str
-    size: int
-    devices: int
-    waiting_changesets: int
+    Attributes:
+        unfinished: free space of its own files still has to be cleaned; open it once more.
+        published: folder -> log size of what was published there last.
+    """
+
     unfinished: bool
     erasures: tuple[ErasureStatus, ...] = ()
     published: dict[str, int] = field(default_factory=dict)
 
 
-def centre_status(centre: Centre) -> CentreStatus:
-    """Return how far a centre is, and for each erasure who has not acknowledged it."""
+def erasure_status(centre: Centre) -> Erasures:
+    """Return for each erasure who has not acknowledged it."""
     ledger = centre.ledger
     devices = _devices(ledger)
     published = dict(ledger.conn.execute("SELECT folder, size FROM _sg_published ORDER BY 1").fetchall())
-    (waiting,) = ledger.conn.execute("SELECT count(*) FROM _sg_waiting").fetchone()
     unfinished = ledger.meta.get_int("scrub") == 1
     groups: dict[tuple[RowKey, str], list[tuple[str, int]]] = {}
     for one in load_erasures(ledger.conn):
         groups.setdefault((one.row, one.reason), []).append((parse_path(one.path).field, one.index))
     late = {at for (at,) in ledger.conn.execute("SELECT at FROM _sg_erased WHERE late")}
     found = [_erasure_status(place, items, late, devices, published) for place, items in groups.items()]
-    return CentreStatus(
-        centre.charter.name,
-        centre.charter.origin,
-        ledger.size,
-        len(devices),
-        waiting,
-        unfinished,
-        tuple(sorted(found, key=lambda each: each.index)),
-        published,
-    )
+    return Erasures(unfinished, tuple(sorted(found, key=lambda each: each.index)), published)
 
 
 def _devices(ledger: Ledger) -> dict[str, tuple[int, int, bool]]:

@@ -1,4 +1,4 @@
-"""The commands erase and withhold, and the status of a centre."""
+"""The commands erase and withhold, and what the status of a centre says of erasures."""
 
 from contextlib import closing
 from dataclasses import asdict
@@ -13,7 +13,7 @@ from syncgov.cli.words import both, say
 from syncgov.storage.wording import SHORT_KEY
 
 if TYPE_CHECKING:
-    from syncgov.centre.hiding import ErasureStatus, Hidden
+    from syncgov.centre.hiding import Erasures, ErasureStatus, Hidden
 
 ERASE_REASONS = {
     "request": ("本人要求", "asked for by the person"),
@@ -64,7 +64,7 @@ def erase(out: Output, centre: Path, table: str, key: str, fields: tuple[str, ..
     require_centre(centre)
     with closing(Centre(centre)) as opened:
         done = hiding.erase(opened, table, key, fields, reason)
-        found = hiding.centre_status(opened)
+        found = hiding.erasure_status(opened)
     waiting = next((e.waiting for e in found.erasures if e.index == done.size - 1), ())
     out.line(
         f"已删除 {table} {key}：{done.rows} 行、{numbered(done.fields)}，共 {done.writes} 处写入",
@@ -138,19 +138,8 @@ def withhold(
     out.result(done)
 
 
-def centre_status(out: Output, centre: Path) -> None:
-    """Print how far a centre is, and who has not acknowledged which erasure."""
-    from syncgov.centre import hiding
-    from syncgov.centre.centre import Centre
-
-    require_centre(centre)
-    with closing(Centre(centre)) as opened:
-        found = hiding.centre_status(opened)
-    out.line(
-        f"{found.name}（{found.origin}）  日志 {found.size} 条 · 终端 {found.devices} 台 · "
-        f"待处理 {found.waiting_changesets} 条",
-        f"{found.name} ({found.origin}): log {found.size}, {found.devices} devices, {found.waiting_changesets} waiting",
-    )
+def print_erasures(out: Output, found: "Erasures") -> None:
+    """Print who has not acknowledged which erasure."""
     for folder, size in found.published.items():
         out.line(f"公开文件夹 {folder}：到第 {size} 条", f"public folder {folder}: up to {size}")
     for each in found.erasures:
@@ -162,7 +151,6 @@ def centre_status(out: Output, centre: Path) -> None:
             "还有程序占用着中心的数据库，空闲页没有清理完，请关闭后再运行一次",
             "another program holds the centre's database: its free space is not clean yet; close it and run this again",
         )
-    out.result(found)
 
 
 def _print_erasure(out: Output, each: "ErasureStatus") -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from syncgov.cli.app import Output, numbered
 from syncgov.cli.centre import require_centre
+from syncgov.cli.hiding import print_erasures
 from syncgov.cli.words import language, say
 from syncgov.storage.wording import SHORT_KEY, reach_words, role_words, time_words
 
@@ -25,14 +26,15 @@ _STATES = {
 def centre_status(out: Output, path: Path, device: str | None) -> None:
     """Print a centre at a glance or, with *device*, what that device sees."""
     from syncgov.centre.centre import Centre
+    from syncgov.centre.hiding import erasure_status
     from syncgov.centre.overview import overview, view_as
 
     require_centre(path)
     with closing(Centre(path)) as opened:
         if device is not None:
             return _print_view(out, view_as(opened, device, language()))
-        found = overview(opened)
-    out.result(asdict(found))
+        found, erasures = overview(opened), erasure_status(opened)
+    out.result(asdict(found) | asdict(erasures))
     out.text(f"{found.name}  {found.origin}")
     out.line(
         f"日志 {found.size} 条 · 终端 {len(found.devices)} 台 · 待处理 {found.waiting} 条 · 未用的登记码 {found.codes}",
@@ -40,6 +42,7 @@ def centre_status(out: Output, path: Path, device: str | None) -> None:
     )
     for line in found.devices:
         _print_device(out, line)
+    print_erasures(out, erasures)
 
 
 def _print_device(out: Output, line: "DeviceLine") -> None:

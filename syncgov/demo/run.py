@@ -228,6 +228,7 @@ def _last_day(ran: Ran, report: Progress) -> None:
             for number, action in enumerate(ran.story.last_day, 1):
                 _act(ran, action, url)
                 report("last day", number, len(ran.story.last_day))
+            _erase(ran, url)
             ran.centres.append((server.pid, _requests(url)))
         finally:
             server.send_signal(signal.SIGTERM)
@@ -244,6 +245,18 @@ def _act(ran: Ran, action: LastDayAction, url: str) -> None:
     _command("sync", replica, "--staff", action.staff_id, "--url", url)
     ran.tally.syncs += 2
     _command("status", replica)
+
+
+def _erase(ran: Ran, url: str) -> None:
+    """A person has a text erased; the last device that worked today hears of it at its next sync."""
+    table, key, fields = ran.faults.erased
+    done = json.loads(_command("erase", ran.centre, table, key, *fields, "--reason", "request", "--json").stdout)
+    ran.happened.erased = int(done["writes"])
+    action = ran.story.last_day[-1]
+    _command("sync", device_path(ran.folder, action.device_index), "--staff", action.staff_id, "--url", url)
+    ran.tally.syncs += 1
+    status = json.loads(_command("status", ran.centre, "--json").stdout)
+    ran.happened.not_acknowledged = len(status["erasures"][0]["waiting"])
 
 
 def _command(*arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:

@@ -11,7 +11,7 @@ import pytest
 
 from syncgov.centre import bundles
 from syncgov.centre.centre import Centre
-from syncgov.centre.hiding import Waiting, centre_status, erase
+from syncgov.centre.hiding import Waiting, erase, erasure_status
 from syncgov.centre.intake import authenticate
 from syncgov.core.commitment import open_body
 from syncgov.core.merge import ERASED
@@ -315,10 +315,10 @@ def test_a_bundle_carries_the_erasure_and_cannot_bring_it_back(street: Street) -
     assert street.holders(below="bob") == set()
     bundles.receive(centre, request)  # carried twice
     assert street.holders(below="centre") == set()
-    (erased,) = [e for e in centre_status(centre).erasures if e.table == "task"]
+    (erased,) = [e for e in erasure_status(centre).erasures if e.table == "task"]
     assert bob.dev in {device.device for device in erased.waiting}  # it has not said so yet
     bundles.receive(centre, pack(bob).data)
-    (erased,) = [e for e in centre_status(centre).erasures if e.table == "task"]
+    (erased,) = [e for e in erasure_status(centre).erasures if e.table == "task"]
     assert bob.dev not in {device.device for device in erased.waiting}
 
 
@@ -385,17 +385,17 @@ def test_steps_and_reviews_go_on_after_an_erasure(street: Street) -> None:
 def test_the_centre_knows_who_has_not_acknowledged(street: Street) -> None:
     """Each device until it has said that it folded the erasure; one that joined afterwards is not asked."""
     erase(street.world.centre, "task", street.task, ["title"], "request")
-    (found,) = centre_status(street.world.centre).erasures
+    (found,) = erasure_status(street.world.centre).erasures
     devices = {name: replica.dev for name, replica in street.devices.items()}
     assert {each.device for each in found.waiting} == set(devices.values())
     street.world.sync(street.devices["ada"])
     street.world.device("new")
-    (found,) = centre_status(street.world.centre).erasures
+    (found,) = erasure_status(street.world.centre).erasures
     assert {each.device for each in found.waiting} == {devices["bob"], devices["desk"]}
     assert all(isinstance(each, Waiting) and each.folded < found.index for each in found.waiting)
     assert (found.table, found.key, found.fields, found.reason) == ("task", street.task, ("title",), "request")
     sync_all(street.world, *street.devices.values())
-    (found,) = centre_status(street.world.centre).erasures
+    (found,) = erasure_status(street.world.centre).erasures
     assert found.waiting == ()
 
 

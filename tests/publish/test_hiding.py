@@ -7,7 +7,7 @@ import pytest
 from syncgov.audit.audit import audit
 from syncgov.audit.prove import prove
 from syncgov.audit.report import Report
-from syncgov.centre.hiding import Hidden, centre_status, erase, lift, withhold
+from syncgov.centre.hiding import Hidden, erase, erasure_status, lift, withhold
 from syncgov.core.commitment import Value, Write, open_body
 from syncgov.core.record_proof import HIDDEN_MISSING, RecordProof, verify_record_proof
 from syncgov.core.statement import Leaf
@@ -98,10 +98,10 @@ def test_a_value_written_afterwards_is_public_again(own_place: Place) -> None:
 def test_a_folder_older_than_an_erasure_is_named(own_place: Place) -> None:
     """Until it is published again."""
     erased_words(own_place)
-    (found,) = centre_status(own_place.world.centre).erasures
+    (found,) = erasure_status(own_place.world.centre).erasures
     assert [Path(folder) for folder in found.stale] == [own_place.out]
     own_place.publish()
-    (found,) = centre_status(own_place.world.centre).erasures
+    (found,) = erasure_status(own_place.world.centre).erasures
     assert found.stale == ()
 
 
