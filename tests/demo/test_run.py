@@ -60,7 +60,9 @@ def test_an_erasure_reaches_the_public_and_a_device(summary: dict[str, Any], ran
     assert len(texts) == summary["faults"]["writes_erased"] == 2
     assert summary["fields_erased"] == 1
     with closing(sqlite3.connect(public / "public.db")) as db:
-        assert db.execute(f"SELECT description_public, _erased FROM {table} WHERE id = ?", (key,)).fetchone()[0] is None
+        row = db.execute(f"SELECT description_public, _erased FROM {table} WHERE key = ?", (key,)).fetchone()
+        assert row[0] is None
+        assert "description_public" in row[1]
     heard = device_path(ran.folder, ran.story.last_day[-1].device_index)
     files = [p for folder in (ran.centre, ran.public) for p in folder.rglob("*") if p.is_file()]
     files += [p for p in heard.parent.iterdir() if p.name.startswith(heard.name)]
