@@ -29,7 +29,7 @@ from syncgov.core.register import Register
 from syncgov.core.statement import Leaf, parse_leaf
 from syncgov.storage.clock import Clock
 from syncgov.storage.replica import Replica
-from syncgov.sync import client
+from syncgov.sync import client, files
 from syncgov.sync.client import Synced
 from syncgov.sync.transport import HttpTransport
 from tests.registers import registers as small_registers
@@ -150,7 +150,10 @@ class World:
             made._session.mount("http://", self.wire)
             return made
 
-        with mock.patch.object(client, "HttpTransport", transport):
+        with (
+            mock.patch.object(client, "HttpTransport", transport),
+            mock.patch.object(files, "HttpTransport", transport),
+        ):
             yield
 
     def code(self, role: str, areas: Sequence[str] = (EAST,), staff: Sequence[str] = ()) -> str:

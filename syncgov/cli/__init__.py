@@ -5,11 +5,12 @@ Arguments and results are documented by `syncgov COMMAND --help`.
 
 import sys
 
-from syncgov.cli import bundle, centre, certificates, field, fsck, public, registers, resolve
+from syncgov.cli import attach, bundle, centre, certificates, field, fsck, public, registers, resolve
 from syncgov.cli.app import EXIT_CODES, root
 
 __all__ = [
     "EXIT_CODES",
+    "attach",
     "bundle",
     "centre",
     "certificates",
@@ -23,8 +24,8 @@ __all__ = [
 ]
 
 _DAY = (
-    "init load enrol revoke renew serve join commit sync bundle receive status conflicts resolve resubmit adopt rejoin "
-    "publish browse audit prove verify fsck import "
+    "init load enrol revoke renew serve join attach commit sync bundle receive status conflicts resolve resubmit "
+    "adopt rejoin publish browse audit prove verify fsck import "
     "register demo"
 ).split()
 root.commands = {name: root.commands[name] for name in _DAY}

@@ -24,6 +24,7 @@ from syncgov.fsck.entries import (
     read_leaf,
     stored_entries,
 )
+from syncgov.fsck.files import check_files
 from syncgov.fsck.histories import check_histories
 from syncgov.fsck.opening import Settings, execute
 from syncgov.fsck.own import read_key
@@ -60,6 +61,7 @@ def check_centre(
     check_states(context)
     check_conflicts(context)
     check_tables(context)
+    check_files(folder / "files", context)
 
 
 def _check_files(folder: Path, settings: Settings, charter: Charter, report: Report) -> None:

@@ -20,6 +20,7 @@ from syncgov.fsck.entries import (
     read_leaf,
     stored_entries,
 )
+from syncgov.fsck.files import check_files
 from syncgov.fsck.opening import Settings, execute
 from syncgov.fsck.own import OwnChain, check_chain, check_overlay, check_verdicts, read_key
 from syncgov.fsck.refold import DEVICES, REGISTERS, Entry, Refold
@@ -56,6 +57,7 @@ def check_replica(
     system = any(table in (DEVICES, REGISTERS) for table, _key in context.unknown)
     if settings.text("cookie") and not system:  # without a cookie nothing was synced yet and there are no tables
         check_tables(context)
+    check_files(path.with_name(path.name + ".files"), context)
     _note_unsigned(context)
 
 

@@ -13,6 +13,7 @@ from syncgov.core.note import Checkpoint
 from syncgov.core.statement import Leaf, parse_leaf
 from syncgov.errors import ForkError
 from syncgov.storage.connection import quote, transaction
+from syncgov.storage.file_queue import drop_unreferenced
 from syncgov.storage.replica import Replica
 from syncgov.storage.schema import key_column, show_rows
 from syncgov.storage.state import FoldItem, RowKey, StoredRow, fold, load_row, store_rows
@@ -112,6 +113,7 @@ def merge_pulled(replica: Replica, page: Page, staff: str | None = None) -> Merg
         replica.conn.execute("DELETE FROM _sg_merging")
     if scrub:
         replica.scrub()
+    drop_unreferenced(replica)
     return done
 
 

@@ -41,10 +41,13 @@ REFUSALS: Mapping[str, Refusal] = {
     ),
     "guard": Refusal(
         (
-            "缺少这一步要求的内容（如理由、期限、责任单位，或须由另一人核查）",
-            "something that this step demands is missing",
+            "缺少这一步要求的内容（如理由、期限、责任单位、处置前和处置后照片，或须由另一人核查）",
+            "something that this step demands is missing (a reason, a limit, photos before and after, another person)",
         ),
-        ("请补全后重新填报；核查须由未经办的人进行", "complete it and write again; a check needs another person"),
+        (
+            "请补全（照片用 syncgov attach 添加）后重新填报；核查须由未经办的人进行",
+            "complete it (photos: syncgov attach) and write again; a check needs another person",
+        ),
     ),
     "immutable": Refusal(
         ("这类记录登记后不能修改或删除", "records of this kind cannot be changed once made"),

@@ -8,6 +8,7 @@ from enum import StrEnum
 from syncgov.core.disputes import disputed
 from syncgov.core.statement import Leaf, parse_changeset, parse_leaf
 from syncgov.storage.conflicts import count_conflicts, last_good_of
+from syncgov.storage.file_queue import RowFiles, row_files
 from syncgov.storage.labels import field_of, own_writes, record_label, written
 from syncgov.storage.refusals import REJECTED, refusal
 from syncgov.storage.replica import Replica
@@ -92,6 +93,7 @@ class Status:
         disputed: own changesets after the last one that a revocation holds to be beyond doubt.
         clock: a warning if this device's clock is wrong, else empty.
         rebuilt: another program changed the form of a table; only a commit finds out what was written since.
+        files: how far the files are that were added on this device.
         held: values kept aside because their rows could not be signed before a sync wrote over them.
     """
 
@@ -112,6 +114,7 @@ class Status:
     rebuilt: bool
     held: tuple[Held, ...]
     changes: tuple[Change, ...]
+    files: tuple[RowFiles, ...] = ()
 
     def count(self, stage: Stage) -> int:
         """Return the number of changes at *stage*."""
@@ -144,6 +147,7 @@ def status(replica: Replica, language: Language = "zh") -> Status:
             Held(*row) for row in replica.conn.execute("SELECT tbl, key, at, columns FROM _sg_held ORDER BY at")
         ),
         changes=(*_unsigned(replica, language), *_on_the_way(replica, language), *refused),
+        files=row_files(replica),
     )
 
 

@@ -29,6 +29,7 @@ from syncgov.storage.merging import (
     start_over,
 )
 from syncgov.storage.replica import Replica
+from syncgov.sync.files import Sent, send_files
 from syncgov.sync.transport import HttpTransport
 
 PUSH_BATCH = 200  # changesets a request; about 400 KiB packed
@@ -40,7 +41,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(slots=True)
 class Synced:
-    """What a sync did, for people: numbers of changesets."""
+    """What a sync did, for people: numbers of changesets; and what became of the queue of files."""
 
     signed: int = 0
     pushed: int = 0
@@ -52,6 +53,7 @@ class Synced:
     problems: list[str] = field(default_factory=list)
     requests: int = 0
     size: int = 0
+    files: Sent = field(default_factory=Sent)
 
 
 def join(path: str | Path, url: str, code: str, *, clock: Clock = wall_clock) -> Replica:
@@ -103,7 +105,7 @@ def _registrar_keys(charter: Charter) -> dict[str, bytes]:
 def sync(
     replica: Replica, staff: str | None = None, *, url: str | None = None, progress: Progress | None = None
 ) -> Synced:
-    """Commit, push, pull and merge; returns what happened.
+    """Commit, push, pull and merge, then send files; returns what happened.
 
     Raises:
         NotAllowedError: unsigned work on a shared device without *staff*.
@@ -120,6 +122,7 @@ def sync(
         done.problems = [error.zh for _row, error in committed.problems]
         _push(replica, transport, done, progress)
         _pull(replica, transport, staff, done, progress)
+        done.files = send_files(replica, transport, progress)
     finally:
         transport.close()
         done.requests = transport.requests

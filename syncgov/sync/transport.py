@@ -52,6 +52,16 @@ class HttpTransport:
         response = self._signed(path, raw, headers)
         return wire.parse_message(response.content, answer, "answer of the centre")
 
+    def put(self, path: str, raw: bytes, answer: type[T]) -> T:
+        """Send bytes that are no JSON, signed, and return the answer; errors as `post`."""
+        response = self._signed(path, raw, {"Content-Type": "application/octet-stream"})
+        return wire.parse_message(response.content, answer, "answer of the centre")
+
+    def fetch(self, path: str, message: msgspec.Struct) -> tuple[bytes, str]:
+        """Send a message, signed; return the bytes of the answer and its Content-Range; errors as `post`."""
+        response = self._signed(path, wire.format_message(message), {"Content-Type": "application/json"})
+        return response.content, response.headers.get("Content-Range", "")
+
     def _signed(self, path: str, raw: bytes, headers: dict[str, str]) -> requests.Response:
         if self._key is None:
             return self._send("POST", path, raw, headers)

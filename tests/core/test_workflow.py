@@ -115,7 +115,13 @@ def test_voiding_asks_for_a_reason_now_and_a_second_signature_later(flow: Workfl
     assert step is not None
     assert step.guards == ("reason", "second_signature")
     assert set(GUARDS) > DEFERRED_GUARDS
-    assert {guard for guard in GUARDS if guard not in DEFERRED_GUARDS} == {"reason", "due", "owner", "other_person"}
+    assert {guard for guard in GUARDS if guard not in DEFERRED_GUARDS} == {
+        "reason",
+        "due",
+        "owner",
+        "other_person",
+        "photo_before_after",
+    }
 
 
 def test_next_states_are_what_a_role_may_choose(flow: Workflow) -> None:

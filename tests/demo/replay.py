@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from syncgov.core.register import RegisterSet
-from syncgov.core.workflow import DEFERRED_GUARDS, find_transition, needs_review, precedence_rank
+from syncgov.core.workflow import DEFERRED_GUARDS, PHOTO_GUARD, find_transition, needs_review, precedence_rank
+from syncgov.demo.photos import photos_of
 from syncgov.demo.place import Device
 from syncgov.demo.plan import Session, Story, Write
 from syncgov.storage.files import builtin_folder, read_registers
@@ -142,9 +143,13 @@ def judge_step(entry: Entry, write: Write) -> str:
     found = find_transition(workflow, states[0] if states else None, str(write.columns["state"]), entry.device.roles)
     if found is None:
         return "transition"
+    photos = {phase for phase, _photo in photos_of([write])}
     for guard in set(found.guards) - DEFERRED_GUARDS:
         if guard == "other_person":
             if any(other.staff == entry.staff for other in over):
+                return "guard"
+        elif guard == PHOTO_GUARD:
+            if workflow.photos is None or not {workflow.photos.before, workflow.photos.after} <= photos:
                 return "guard"
         elif write.columns[guard] is None:
             return "guard"
