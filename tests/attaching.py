@@ -8,6 +8,7 @@ from PIL import Image
 
 from syncgov.core.register import Register, parse_register
 from syncgov.storage.attaching import Attached, attach
+from syncgov.storage.merging import own_changesets
 from syncgov.storage.replica import Replica
 from tests.helpers import ManualClock, World
 from tests.registers import TASK, TEXTS
@@ -82,3 +83,13 @@ def picture(seed: int = 0, size: tuple[int, int] = (320, 240), *, exif: bool = F
 def add(replica: Replica, task: str, seed: int = 0, phase: str | None = "before") -> Attached:
     """Attach a picture to a task."""
     return attach(replica, "task", task, picture(seed), phase=phase)
+
+
+def cut_files(world: World, replica: Replica) -> tuple[str, str] | None:
+    """Sync over a line that breaks when the files come; returns what the worker is told."""
+    world.wire.reset()
+    waiting = replica.has_unsigned() or bool(own_changesets(replica))
+    world.wire.cut_at = 4 if waiting else 3  # nonce, push, pull
+    done = world.sync(replica)
+    world.wire.reset()
+    return done.files.note

@@ -86,7 +86,7 @@ class Wire(BaseAdapter):
         if cut:
             raise requests.ConnectionError("the line is cut")
         content = found.content
-        if self.tamper is not None and found.status_code == 200:
+        if self.tamper is not None and found.status_code in (200, 206):
             content = self.tamper(path, content)
         response = requests.Response()
         response.status_code = found.status_code

@@ -90,7 +90,8 @@ def _append(
     if store.has(part.sha256):
         store.forget(dev, part.sha256)
         return PutResult(state="stored", offset=part.total)
-    _require_room(ledger, store, claim, len(whole))
+    coming = sum(other.main and other.record == claim.record for other in whole.values())
+    _require_room(ledger, store, claim, coming)
     here = store.append(dev, part.sha256, part.offset, data) if data else store.received(dev, part.sha256)
     if here < part.total:
         return PutResult(state="partial", offset=here)
