@@ -88,8 +88,15 @@ def test_photos_of_another_record_or_kind_or_refused_do_not_count(world: World, 
     key, other = insert(pen, "task", a_task()), insert(pen, "task", a_task())
     add(pen, key, 1, "before")
     add(pen, other, 2, "after")
-    columns = {"task_id": key, "sha256": "0" * 64, "bytes": 9, "media_type": "application/pdf", "kind": "paper"}
-    insert(pen, "photo", {**columns, "phase": "after"})
+    columns = {
+        "task_id": key,
+        "sha256": "0" * 64,
+        "bytes": 9,
+        "media_type": "application/pdf",
+        "kind": "paper",
+        "phase": "after",
+    }
+    insert(pen, "photo", columns)
     pen.commit()
     update(pen, "task", key, state="closed")
     assert [why for _seq, why in world.sync(pen).refused] == ["refused:guard"]

@@ -1,6 +1,5 @@
 """fsck finds what is wrong with files, at a device and at the centre, and repairs where nothing can be lost."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ CENTRE, FIELD = "centre", "pen.db"
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
+def folder(tmp_path: Path) -> Path:
     """One photo that is at the centre, one that waits on the device."""
     with make_world(tmp_path) as world:
         pen = world.device("pen")
@@ -24,7 +23,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
         world.sync(pen)
         add(pen, key, 2, "after")
         cut_files(world, pen)
-    yield tmp_path
+    return tmp_path
 
 
 def store_of(folder: Path, target: str) -> BlobStore:

@@ -114,7 +114,7 @@ def test_what_the_register_does_not_take_is_refused_in_words(
 ) -> None:
     """And leaves nothing behind."""
     with pytest.raises(InputError, match=words) as caught:
-        attach(pen, "task", task, raw, **options)  # type: ignore[arg-type]
+        attach(pen, "task", task, raw, **options)
     assert caught.value.zh
     assert not names(pen)
     assert pen.conn.execute("SELECT count(*) FROM photo").fetchone() == (0,)
@@ -148,7 +148,6 @@ def test_a_full_disk_is_told_and_nothing_is_half_there(
     pen: Replica, task: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No row without its file; afterwards it works."""
-    real = blobs_module.write_atomic
 
     def full(path: Path, _data: bytes, *, mode: int) -> None:
         error = OSError(errno.ENOSPC, "No space left on device")
@@ -161,7 +160,7 @@ def test_a_full_disk_is_told_and_nothing_is_half_there(
     assert "disk is full" in caught.value.en
     assert pen.conn.execute("SELECT count(*) FROM photo").fetchone() == (0,)
     assert not row_files(pen)
-    monkeypatch.setattr(blobs_module, "write_atomic", real)
+    monkeypatch.undo()
     add(pen, task)
     assert pen.commit().signed
 

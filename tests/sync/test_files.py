@@ -1,6 +1,6 @@
 """The queue of files over the network: cut lines, resumption, nothing twice, and never a reason that a sync fails."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -8,7 +8,7 @@ import pytest
 from syncgov.centre import files as centre_files
 from syncgov.centre.centre import Centre
 from syncgov.centre.enrolment import enrol
-from syncgov.core.wire_files import PutAnswer, PutResult
+from syncgov.core.wire_files import PutAnswer, PutResult, format_put
 from syncgov.errors import FormatError, NotAllowedError, ProofError, RemoteError
 from syncgov.storage.attaching import attach
 from syncgov.storage.file_queue import FileStage, blobs, row_files, waiting
@@ -69,8 +69,12 @@ def test_a_cut_line_goes_on_where_it_stopped(
     done = attach(pen, "task", task, picture(size=LARGE))
     assert done.bytes > 30_000
     sent: list[int] = []
-    real = files.format_put
-    monkeypatch.setattr(files, "format_put", lambda parts: sent.extend(len(p[3]) for p in parts) or real(parts))
+
+    def counting(parts: Sequence[tuple[str, int, int, bytes]]) -> bytes:
+        sent.extend(len(part[3]) for part in parts)
+        return format_put(parts)
+
+    monkeypatch.setattr(files, "format_put", counting)
     cuts, seen = 0, []
     while (waiting(pen) or not cuts) and cuts < 30:
         world.wire.reset()
