@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from syncgov.core.commitment import open_body, parse_body, redact
+from syncgov.core.commitment import Value, open_body, parse_body, redact
 from syncgov.core.merge import WITHHELD
 from syncgov.core.photo_guard import is_certain, missing_photos, photo_register
 from syncgov.core.register import RegisterSet
@@ -88,7 +88,7 @@ def test_photos_of_another_record_or_kind_or_refused_do_not_count(world: World, 
     key, other = insert(pen, "task", a_task()), insert(pen, "task", a_task())
     add(pen, key, 1, "before")
     add(pen, other, 2, "after")
-    columns = {
+    columns: dict[str, Value] = {
         "task_id": key,
         "sha256": "0" * 64,
         "bytes": 9,
