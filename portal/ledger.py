@@ -63,7 +63,7 @@ def data_page(site: Site) -> Page:
         "每一次签名的写入，中心都记入一本只增不改的日志，并写明采纳还是不采纳、为什么。"
         "已采纳与未采纳之和等于日志规模。怎样自己核对，见" + markup.link("data.md", "verify.html", "怎样核验") + "。"
     )
-    body = markup.sections(intro, log, "## 采纳与未采纳", table, _declared(site), *_conflicts(site))
+    body = markup.sections(intro, log, "## 采纳与未采纳", table, _declared(site), *_disputed(site), *_conflicts(site))
     return Page("data.md", "数据与冲突", body, search=False, menu=True)
 
 
@@ -76,6 +76,17 @@ def _declared(site: Site) -> str:
         return ""
     told = "下面的数字要用不公开的内容才能算出，外人无法重算，只能由中心声明。"
     return markup.sections("## 由中心声明的数字", told, markup.table(["名称", "数字", "依据"], lines))
+
+
+def _disputed(site: Site) -> Iterator[str]:
+    """Yield the blocks on what a stopped device wrote after its last change beyond doubt."""
+    count = site.source.disputed()
+    if count:
+        yield "## 有争议"
+        yield (
+            f"有 {text.number(count)} 条已采纳的写入有争议：写入的终端后来停用（例如遗失），"
+            "它们在这台终端最后可信的变更之后。内容照样显示，标明“有争议”，由有权的人核实后重新写入。"
+        )
 
 
 def _conflicts(site: Site) -> Iterator[str]:

@@ -117,6 +117,11 @@ class Row:
     def conflict(self) -> bool:
         return bool(self.values.get("_conflict"))
 
+    @property
+    def disputed(self) -> bool:
+        """Tell whether a stopped device wrote something here after its last change beyond doubt."""
+        return bool(self.values.get("_disputed"))
+
     def withheld(self, column: str) -> bool:
         """Tell whether the field that *column* belongs to is not disclosed."""
         hidden = str(self.values.get("_withheld") or "").split(",")

@@ -149,8 +149,10 @@ class Site:
         return f"community/{_slug(code)}"
 
     def evidence(self, page: str, row: Row) -> str:
-        """Return the link to the file that proves *row*, and its conflict mark."""
-        mark = markup.badge("冲突待裁定", "conflict") if row.conflict else ""
+        """Return the link to the file that proves *row*, and its marks."""
+        marks = [markup.badge("冲突待裁定", "conflict")] if row.conflict else []
+        marks += [markup.badge("有争议", "conflict")] if row.disputed else []
+        mark = " ".join(marks)
         if not row.evidence:
             return mark
         return f"{markup.link(page, '../' + row.evidence, '查看签名证据', 'sg-evidence')} {mark}".rstrip()

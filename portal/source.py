@@ -189,6 +189,10 @@ class Source:
         """Return (label, value) of the figures that only the centre can know."""
         return self._pairs("SELECT label, value FROM declared ORDER BY rowid")
 
+    def disputed(self) -> int:
+        """Return the number of accepted log entries that are in dispute."""
+        return int(self._conn.execute("SELECT count(*) FROM leaf WHERE disputed").fetchone()[0])
+
     def conflicts(self) -> tuple[int, int]:
         """Return the numbers of fields in conflict and of their rows."""
         sql = (

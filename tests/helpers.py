@@ -156,9 +156,11 @@ class World:
         ):
             yield
 
-    def code(self, role: str, areas: Sequence[str] = (EAST,), staff: Sequence[str] = ()) -> str:
+    def code(
+        self, role: str, areas: Sequence[str] = (EAST,), staff: Sequence[str] = (), units: Sequence[str] = ()
+    ) -> str:
         """Return a one-time enrolment code."""
-        return enrol(self.centre, role, areas, staff)[0]
+        return enrol(self.centre, role, areas, staff, units=units)[0]
 
     def device(
         self,
@@ -167,11 +169,12 @@ class World:
         areas: Sequence[str] = (EAST,),
         staff: Sequence[str] = (),
         clock: Clock | None = None,
+        units: Sequence[str] = (),
     ) -> Replica:
         """Return a device that has joined and synced once; its file is `<name>.db`."""
         with self.line():
             joined = client.join(
-                self.folder / f"{name}.db", URL, self.code(role, areas, staff), clock=clock or self.clock
+                self.folder / f"{name}.db", URL, self.code(role, areas, staff, units), clock=clock or self.clock
             )
         self.replicas[name] = joined
         self.sync(joined)

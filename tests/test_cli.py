@@ -130,8 +130,9 @@ def test_every_command_has_help_with_an_example_in_both_languages(words: tuple[s
 def test_the_commands_are_those_of_the_design() -> None:
     """Names are a contract; nothing is there before it works."""
     expected = (
-        "init load enrol revoke renew serve join attach commit sync bundle receive status conflicts resolve resubmit "
-        "adopt rejoin publish browse audit prove verify fsck import register demo"
+        "init load enrol revoke renew charter staff serve backup restore close-log "
+        "join attach commit sync bundle receive status conflicts resolve resubmit adopt "
+        "rejoin publish browse audit prove verify fsck import register demo"
     )
     assert list(root.commands) == expected.split()
 

@@ -3,6 +3,7 @@
 import sqlite3
 from pathlib import Path
 
+from syncgov.audit.charters import check_charters
 from syncgov.audit.continuity import check_replica, check_since, read_since, require_replica
 from syncgov.audit.data_files import check_data
 from syncgov.audit.folder import CHARTER_FILE, Log, load_log, load_trusted_charter, require_folder
@@ -63,9 +64,10 @@ def audit(
     if log is None:
         report.skip(*_BROKEN_LOG)
         return report
-    if trusted is not None and trusted != log.charter:
-        zh, en = "公开文件夹里的章程不是所给的那一份", "the folder's charter is not the one given"
-        report.add("charter-other", zh, en, path=CHARTER_FILE)
+    if trusted is not None and trusted not in [each.charter for each in log.charters.of_log]:
+        zh, en = "公开文件夹里的章程不是所给的那一份，也不由它更换而来", "the folder's charter is not the one given"
+        report.add("charter-other", zh, f"{en}, nor does it follow from it", path=CHARTER_FILE)
+    check_charters(log, report)
     check_signatures(log, report, tell, workers=workers)
     walk = Walk(log, report)
     walk.run(tell)

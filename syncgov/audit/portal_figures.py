@@ -22,8 +22,8 @@ FIXED_PAGES = (
     "index.html",
     HOME,
     FIGURE_PAGE,
-    *(f"{PORTAL}/{name}.html" for name in "about community/index complain data decisions verify withheld".split()),
-    f"{PORTAL}/spec/protocol.html",
+    *(f"{PORTAL}/{name}.html" for name in "about community/index complain data decisions".split()),
+    *(f"{PORTAL}/{name}.html" for name in "spec/protocol verify withheld withstand".split()),
 )
 LAST_IN_MENU = 500  # place of a register whose portal block names none
 MAX_PAGE_BYTES = 16 << 20  # one page; the longest history is far below

@@ -24,7 +24,9 @@ def make_prover(log: Log, ledger: MemoryLedger) -> Prover:
         return log.entries[index], log.body(index)
 
     registers = ledger.registers(ledger.size)
-    return Prover(log.charter_raw, log.checkpoint_text, entry, log.tree.get, ledger.state, registers)
+    earlier = [each.raw for each in log.charters.of_log if each.raw != log.charter_raw]
+    parts = (log.checkpoint_text, entry, log.tree.get, ledger.state, registers)
+    return Prover(log.charter_raw, *parts, earlier=earlier)
 
 
 def check_proofs(

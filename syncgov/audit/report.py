@@ -37,6 +37,7 @@ class Report:
         counts: what was checked, by name: entries, signatures, chains, writes, withheld, cells …
         declared: what only the centre can know, by kind -> number of changesets: 由中心声明.
         skipped: sentences (zh, en) that say what was not checked: after a finding, and what no audit checks.
+        notes: sentences (zh, en) on what everybody should know and nobody did wrong: charters replaced, logs closed.
         unnamed: findings beyond MAX_FINDINGS.
     """
 
@@ -44,6 +45,7 @@ class Report:
     counts: Counter[str] = field(default_factory=Counter)
     declared: Counter[str] = field(default_factory=Counter)
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[tuple[str, str]] = field(default_factory=list)
     unnamed: int = 0
 
     @property
@@ -71,6 +73,10 @@ class Report:
     def skip(self, zh: str, en: str) -> None:
         """Note a check that could not be made."""
         self.skipped.append((zh, en))
+
+    def tell(self, zh: str, en: str) -> None:
+        """Note something that everybody should know."""
+        self.notes.append((zh, en))
 
     def has(self, *codes: str) -> bool:
         """Whether something of these kinds was found."""

@@ -7,21 +7,22 @@ from concurrent.futures import ThreadPoolExecutor
 from syncgov.audit.folder import Log
 from syncgov.audit.report import Progress, Report
 from syncgov.core.canonical import unb64u
-from syncgov.core.charter import Charter
 from syncgov.core.commitment import Body, parse_path
 from syncgov.core.keys import device_id, verify_typed
+from syncgov.core.staff_keys import STAFF_KEYS
 from syncgov.core.statement import CHANGESET_TYPE, Leaf
+from syncgov.core.succession import Charters
 from syncgov.errors import FormatError, SignatureError
 
-_KEY_TABLES = ("device", "staff_key")
+_KEY_TABLES = ("device", STAFF_KEYS)
 _CHUNK = 250  # leaves a task: about 30 ms
 
 _Bad = tuple[int, str]  # log index, key id
 
 
-def public_keys(charter: Charter, bodies: Iterable[Body]) -> dict[str, bytes]:
+def public_keys(charters: Charters, bodies: Iterable[Body]) -> dict[str, bytes]:
     """Return id -> key of registrars and of every certificate and staff key disclosed; the id authenticates the key."""
-    found = [unb64u(text, 32) for text in charter.registrars]
+    found = [*charters.publics.values()]
     for body in bodies:
         for _position, write in body.disclosed():
             table, _key, field = parse_path(write.path)
@@ -47,7 +48,7 @@ def check_signatures(log: Log, report: Report, progress: Progress, *, workers: i
             "some certificates cannot be read; what their keys signed was not checked",
         )
         report.skip(zh, en)
-    keys = public_keys(log.charter, log.bodies.values())
+    keys = public_keys(log.charters, log.bodies.values())
     starts = range(0, len(log.leaves), _CHUNK)
     count = workers or os.cpu_count() or 1
     done = 0

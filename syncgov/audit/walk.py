@@ -11,8 +11,9 @@ from syncgov.core.commitment import META_TABLE, Body, format_path, parse_path
 from syncgov.core.fold import FoldWrite, Slot, Withheld
 from syncgov.core.merge import WITHHELD
 from syncgov.core.public_log import PublicLeaf, hidden_slots
-from syncgov.core.statement import Leaf, Statement
-from syncgov.core.trust import judge
+from syncgov.core.statement import Leaf, Statement, envelope_hash
+from syncgov.core.succession import charter_document
+from syncgov.core.trust import judge, new_registrar
 
 _EVERY = 500  # leaves between two reports of progress
 
@@ -33,7 +34,7 @@ class Walk:
     def __init__(self, log: Log, report: Report) -> None:
         self.log = log
         self.report = report
-        self.ledger = MemoryLedger(log.charter, log.charter_raw)
+        self.ledger = MemoryLedger(log.charters.of_log[0].raw, self._root_text)
         self.leaves = [public_leaf(log, index) for index in range(len(log.leaves))]
         self.hidden: dict[Slot, Withheld] = {}
         self._chains: dict[str, _Chain] = {}
@@ -68,7 +69,7 @@ class Walk:
         self._check_times(index, leaf)
         refusal = self._check_chain(index, leaf)
         covered = self._check_coverage(index, leaf, body)
-        if not covered and self.ledger.charter.registrar_key(st.dev) is not None:
+        if not covered and st.dev in self.log.charters.publics:
             self._stop_judging(index)
         folds = self._judging and self._judge(index, leaf, body, refusal)
         self._extend_chain(leaf)
@@ -101,8 +102,7 @@ class Walk:
             zh = f"第 {index} 条的收到时间早于前一条"
             self.report.add("received", zh, f"leaf {index} was received before the one before it", index=index)
         self._received = max(self._received, leaf.received)
-        size = leaf.changeset.statement.seen.size
-        floor = self.ledger.received(size - 1) if 0 < size <= index else 0
+        floor = self.ledger.floor(self.ledger.seen_size(leaf.changeset.statement))
         if leaf.floor != min(floor, leaf.received):
             zh = f"第 {index} 条的 floor 应为 {floor}，现为 {leaf.floor}"
             self.report.add("floor", zh, f"leaf {index}: floor is {leaf.floor}, must be {floor}", index=index)
@@ -122,17 +122,30 @@ class Walk:
             zh = f"第 {index} 条：终端 {st.dev} 的第 {following} 号变更集不在日志里"
             self.report.add("chain", zh, f"leaf {index}: seq {following} of device {st.dev} is missing", index=index)
             return None
-        if (st.seq, st.prev) != (following, self.ledger.enrolment(st.dev) if chain is None else chain.hash):
+        if (st.seq, st.prev) != (following, self._enrolment(index, st.dev) if chain is None else chain.hash):
             return "refused:fork"
         return self._seen_refusal(index, st, 0 if chain is None else chain.seen)
 
+    def _enrolment(self, index: int, dev: str) -> str | None:
+        """A registrar that a new charter names begins with that charter, in the changeset that brings it."""
+        body = self.log.body(index)
+        document = charter_document(body)
+        if document is not None and new_registrar(self.ledger.charters, body, index, dev) is not None:
+            return self.ledger.charters.enrolment(dev) or envelope_hash(document)
+        return self.ledger.enrolment(dev)
+
     def _seen_refusal(self, index: int, st: Statement, folded_before: int) -> str | None:
-        size = st.seen.size
+        size = self.ledger.seen_size(st)
         if not folded_before <= size <= index:
             return "refused:over"
+        return None if size != st.seen.size or self._root_text(size) == st.seen.root else "refused:over"
+
+    def _root_text(self, size: int) -> str | None:
+        if size > self.log.tree.size:
+            return None
         if size not in self._roots:
             self._roots[size] = b64u(self.log.tree.root(size))
-        return None if self._roots[size] == st.seen.root else "refused:over"
+        return self._roots[size]
 
     def _extend_chain(self, leaf: Leaf) -> None:
         st = leaf.changeset.statement
@@ -145,7 +158,7 @@ class Walk:
         if chain is None:
             chain = self._chains[st.dev] = _Chain(0, "", 0)
         chain.seq, chain.hash = st.seq, leaf.changeset.envelope.hash
-        chain.seen = max(chain.seen, st.seen.size)
+        chain.seen = max(chain.seen, self.ledger.seen_size(st))
 
     # -- what must, and what must not, be disclosed -------------------------------------------------------------------
 
@@ -176,7 +189,7 @@ class Walk:
 
     def _check_refused(self, index: int, body: Body) -> None:
         """Of a refused leaf only skeleton fields and the workflow's state group."""
-        registers = self.ledger.registers(self.log.leaves[index].changeset.statement.seen.size)
+        registers = self.ledger.registers(self.ledger.seen_size(self.log.leaves[index].changeset.statement))
         for position, write in body.disclosed():
             table, _key, field = parse_path(write.path)
             register = registers.get(table)
@@ -219,7 +232,7 @@ class Walk:
         """
         st = self.log.leaves[index].changeset.statement
         table, key, name = parse_path(path)
-        register = self.ledger.registers(st.seen.size).get(table)
+        register = self.ledger.registers(self.ledger.seen_size(st)).get(table)
         field = register.find(name) if register is not None else None
         certificate = self.ledger.certificate(st.dev, index)
         if register is None or field is None or certificate is None or not field.free_text or field.klass != "public":
@@ -241,11 +254,13 @@ class Walk:
         st = leaf.changeset.statement
         if refusal is not None:
             return check_verdict(index, leaf, body, refusal, frozenset(), self.ledger, self.report)
-        if self.ledger.certificate(st.dev, index) is None:
+        named = new_registrar(self.ledger.charters, body, index, st.dev)
+        if named is None and self.ledger.certificate(st.dev, index) is None:
             zh = f"第 {index} 条：终端 {st.dev} 当时没有证书"
             self.report.add("certificate", zh, f"leaf {index}: device {st.dev} had no certificate", index=index)
             return False
-        judged = judge(st, body, received=leaf.received, index=index, ledger=self.ledger)
+        second = leaf.changeset.second
+        judged = judge(st, body, received=leaf.received, index=index, ledger=self.ledger, second=second)
         return check_verdict(index, leaf, body, judged.verdict, judged.declared, self.ledger, self.report)
 
 

@@ -8,7 +8,6 @@ import logging
 import secrets
 import zlib
 from collections.abc import Callable
-from typing import Literal
 
 import msgspec
 from starlette.applications import Starlette
@@ -19,16 +18,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from syncgov import errors
-from syncgov.centre import files
+from syncgov.centre import bundles, files, staff_keys
 from syncgov.centre.centre import Centre
 from syncgov.centre.enrolment import join
-from syncgov.centre.intake import Incoming, Outcome, authenticate
+from syncgov.centre.pushing import push_entries
 from syncgov.centre.serving import certificate_message, own, pull
 from syncgov.core import wire, wire_files
 from syncgov.core.canonical import b64u, unb64u
 from syncgov.core.keys import device_id, verify_typed
 from syncgov.core.note import parse_checkpoint, parse_note
-from syncgov.core.statement import parse_changeset
 from syncgov.core.trust_view import Certificate
 
 logger = logging.getLogger(__name__)
@@ -103,11 +101,24 @@ class App:
 
     def charter(self, _request: Request) -> Response:
         """GET /v1/charter"""
-        return Response((self.centre.path / "charter.json").read_bytes(), media_type="application/json")
+        return Response(self.centre.reader().charters.newest.raw, media_type="application/json")
+
+    def charters(self, _request: Request) -> Response:
+        """GET /v1/charters"""
+        found = [msgspec.Raw(each.raw) for each in self.centre.reader().charters.of_log]
+        return self._answer(wire.CharterList(found))
 
     def checkpoint(self, _request: Request) -> Response:
         """GET /v1/checkpoint"""
         return Response(self._checkpoint(), media_type="text/plain; charset=utf-8")
+
+    def recipient(self, _request: Request) -> Response:
+        """GET /v1/recipient: to whom bundles for this centre are sealed."""
+        try:
+            note = bundles.recipient_note(self.centre)
+        except errors.TransportError as error:  # the extra `bundle` is not installed here
+            raise HTTPException(404) from error
+        return Response(note, media_type="text/plain; charset=utf-8")
 
     def nonce(self, _request: Request) -> Response:
         """GET /v1/nonce"""
@@ -126,32 +137,18 @@ class App:
         entry = certificate_message(ledger, index, _size_of(text), device_id(unb64u(message.public, 32)))
         return self._answer(wire.JoinAnswer(text, entry))
 
+    def staff_key(self, request: Request) -> Response:
+        """POST /v1/staff-key"""
+        certificate = self._authenticated(request)
+        message = wire.parse_message(_unpack(request, MAX_JOIN_BYTES), wire.StaffKeyRequest, "staff key request")
+        return self._answer(staff_keys.answer(self.centre, certificate.dev, message))
+
     def push(self, request: Request) -> Response:
         """POST /v1/push"""
         certificate = self._authenticated(request)
         message = wire.parse_message(_unpack(request, wire.MAX_UNPACKED_BYTES), wire.Push, "push request")
-        results: list[wire.PushResult | Incoming] = []
-        for entry in message.entries:
-            results.append(self._incoming(entry, certificate.dev))
-        outcomes = iter(self.centre.push([r for r in results if isinstance(r, Incoming)]))
-        final = []
-        for result in results:
-            if isinstance(result, Incoming):
-                final.append(_result(result.changeset.statement.seq, next(outcomes)))
-            else:
-                final.append(result)
-        return self._answer(wire.PushAnswer(self._checkpoint(), final))
-
-    def _incoming(self, entry: wire.PushEntry, dev: str) -> wire.PushResult | Incoming:
-        seq = 0
-        try:
-            st = parse_changeset(bytes(entry.envelope)).statement
-            seq = st.seq
-            if st.dev != dev:
-                raise errors.NotAllowedError("只能上传本终端的记录", "a device pushes its own changesets only")
-            return authenticate(self.centre.reader(), bytes(entry.envelope), bytes(entry.body))
-        except (errors.FormatError, errors.SignatureError, errors.NotAllowedError) as error:
-            return wire.PushResult(seq=seq, state="rejected", code=error.code, detail=error.en)
+        results = push_entries(self.centre, self.centre.reader(), certificate.dev, message.entries)
+        return self._answer(wire.PushAnswer(self._checkpoint(), results))
 
     def pull(self, request: Request) -> Response:
         """POST /v1/pull"""
@@ -212,20 +209,24 @@ class App:
         if certificate is None:
             raise errors.UnknownDeviceError(dev)
         self.nonces.check(nonce)
-        origin = self.centre.charter.origin
-        signed = wire.request_bytes(dev, nonce, origin, request.method, request.url.path, request.state.body)
-        verify_typed(certificate.public_key, wire.REQUEST_TYPE, signed, unb64u(signature, 64))
-        return certificate
+        origins = [each.charter.origin for each in reversed(ledger.charters.of_log)]
+        for origin in dict.fromkeys(origins):
+            signed = wire.request_bytes(dev, nonce, origin, request.method, request.url.path, request.state.body)
+            try:
+                verify_typed(certificate.public_key, wire.REQUEST_TYPE, signed, unb64u(signature, 64))
+            except errors.SignatureError:
+                if origin == origins[-1]:
+                    raise
+                continue
+            if origin != origins[0]:
+                raise errors.ClosedError(origin, origins[0])
+            return certificate
+        raise errors.SignatureError(dev)
 
 
 def _size_of(checkpoint: str) -> int:
     """Return the size in a checkpoint text that was read once: another thread may sign a newer one meanwhile."""
     return parse_checkpoint(parse_note(checkpoint).text).size
-
-
-def _result(seq: int, outcome: Outcome) -> wire.PushResult:
-    state: Literal["waiting", "logged"] = "waiting" if outcome.index is None else "logged"
-    return wire.PushResult(seq=seq, state=state, index=outcome.index, verdict=outcome.verdict)
 
 
 Handler = Callable[[Request], Response]
@@ -254,10 +255,13 @@ def make_app(centre: Centre, nonce_clock: Callable[[], int]) -> Starlette:
 
     routes = [
         route("/v1/charter", "GET", app.charter),
+        route("/v1/charters", "GET", app.charters),
         route("/v1/checkpoint", "GET", app.checkpoint),
+        route("/v1/recipient", "GET", app.recipient),
         route("/v1/nonce", "GET", app.nonce),
         route("/v1/stats", "GET", app.stats),
         route("/v1/join", "POST", app.join),
+        route("/v1/staff-key", "POST", app.staff_key),
         route("/v1/push", "POST", app.push),
         route("/v1/pull", "POST", app.pull),
         route("/v1/own", "POST", app.own),
@@ -274,6 +278,8 @@ async def _respond(request: Request, handler: Handler) -> Response:
         return await run_in_threadpool(lambda: _packed(request, handler(request)))
     except errors.SyncgovError as error:
         return problem(error)
+    except HTTPException:
+        raise  # what is not there; the application's own handler says so
     except ClientDisconnect:
         return Response(status_code=400)  # nobody is there to read it
     except Exception:  # the top of a request: whatever it is, the device gets a problem document, the log the trace

@@ -21,6 +21,8 @@ from syncgov.core.clock import Stamp
 from syncgov.core.commitment import Value
 from syncgov.core.keys import SigningKey
 from syncgov.core.note import Checkpoint, format_vkey, parse_checkpoint, parse_note, sign_checkpoint
+from syncgov.core.register import parse_register
+from syncgov.core.register_edition import check_edition
 from syncgov.core.register_model import Register
 from syncgov.core.statement import ACCEPTED, EMPTY_ROOT, Seen, envelope_hash
 from syncgov.errors import InputError, StorageError, SyncgovError
@@ -32,6 +34,9 @@ from syncgov.storage.files import system_registers, write_atomic
 from syncgov.storage.keyfile import load_key, store_key
 from syncgov.storage.ledger import Ledger
 from syncgov.storage.state import RowKey, StoredRow, load_row
+
+NEW_REGISTRAR = "registrar.key.new"  # beside the old one until the charter that names it is logged
+CLOSING = "closing"  # setting: what a restoration knows of the log that it could not complete
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,24 +54,39 @@ class Draft:
 
 
 class Centre:
-    """An open centre. Writers hold `lock`; every thread reads through its own connection (`reader`)."""
+    """An open centre. Writers hold `lock`; every thread reads through its own connection (`reader`).
 
-    def __init__(self, path: Path, *, clock: Clock = wall_clock) -> None:
+    Args:
+        closing: open it only to close its log: nothing is signed under the present origin.
+
+    Raises:
+        StorageError: no centre; its log is not whole (says which command goes on).
+    """
+
+    def __init__(self, path: Path, *, clock: Clock = wall_clock, closing: bool = False) -> None:
         self.path = path
         self.clock = clock
         self.lock = threading.RLock()
         self.files_lock = threading.RLock()  # taken before `lock`, never after it
         self.ledger = Ledger(connect(path / "central.db"))
-        self.charter: Charter = self.ledger.charter
         self._log_key = load_key(path / "keys" / "log.key").key
         self.registrar = load_key(path / "keys" / "registrar.key").key
+        self._entering = ""  # hash of the charter that names this registrar, while it is being logged
         self._copy = SecondCopy(path / "copy.log")
         self._local = threading.local()
         try:
-            self._catch_up()
-        except StorageError:
+            self._require_whole(closing)
+            if not closing:
+                self._catch_up()
+            self.follow_charter()
+        except SyncgovError:
             self.close()
             raise
+
+    @property
+    def charter(self) -> Charter:
+        """The charter in force."""
+        return self.ledger.charter
 
     @classmethod
     def init(cls, path: Path, draft: Draft, registers: Sequence[Register], *, clock: Clock = wall_clock) -> "Centre":
@@ -105,6 +125,12 @@ class Centre:
             raise
         return centre
 
+    @property
+    def copied(self) -> int:
+        """How many entries the second copy holds."""
+        with self._copy.locked() as count:
+            return count
+
     def close(self) -> None:
         """Close files."""
         self._copy.close()
@@ -135,20 +161,57 @@ class Centre:
             raise
         self._catch_up()
 
+    def _require_whole(self, closing: bool) -> None:
+        """Refuse to serve what a restoration could not complete: a tree that is smaller than the signed one."""
+        if self.ledger.meta.get(CLOSING) and not closing:
+            raise StorageError(
+                f"恢复没有补齐日志，不能服务；请用根密钥结束这本日志：syncgov close-log {self.path} --root-key 文件",
+                f"the restored log lacks entries; close it with the root keys: "
+                f"syncgov close-log {self.path} --root-key FILE",
+            )
+
+    def follow_charter(self) -> None:
+        """Bring `charter.json` and the registrar's key in line with the log: after a new charter, or a power loss."""
+        newest, keys = self.ledger.charters.newest, self.path / "keys"
+        if newest.index < 0 and (self.path / "charter.json").is_file():
+            return
+        if not (self.path / "charter.json").is_file() or (self.path / "charter.json").read_bytes() != newest.raw:
+            write_atomic(self.path / "charter.json", newest.raw)
+        fresh = keys / NEW_REGISTRAR
+        if fresh.is_file() and newest.charter.registrar_key((found := load_key(fresh)).key.id) is not None:
+            store_key(keys / "registrar.key", found.key, 0, "")
+            fresh.unlink()
+        if newest.charter.registrar_key(self.registrar.id) is None:  # another process has changed it
+            self.registrar = load_key(keys / "registrar.key").key
+
     def _catch_up(self) -> None:
         """Bring second copy and checkpoint up to the database; at start, after a power loss between the two."""
         with self._copy.locked() as copied:
             size = self.ledger.size
             if copied > size:
                 raise StorageError(
-                    "数据库比第二份副本旧：数据库可能是从备份恢复的，请保留两个文件并停止服务",
-                    "the database is older than its second copy (restored from a backup?); keep both and stop serving",
+                    f"数据库比第二份副本旧（可能是从备份恢复的）；请保留两个文件，运行 syncgov restore {self.path}",
+                    "the database is older than its second copy (restored from a backup?); keep both and run "
+                    f"`syncgov restore {self.path}`",
                 )
             if copied < size:
                 self._copy.append((leaf, body) for _i, leaf, body in self.ledger.entries(copied, size))
             if not self.ledger.meta.get("checkpoint") or self.checkpoint(self.ledger).size != size:
+                self._require_growth()
                 checkpoint = Checkpoint(self.charter.origin, size, self.ledger.root(size))
                 self.ledger.meta.set(checkpoint=sign_checkpoint(checkpoint, self._log_key))
+
+    def _require_growth(self) -> None:
+        """A centre never signs a smaller or another tree than the one that it signed before."""
+        if not self.ledger.meta.get("checkpoint"):
+            return
+        signed = self.checkpoint(self.ledger)
+        if signed.size > self.ledger.size or self.ledger.root(signed.size) != signed.root:
+            raise StorageError(
+                f"数据库与签过的检查点（{signed.size} 条）不符，没有签名；请运行 syncgov fsck {self.path}",
+                f"the database does not lead to the signed checkpoint of {signed.size} entries; nothing was signed; "
+                f"run `syncgov fsck {self.path}`",
+            )
 
     @staticmethod
     def checkpoint(ledger: Ledger) -> Checkpoint:
@@ -173,9 +236,28 @@ class Centre:
             InputError: no such register, or a row it does not allow; names row and column.
         """
         with self.lock, self._logging():
+            if not self._entering:
+                self.follow_charter()
             if also is not None:
                 also()
             return [index for key, columns in rows if (index := self._write_row((table, key), columns)) is not None]
+
+    def write_charter(self, raw: bytes, registrar: SigningKey, *, also: Callable[[], None] | None = None) -> None:
+        """Log a new charter, signed by *registrar*, whom it may name first, and follow it.
+
+        Raises:
+            InputError: it does not replace the charter in force; nothing was written.
+        """
+        with self.lock:
+            old, self.registrar, self._entering = self.registrar, registrar, envelope_hash(raw)
+            try:
+                self.write("charter", [("1", {"document": raw.decode()})], also=also)
+            except SyncgovError:
+                self.registrar = old
+                raise
+            finally:
+                self._entering = ""
+            self.follow_charter()
 
     def _write_row(self, row: RowKey, columns: Mapping[str, Value] | None) -> int | None:
         ledger = self.ledger
@@ -186,6 +268,7 @@ class Centre:
         stored = load_row(ledger.conn, row)
         if columns is not None:
             columns = _complete(register, stored, columns)
+            _check_edition(row, stored, columns)
         change = capture.diff_row(register, row, columns, stored)
         if change is None:
             return None
@@ -203,7 +286,8 @@ class Centre:
     def _author(self) -> capture.Author:
         ledger = self.ledger
         chain = ledger.chain(self.registrar.id)
-        seq, prev = (0, ledger.meta.get("charter_hash")) if chain is None else (chain.seq, chain.hash)
+        first = self._entering or ledger.enrolment(self.registrar.id) or ""
+        seq, prev = (0, first) if chain is None else (chain.seq, chain.hash)
         size = ledger.size
         seen = Seen(b64u(ledger.root(size)), size) if size else Seen(EMPTY_ROOT, 0)
         return capture.Author(self.registrar, seq + 1, prev, seen, Stamp(self.clock(), 0), None)
@@ -228,6 +312,13 @@ def _charter(
         v=1,
         witnesses=[],
     )
+
+
+def _check_edition(row: RowKey, stored: StoredRow, columns: Mapping[str, Value]) -> None:
+    """Say in words, with file and line, why a verdict would refuse a new edition of a register."""
+    old, new = stored.shown("text", None), columns.get("text")
+    if row[0] == "register" and isinstance(old, str) and isinstance(new, str):
+        check_edition(parse_register(old, f"{row[1]}.yml"), parse_register(new, f"{row[1]}.yml"))
 
 
 def _complete(register: Register, stored: StoredRow, columns: Mapping[str, Value]) -> dict[str, Value]:

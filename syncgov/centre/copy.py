@@ -9,8 +9,9 @@ import struct
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
-from syncgov.errors import StorageError
+from syncgov.storage.files import storage_error
 
 _LENGTH = struct.Struct(">I")
 
@@ -20,8 +21,12 @@ class SecondCopy:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        path.touch(mode=0o600)
-        self._file = open(path, "ab+")  # noqa: SIM115 - kept open for the life of the centre
+        try:
+            path.touch(mode=0o600)
+            # without a buffer: what a full disk did not take must not be written later, among other records
+            self._file = open(path, "ab+", buffering=0)  # noqa: SIM115 - kept open for the life of the centre
+        except OSError as error:
+            raise storage_error(path, error) from error
         self._end = 0
         self._count = 0
 
@@ -41,41 +46,68 @@ class SecondCopy:
         while (end := self._record_end(self._end, size)) is not None:
             self._end, self._count = end, self._count + 1
         if self._end != size:
-            self._file.truncate(self._end)
-            os.fsync(self._file.fileno())
+            try:
+                self._file.truncate(self._end)
+                os.fsync(self._file.fileno())
+            except OSError as error:
+                raise storage_error(self._path, error) from error
 
     def _record_end(self, offset: int, size: int) -> int | None:
         for _part in range(2):
             if offset + _LENGTH.size > size:
                 return None
-            self._file.seek(offset)
-            length = _LENGTH.unpack(self._file.read(_LENGTH.size))[0]
+            length = _LENGTH.unpack(os.pread(self._file.fileno(), _LENGTH.size, offset))[0]
             if length == 0:  # neither leaf nor body is ever empty: zeros are what a power loss leaves
                 return None
             offset += _LENGTH.size + length
         return offset if offset <= size else None
 
     def append(self, records: Iterable[tuple[bytes, bytes]]) -> None:
-        """Write (leaf, body) records and wait until they are on disk; call while holding `locked`."""
+        """Write (leaf, body) records and wait until they are on disk; call while holding `locked`.
+
+        Raises:
+            StorageError: no space, or no longer writable; the next `locked` cuts off what was begun.
+        """
         parts = []
         for leaf, body in records:
             parts += [_LENGTH.pack(len(leaf)), leaf, _LENGTH.pack(len(body)), body]
+        left = memoryview(b"".join(parts))
         try:
-            self._file.seek(0, os.SEEK_END)
-            self._file.write(b"".join(parts))
-            self._file.flush()
+            while left:
+                left = left[self._file.write(left) :]
             os.fsync(self._file.fileno())
         except OSError as error:
-            raise StorageError(f"第二份副本写不进去：{error}", f"cannot write the second copy: {error}") from error
+            raise storage_error(self._path, error) from error
         self._read_on()
 
     def read(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield (leaf, body) from the first record on."""
-        with self._path.open("rb") as file:
-            while head := file.read(_LENGTH.size):
-                leaf = file.read(_LENGTH.unpack(head)[0])
-                yield leaf, file.read(_LENGTH.unpack(file.read(_LENGTH.size))[0])
+        return read_copy(self._path)
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def _part(file: BinaryIO) -> bytes:
+    head = file.read(_LENGTH.size)
+    length = _LENGTH.unpack(head)[0] if len(head) == _LENGTH.size else 0
+    data = file.read(length)
+    return data if len(data) == length else b""
+
+
+def read_copy(path: Path) -> Iterator[tuple[bytes, bytes]]:
+    """Yield (leaf, body) of a second copy that nobody writes; a record that was cut short ends it.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            while True:
+                leaf, body = _part(file), _part(file)
+                if not leaf or not body:  # neither is ever empty: the record was cut short
+                    return
+                yield leaf, body
+    except OSError as error:
+        raise storage_error(path, error) from error

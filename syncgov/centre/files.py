@@ -1,6 +1,6 @@
 """Files at the centre: who may bring one, who may have one, and which nothing names any more.
 
-A file counts only as what a row in the log names: its SHA-256. Source: protocol page, section 15.
+A file counts only as what a row in the log names: its SHA-256. Source: protocol page, section 17.
 """
 
 import re
@@ -107,7 +107,7 @@ def _claim_of(ledger: Ledger, certificate: Certificate, part: Part) -> _Claim:
         claim
         for claim in _claims(ledger, part.sha256)
         if claim.register.write & certificate.roles
-        and (claim.author == certificate.dev or audience.covers(ledger.area(claim.record, ledger.size)))
+        and (claim.author == certificate.dev or audience.sees(claim.record, ledger.size))
     ]
     if not mine:
         raise _RefusedError(
@@ -227,7 +227,7 @@ def _may_read(ledger: Ledger, audience: Audience, certificate: Certificate, tabl
     column = claim.attachment.sha256 if claim.main else str(claim.attachment.thumbnail)
     klass = claim.register.column_field(column).klass
     readable = claim.register.name in tables and claim.register.may_read(certificate.roles, klass)
-    return readable and audience.covers(ledger.area(claim.record, ledger.size))
+    return readable and audience.sees(claim.record, ledger.size)
 
 
 # -- what nothing names --------------------

@@ -4,12 +4,22 @@ from dataclasses import dataclass
 
 from syncgov.core.canonical import b64u
 from syncgov.core.commitment import Body, open_body
-from syncgov.core.statement import Changeset, Statement, format_leaf, parse_changeset, parse_leaf, verify_changeset
-from syncgov.core.trust import judge
-from syncgov.errors import CommitmentError, LimitError, SignatureError, UnknownDeviceError
+from syncgov.core.statement import (
+    Changeset,
+    envelope_hash,
+    format_leaf,
+    parse_changeset,
+    parse_leaf,
+    verify_changeset,
+    verify_second,
+)
+from syncgov.core.succession import DOCUMENT, charter_document
+from syncgov.core.trust import judge, new_registrar
+from syncgov.errors import CommitmentError, LimitError, UnknownDeviceError, UnknownKeyError
 from syncgov.storage.ledger import Ledger
 
 MAX_WAITING = 10_000  # changesets of one device whose predecessor is missing; more is an attack or a defect
+MAX_WAITING_BYTES = 64 << 20  # of one device; a fortnight's work is a few MiB, and a certified thief fills no disk
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +43,33 @@ def authenticate(ledger: Ledger, envelope: bytes, raw_body: bytes) -> Incoming:
     """Return the changeset if it is whole and its device's. Reads only; needs no transaction.
 
     Raises:
-        FormatError, LimitError: step 1. UnknownDeviceError: step 2. SignatureError: step 3. CommitmentError: step 5.
+        FormatError, LimitError: step 1. UnknownDeviceError, UnknownKeyError: step 2. SignatureError: step 3.
+        CommitmentError: step 5.
     """
     changeset = parse_changeset(envelope)
     certificate = ledger.certificate(changeset.statement.dev, ledger.size)
-    if certificate is None:
+    public = certificate.public_key if certificate is not None else _named(ledger, changeset, raw_body)
+    if public is None:
         raise UnknownDeviceError(changeset.statement.dev)
-    verify_changeset(changeset, certificate.public_key)
-    if len(changeset.envelope.signatures) > 1:
-        # a staff key's signature: no register has staff keys yet, so it cannot be checked and is not taken
-        raise SignatureError(changeset.envelope.signatures[1][0])
+    verify_changeset(changeset, public)
+    if changeset.second is not None:
+        second = ledger.staff_public(changeset.second)
+        if second is None:
+            raise UnknownKeyError(changeset.second)
+        verify_second(changeset, second)
     body = open_body(raw_body, changeset.statement)
     if any(write is None for write in body.writes):
         raise CommitmentError("body", "it is redacted; a centre judges only what it can read whole")
     return Incoming(changeset, raw_body, body)
+
+
+def _named(ledger: Ledger, changeset: Changeset, raw_body: bytes) -> bytes | None:
+    """Return the key of a registrar that the charter in this very changeset names first."""
+    if DOCUMENT.encode() not in raw_body:  # nobody else's body is parsed before its signature
+        return None
+    return new_registrar(
+        ledger.charters, open_body(raw_body, changeset.statement), ledger.size, changeset.statement.dev
+    )
 
 
 def take(ledger: Ledger, incoming: Incoming, now_ms: int) -> tuple[Outcome, list[int]]:
@@ -74,33 +97,47 @@ def take(ledger: Ledger, incoming: Incoming, now_ms: int) -> tuple[Outcome, list
 def _log(ledger: Ledger, incoming: Incoming, now_ms: int) -> int:
     st = incoming.changeset.statement
     received = max(now_ms, ledger.meta.get_int("received"))
-    verdict = _chain_refusal(ledger, st)
+    verdict = _chain_refusal(ledger, incoming)
     if verdict is None:
-        verdict = judge(st, incoming.body, received=received, index=ledger.size, ledger=ledger).verdict
-    floor = ledger.received(st.seen.size - 1) if 0 < st.seen.size <= ledger.size else 0
+        second = incoming.changeset.second
+        judged = judge(st, incoming.body, received=received, index=ledger.size, ledger=ledger, second=second)
+        verdict = judged.verdict
+    floor = ledger.floor(ledger.seen_size(st))
     raw = format_leaf(incoming.changeset.envelope.raw, floor=min(floor, received), received=received, verdict=verdict)
     return ledger.append(parse_leaf(raw), incoming.raw_body, incoming.body)
 
 
-def _chain_refusal(ledger: Ledger, st: Statement) -> str | None:
+def _chain_refusal(ledger: Ledger, incoming: Incoming) -> str | None:
     """Steps 6 and, for a stopped device, 7."""
+    st = incoming.changeset.statement
     chain = ledger.chain(st.dev)
     if chain is not None and chain.stopped:
         return "refused:fork" if st.seq <= chain.seq else "refused:revoked"
-    expected = (1, ledger.enrolment(st.dev)) if chain is None else (chain.seq + 1, chain.hash)
+    expected = (1, _enrolment(ledger, incoming)) if chain is None else (chain.seq + 1, chain.hash)
     if (st.seq, st.prev) != expected:
         return "refused:fork"
-    folded_before = 0 if chain is None else chain.seen
-    if not folded_before <= st.seen.size <= ledger.size or b64u(ledger.root(st.seen.size)) != st.seen.root:
+    folded_before, size = 0 if chain is None else chain.seen, ledger.seen_size(st)
+    if not folded_before <= size <= ledger.size:
         return "refused:over"
-    return None
+    # what was seen of a closed log has a root that nobody can compute any more; it counts for less
+    return None if size != st.seen.size or b64u(ledger.root(size)) == st.seen.root else "refused:over"
+
+
+def _enrolment(ledger: Ledger, incoming: Incoming) -> str | None:
+    """A registrar that a new charter names begins with that charter, in the changeset that brings it."""
+    st, document = incoming.changeset.statement, charter_document(incoming.body)
+    if document is not None and new_registrar(ledger.charters, incoming.body, ledger.size, st.dev) is not None:
+        return ledger.charters.enrolment(st.dev) or envelope_hash(document)
+    return ledger.enrolment(st.dev)
 
 
 def _keep_waiting(ledger: Ledger, incoming: Incoming, now_ms: int) -> None:
     st = incoming.changeset.statement
-    held = ledger.conn.execute("SELECT count(*) FROM _sg_waiting WHERE dev = ?", (st.dev,)).fetchone()[0]
-    if held >= MAX_WAITING:
-        raise LimitError("chain", f"{held} changesets wait for a missing predecessor")
+    held, size = ledger.conn.execute(
+        "SELECT count(*), coalesce(sum(length(envelope) + length(body)), 0) FROM _sg_waiting WHERE dev = ?", (st.dev,)
+    ).fetchone()
+    if held >= MAX_WAITING or size + len(incoming.raw_body) > MAX_WAITING_BYTES:
+        raise LimitError("chain", f"{held} changesets ({size} bytes) wait for a missing predecessor")
     ledger.conn.execute(
         "INSERT OR IGNORE INTO _sg_waiting VALUES (?, ?, ?, ?, ?)",
         (*st.dot, incoming.changeset.envelope.raw, incoming.raw_body, now_ms),

@@ -5,7 +5,19 @@ Arguments and results are documented by `syncgov COMMAND --help`.
 
 import sys
 
-from syncgov.cli import attach, bundle, centre, certificates, field, fsck, public, registers, resolve
+from syncgov.cli import (
+    attach,
+    bundle,
+    centre,
+    certificates,
+    field,
+    fsck,
+    persons,
+    public,
+    registers,
+    resolve,
+    restoring,
+)
 from syncgov.cli.app import EXIT_CODES, root
 
 __all__ = [
@@ -17,15 +29,18 @@ __all__ = [
     "field",
     "fsck",
     "main",
+    "persons",
     "public",
     "registers",
     "resolve",
+    "restoring",
     "root",
 ]
 
 _DAY = (
-    "init load enrol revoke renew serve join attach commit sync bundle receive status conflicts resolve resubmit "
-    "adopt rejoin publish browse audit prove verify fsck import "
+    "init load enrol revoke renew charter staff serve backup restore close-log "
+    "join attach commit sync bundle receive status conflicts resolve resubmit adopt rejoin "
+    "publish browse audit prove verify fsck import "
     "register demo"
 ).split()
 root.commands = {name: root.commands[name] for name in _DAY}

@@ -110,6 +110,8 @@ def _print_report(out: Output, done: "Report") -> None:
     if len(done.findings) > MAX_LISTED:
         rest = len(done.findings) - MAX_LISTED + done.unnamed
         tell(f"……还有 {rest} 处，用 --json 查看", f"… and {rest} more; see --json")
+    for zh, en in done.notes:
+        out.line(f"说明：{zh}", f"note: {en}")
     for zh, en in done.skipped:
         out.line(f"没有核对：{zh}", f"not checked: {en}")
     for name, count in sorted(done.counts.items()):
@@ -127,6 +129,7 @@ def _print_report(out: Output, done: "Report") -> None:
             "findings": done.findings,
             "counts": done.counts,
             "declared": done.declared,
+            "notes": [say(*sentence) for sentence in done.notes],
             "skipped": [say(*sentence) for sentence in done.skipped],
             "unnamed": done.unnamed,
         }

@@ -1,4 +1,4 @@
-"""Files that rows stand for: what a register declares, and what a file may be. Source: protocol page, section 15."""
+"""Files that rows stand for: what a register declares, and what a file may be. Source: protocol page, section 17."""
 
 import re
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""The block `attachment` of a register file. Source: protocol page, section 15."""
+"""The block `attachment` of a register file. Source: protocol page, section 17."""
 
 from collections.abc import Collection, Mapping
 from types import MappingProxyType

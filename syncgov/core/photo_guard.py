@@ -1,6 +1,6 @@
 """The guard `photo_before_after`: which photos of a record count, and which are missing.
 
-Source: protocol page, section 15.
+Source: protocol page, section 17.
 """
 
 from collections.abc import Iterable, Mapping

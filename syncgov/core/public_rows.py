@@ -8,6 +8,8 @@ from datetime import datetime, timedelta, timezone
 from typing import TypeAlias
 
 from syncgov.core.canonical import encode_unchecked
+from syncgov.core.commitment import Value
+from syncgov.core.disputes import REVOCATION, is_disputed, last_good_seqs
 from syncgov.core.fold import RowKey
 from syncgov.core.merge import (
     WITHHELD,
@@ -118,11 +120,25 @@ def rows_table(register: Register, state: PublicState, known: Mapping[RowKey, Li
     """Return the table of one register: its living rows, the earliest first."""
     columns = [f"{c.name}{':INTEGER' if c.type in _INTEGERS else ''}" for c in public_columns(register)]
     head = ["key", "_evidence", *(["_no"] if register.number else [])]  # the proof is seen where a wide table begins
-    tail = [*_skeleton(register), "_created", "_updated", "_withheld", "_conflict:INTEGER"]
+    tail = [*_skeleton(register), "_created", "_updated", "_withheld", "_conflict:INTEGER", "_disputed:INTEGER"]
     living = (row for row in state if row[0] == register.name and row in known and state[row].alive)
     ordered = sorted(living, key=lambda row: (known[row].index, row[1]))
-    rows = (_row(register, row[1], state[row], known[row]) for row in ordered)
+    doubt = last_good(state)
+    rows = ((*_row(register, row[1], state[row], known[row]), _doubts(register, state[row], doubt)) for row in ordered)
     return make_table(" ".join([*head, *columns, *tail]), "key", rows)
+
+
+def last_good(state: PublicState) -> dict[str, int]:
+    """Return device id -> last seq beyond doubt, of the devices whose revocation names one."""
+    rows = ((key, row.fields.get(REVOCATION)) for (table, key), row in state.items() if table == "device")
+    return last_good_seqs((dev, {REVOCATION: plain(shown(f, None, None))}) for dev, f in rows if f is not None)
+
+
+def _doubts(register: Register, row: RowState, doubt: Mapping[str, int]) -> int:
+    """Return in how many public fields something stands that a revoked device wrote after its last good changeset."""
+    names = {each.name for each in public_fields(register)}
+    found = (field for name, field in row.fields.items() if name in names or name.startswith("_"))
+    return sum(any(is_disputed(doubt, head.dot) for head in field.heads) for field in found)
 
 
 def _skeleton(register: Register) -> list[str]:
@@ -148,7 +164,7 @@ def shown_in(row: RowState, register: Register | None, name: str) -> HeadValue:
     return shown(state, declared_field(register, name), workflow_of(register, name))
 
 
-def plain(value: HeadValue) -> bool | int | str | list[object] | dict[str, object] | None:
+def plain(value: HeadValue) -> Value:
     """Return *value*, None if it is withheld."""
     return None if value is WITHHELD else value
 

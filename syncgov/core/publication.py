@@ -11,6 +11,7 @@ from typing import Any
 from syncgov.core.canonical import b64
 from syncgov.core.charter import open_charter
 from syncgov.core.commitment import Value, Write, parse_path
+from syncgov.core.disputes import is_disputed
 from syncgov.core.fold import Slot, Withheld, withheld_slots
 from syncgov.core.merge import WITHHELD, same, shown
 from syncgov.core.note import parse_checkpoint, parse_note
@@ -28,6 +29,7 @@ from syncgov.core.public_rows import (
     evidence_path,
     format_json,
     format_time,
+    last_good,
     lives,
     make_table,
     plain,
@@ -88,7 +90,7 @@ def public_tables(log: PublicLog, state: PublicState) -> dict[str, Table]:
     tables = {
         "meta": _meta(log, state),
         **_declarations(registers),
-        "leaf": _leaves(log),
+        "leaf": _leaves(log, last_good(state)),
         "history": _history(writes, log.registers, state),
         "conflict": _conflicts(registers, log.leaves, state),
         "withheld": _withheld(hidden, log.leaves),
@@ -104,7 +106,7 @@ def empty_tables(registers: RegisterSet) -> dict[str, Table]:
     tables = {
         "meta": make_table(_META, "key", ()),
         **_declarations(known),
-        "leaf": _leaves(PublicLog(b"", "", (), registers)),
+        "leaf": _leaves(PublicLog(b"", "", (), registers), {}),
         "history": _history((), registers, {}),
         "conflict": _conflicts(known, (), {}),
         "withheld": _withheld({}, ()),
@@ -176,13 +178,14 @@ def _text(item: Mapping[str, Any], name: str) -> str:
     return found if isinstance(found, str) else ""
 
 
-def _leaves(log: PublicLog) -> Table:
+def _leaves(log: PublicLog, doubt: Mapping[str, int]) -> Table:
     rows = []
     for each in log.leaves:
         st = each.leaf.changeset.statement
         record = _record(each.writes, log.registers)
-        rows.append((each.index, format_time(each.leaf.received), *st.dot, each.leaf.verdict, *record))
-    return make_table("idx:INTEGER received device seq:INTEGER verdict register key", "idx", rows)
+        mark = int(each.leaf.accepted and is_disputed(doubt, st.dot))
+        rows.append((each.index, format_time(each.leaf.received), *st.dot, each.leaf.verdict, *record, mark))
+    return make_table("idx:INTEGER received device seq:INTEGER verdict register key disputed:INTEGER", "idx", rows)
 
 
 def _record(writes: Iterable[tuple[int, Write]], registers: RegisterSet) -> tuple[str | None, str | None]:
@@ -200,7 +203,7 @@ def _record(writes: Iterable[tuple[int, Write]], registers: RegisterSet) -> tupl
 
 def _history(writes: Iterable[PublicWrite], registers: RegisterSet, state: PublicState) -> Table:
     """Every accepted public write; `shown` where it is a head and what it says is what shows."""
-    rows = []
+    rows, doubt = [], last_good(state)
     for write in writes:
         path = write.path
         row = state[write.row]
@@ -216,15 +219,17 @@ def _history(writes: Iterable[PublicWrite], registers: RegisterSet, state: Publi
                 format_time(write.leaf.received),
                 write.leaf.changeset.statement.dev,
                 int(shows),
+                int(is_disputed(doubt, write.leaf.changeset.statement.dot)),
             )
         )
     columns = "idx:INTEGER position:INTEGER register key field value withheld:INTEGER received device shown:INTEGER"
+    columns += " disputed:INTEGER"
     return make_table(columns, "idx position", rows)
 
 
 def _conflicts(registers: Sequence[Register], leaves: Sequence[PublicLeaf], state: PublicState) -> Table:
     """Every head of every field whose heads differ, of living rows."""
-    known = {each.name: each for each in registers}
+    known, doubt = {each.name: each for each in registers}, last_good(state)
     rows: list[tuple[Cell, ...]] = []
     for row in sorted(state):
         register = known.get(row[0])
@@ -235,8 +240,9 @@ def _conflicts(registers: Sequence[Register], leaves: Sequence[PublicLeaf], stat
             for head in sorted(state[row].fields[name].heads, key=lambda head: head.index):
                 said = (format_json(head.value), int(same(head.value, shows)))
                 received = format_time(leaves[head.index].leaf.received)
-                rows.append((*row, name, head.index, *said, received, head.dev))
-    columns = "register key field idx:INTEGER value shown:INTEGER received device"
+                mark = int(is_disputed(doubt, head.dot))
+                rows.append((*row, name, head.index, *said, received, head.dev, mark))
+    columns = "register key field idx:INTEGER value shown:INTEGER received device disputed:INTEGER"
     return make_table(columns, "register key field idx", rows)
 
 

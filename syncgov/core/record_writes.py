@@ -4,7 +4,7 @@ Source: protocol page, section 9 (proof file).
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from syncgov.core.commitment import format_path
 from syncgov.core.fold import RowKey
@@ -12,6 +12,7 @@ from syncgov.core.merge import WITHHELD, FieldState, is_conflict
 from syncgov.core.merge import shown as shown_value
 from syncgov.core.public_log import PublicState
 from syncgov.core.register import RegisterSet
+from syncgov.core.staff_keys import STAFF_KEYS
 
 CERTIFICATE_TABLE = "device"
 REGISTER_TABLE = "register"
@@ -32,12 +33,15 @@ def children_of(registers: RegisterSet, state: PublicState) -> dict[RowKey, list
     return dict(found)
 
 
-def choose_writes(state: PublicState, rows: Sequence[RowKey], registrars: Collection[str]) -> dict[int, frozenset[str]]:
+def choose_writes(
+    state: PublicState, rows: Sequence[RowKey], registrars: Collection[str], second_of: Callable[[int], str | None]
+) -> dict[int, frozenset[str]]:
     """Return log index -> paths: the writes that a proof of *rows* discloses, in log order.
 
     Args:
         state: the public fold, system registers included.
         registrars: device ids that the charter names; they need no certificate.
+        second_of: log index -> the id of the staff key that signed too, None if none did.
     """
     wanted: dict[int, set[str]] = defaultdict(set)
     authors: set[str] = set()
@@ -48,6 +52,8 @@ def choose_writes(state: PublicState, rows: Sequence[RowKey], registrars: Collec
             _take_heads(state, (REGISTER_TABLE, row[0]), wanted)
     for dev in authors.difference(registrars):
         _take_heads(state, (CERTIFICATE_TABLE, dev), wanted)
+    for key_id in {second_of(index) for index in sorted(wanted)} - {None}:
+        _take_heads(state, (STAFF_KEYS, str(key_id)), wanted)
     return {index: frozenset(wanted[index]) for index in sorted(wanted)}
 
 

@@ -190,6 +190,7 @@ class Register:
         key: `uuid` (devices make rows) or `natural` (the registrar does).
         parent: column with the key of the row of `parent_register` that this row belongs to; that row's area counts.
         area: column with the area code; neither parent nor area: every device gets the rows.
+        owner: column with the key of the responsible unit: its devices get the record too, wherever it lies.
         write: roles that may make and delete rows, and write fields that say nothing else.
         read: class -> roles that may read it (`*`: everybody).
         portal: how its page looks: plain JSON values.
@@ -219,6 +220,7 @@ class Register:
     portal: Mapping[str, Any] = attribute(compare=False)
     text: str
     number: bool = False
+    owner: str | None = None
     file: str = attribute(default="", compare=False)
     attachment: Attachment | None = attribute(default=None, compare=False)
     _fields: Mapping[str, Field] = attribute(init=False, repr=False, compare=False)

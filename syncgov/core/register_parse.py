@@ -27,7 +27,7 @@ RESERVED_NAMES = frozenset(
 
 
 _KEYS = (
-    "register version label help system key key_label area parent skeleton immutable number write read fields"
+    "register version label help system key key_label area owner parent skeleton immutable number write read fields"
     " workflow figures portal attachment"
 ).split()
 _WORKFLOW_KEYS = "field state precedence review resolve steps open closed transitions".split()
@@ -73,6 +73,7 @@ def parse_register(text: str, filename: str) -> Register:
         portal=MappingProxyType(parse_portal(top["portal"], fields) if "portal" in top else {}),
         text=text,
         number=top.boolean("number"),
+        owner=_column(top, "owner", columns) if "owner" in top else None,
         file=filename,
         attachment=parse_attachment(top, columns, fields) if "attachment" in top else None,
     )
@@ -173,6 +174,14 @@ def _check_whole(top: Table, register: Register) -> None:
         register.parent is None or register.parent_register is not None,
         ("parent 列没有 ref", "the parent column has no `ref`"),
         ("在该列写明 ref: 登记册名。", "Add `ref: register` to that column."),
+    )
+    top.at("owner").unless(
+        register.owner is None or register.area is not None,
+        ("owner 要与 area 同用", "owner goes with area"),
+        (
+            "写明 area，或删去 owner：没有 area 的登记册人人可见。",
+            "Name an `area`, or delete `owner`: rows without area go to everybody.",
+        ),
     )
     for member, column in (("area", register.area), ("parent", register.parent)):
         top.at(member).unless(

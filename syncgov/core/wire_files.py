@@ -1,4 +1,4 @@
-"""Messages that carry files. Source: protocol page, section 15.
+"""Messages that carry files. Source: protocol page, section 17.
 
 An upload is a JSON header, LF, and the bytes of its parts one after the other. A part without bytes asks how far the
 file has got.

@@ -21,8 +21,6 @@ GUARDS: Mapping[str, str] = {
     "second_signature": "",
 }
 PHOTO_GUARD = "photo_before_after"
-# Declared in registers now, so that these need no second edition; enforced when staff keys exist.
-DEFERRED_GUARDS = frozenset({"before_expiry", "second_signature"})
 
 
 @dataclass(frozen=True, slots=True)

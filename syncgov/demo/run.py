@@ -19,15 +19,17 @@ from typing import Any
 from syncgov.centre.centre import Centre, Draft
 from syncgov.centre.enrolment import enrol
 from syncgov.centre.serve import serve
+from syncgov.centre.staff_keys import invite
 from syncgov.demo.content import KEY, content_rows
 from syncgov.demo.devices import Fleet, Joining, Setting, Tally, device_path
 from syncgov.demo.faults import Faults, plan_faults
 from syncgov.demo.mishaps import Happened, Mishaps
 from syncgov.demo.photos import photos_of
-from syncgov.demo.place import Place, make_place
+from syncgov.demo.place import Device, Place, make_place
 from syncgov.demo.plan import LastDayAction, Story
 from syncgov.demo.simclock import SimulatedClock
 from syncgov.demo.story import plan_story
+from syncgov.demo.walks import OPERATOR
 from syncgov.errors import InputError, SyncgovError
 from syncgov.storage.files import builtin_folder, read_registers
 
@@ -154,11 +156,18 @@ def _found(ran: Ran, place: Place, clock: SimulatedClock, report: Progress) -> l
             centre.write(table, [(str(row[KEY]), {k: v for k, v in row.items() if k != KEY}) for row in rows])
             report("load", number, len(tables))
         return [
-            Joining(device.index, enrol(centre, device.roles, device.areas, device.staff)[0])
+            Joining(
+                device.index, enrol(centre, device.roles, device.areas, device.staff)[0], _key_codes(centre, device)
+            )
             for device in place.devices
         ]
     finally:
         centre.close()
+
+
+def _key_codes(centre: Centre, device: Device) -> tuple[tuple[str, str], ...]:
+    """Give out codes for the keys of those who sign what another voids: everybody at an operator's desk."""
+    return tuple((person, invite(centre, person)) for person in device.staff if OPERATOR in device.roles)
 
 
 def serve_simulated(path: str, clock: SimulatedClock, channel: Any) -> None:

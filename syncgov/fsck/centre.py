@@ -9,7 +9,8 @@ from syncgov.core.charter import Charter
 from syncgov.core.commitment import open_body, parse_path
 from syncgov.core.fold import RowKey, Slot, withheld_slots
 from syncgov.core.note import Checkpoint, parse_vkey, verify_checkpoint
-from syncgov.core.statement import Leaf, envelope_hash, parse_changeset, verify_changeset
+from syncgov.core.statement import Leaf, envelope_hash, parse_changeset, verify_changeset, verify_second
+from syncgov.core.succession import InForce
 from syncgov.core.tree import MemoryTree, leaf_hash
 from syncgov.errors import FormatError, SyncgovError
 from syncgov.fsck.chains import Chains
@@ -18,6 +19,7 @@ from syncgov.fsck.derived import Context, check_conflicts, check_states, check_t
 from syncgov.fsck.entries import (
     Stored,
     check_columns,
+    check_second,
     check_signature,
     read_body,
     read_charter,
@@ -43,10 +45,11 @@ def check_centre(
     charter = read_charter(settings, report)
     if charter is None:
         return
-    _check_files(folder, settings, charter, report)
-    refold = Refold(charter)
-    walk = Walk(settings, refold, report)
+    walk = Walk(settings, report)
     walk.run(conn)
+    refold = walk.refold
+    _check_files(folder, settings, refold.charters.newest, report)
+    charter = refold.charters.newest.charter
     _check_tree(conn, settings, charter, walk.tree, report)
     check_copy(folder / "copy.log", copied, conn, report, repair=not report.suspect)
     _check_waiting(conn, refold, walk.tree.size, report)
@@ -64,11 +67,11 @@ def check_centre(
     check_files(folder / "files", context)
 
 
-def _check_files(folder: Path, settings: Settings, charter: Charter, report: Report) -> None:
+def _check_files(folder: Path, settings: Settings, newest: InForce, report: Report) -> None:
     """Findings: charter, key-missing, key-other, meta."""
-    text = settings.text("charter")
+    text, charter = settings.text("charter"), newest.charter
     file = folder / "charter.json"
-    if not file.is_file() or file.read_bytes() != text.encode():
+    if not file.is_file() or file.read_bytes() != newest.raw:
         report.add("charter", file.name)
     if settings.text("charter_hash") != envelope_hash(text.encode()):
         value = (envelope_hash(text.encode()),)
@@ -86,18 +89,23 @@ class Walk:
     """Reads the log from the first entry on.
 
     Attributes:
-        tree: over the leaves as they are. chains: of the devices. envelopes: hash -> index.
+        refold: of the entries so far. tree: over the leaves as they are. chains: of the devices.
+        envelopes: hash -> index.
         erased: rows of which something is erased, so that nobody can fold them again.
     """
 
-    def __init__(self, settings: Settings, refold: Refold, report: Report) -> None:
-        self._settings, self._refold, self._report = settings, refold, report
+    def __init__(self, settings: Settings, report: Report) -> None:
+        self._settings, self._report = settings, report
+        self.refold = self._refold = Refold(settings.text("charter").encode(), self._root_text)
         self._received: list[int] = []
         self._hidden: list[tuple[int, Slot]] = []
         self.tree = MemoryTree()
-        self.chains = Chains(refold, settings.text("charter_hash"), report)
+        self.chains = Chains(self.refold, report)
         self.envelopes: dict[str, int] = {}
         self.erased: set[RowKey] = set()
+
+    def _root_text(self, size: int) -> str | None:
+        return b64u(self.tree.root(size)) if size <= self.tree.size else None
 
     def run(self, conn: sqlite3.Connection) -> None:
         """Findings: leaf*, signature, body*, chain, register, meta."""
@@ -131,12 +139,18 @@ class Walk:
         st = leaf.changeset.statement
         self.envelopes[leaf.changeset.envelope.hash] = index
         self._check_times(stored, leaf)
-        check_signature(leaf, refold.key(st.dev, index), stored.where, report)
-        self.chains.take(leaf, stored.where)
         body = read_body(stored.body or b"", st, stored.where, report)
+        entry = Entry(index, leaf, body)
+        try:
+            refold.take_charter(entry)
+        except SyncgovError as error:
+            report.add("charter", stored.where, error.en)
+        check_signature(leaf, refold.key(st.dev, index), stored.where, report)
+        second = leaf.changeset.second
+        check_second(leaf.changeset, refold.staff_key(second) if second else None, stored.where, report)
+        self.chains.take(leaf, stored.where)
         if body is None:
             return
-        entry = Entry(index, leaf, body)
         record = refold.record(entry) if leaf.verdict != "refused:register" else None
         refold.see(entry)
         area = refold.take(entry, record) if leaf.accepted else None
@@ -148,7 +162,7 @@ class Walk:
 
     def _check_times(self, stored: Stored, leaf: Leaf) -> None:
         """`received` never goes back; `floor` is that of the newest leaf that the device had seen."""
-        seen = leaf.changeset.statement.seen.size
+        seen = self._refold.seen_size(leaf.changeset.statement)
         before = self._received[-1] if self._received else 0
         floor = self._received[seen - 1] if 0 < seen <= len(self._received) else 0
         if leaf.received < before or leaf.floor != min(floor, leaf.received):
@@ -157,8 +171,16 @@ class Walk:
 
     def _check_hidden(self) -> None:
         named = withheld_slots(self._refold.state)
+        lost = set(json.loads(self._settings.text("incomplete") or "[]"))
+        if lost:
+            self._report.note(
+                f"{len(lost)} 条有非公开值在恢复时没有找回",
+                f"private values of {len(lost)} entries were not found when the centre was restored",
+            )
         for index, slot in self._hidden:
             found = named.get(slot)
+            if index in lost:
+                continue
             if found is None or found.table != "erasure":
                 self._report.add("body-hidden", f"_sg_leaf {index}", str(slot[1]))
             else:
@@ -220,13 +242,15 @@ def _check_waiting(conn: sqlite3.Connection, refold: Refold, size: int, report: 
             if changeset.statement.dot != (dev, seq) or public is None:
                 raise FormatError("dot", f"{dev}.{seq}")
             verify_changeset(changeset, public)
+            if changeset.second is not None:
+                verify_second(changeset, refold.staff_key(changeset.second) or b"")
             if any(write is None for write in open_body(bytes(body), changeset.statement).writes):
                 raise FormatError("body", "redacted")
         except SyncgovError as error:
             report.add("waiting", where, error.en)
-    for code, roles, areas, staff in conn.execute("SELECT hash, roles, areas, staff FROM _sg_code"):
+    for code, *texts in conn.execute("SELECT hash, roles, areas, units, staff FROM _sg_code"):
         try:
-            lists = [json.loads(text) for text in (roles, areas, staff)]
+            lists = [json.loads(text) for text in texts]
         except ValueError:
             lists = [None]
         if not all(isinstance(each, list) for each in lists):

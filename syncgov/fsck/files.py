@@ -1,4 +1,4 @@
-"""The files that rows name: whole, of the right size, none that nothing names. Source: protocol page, section 15."""
+"""The files that rows name: whole, of the right size, none that nothing names. Source: protocol page, section 17."""
 
 import hashlib
 import re

@@ -1,10 +1,12 @@
 """A replica: what it pulled, what it signed, what it shows. Source: protocol page, section 13."""
 
+import json
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
 from syncgov.core.canonical import b64u
-from syncgov.core.charter import Charter
+from syncgov.core.charter import Charter, open_charter
 from syncgov.core.commitment import Body
 from syncgov.core.fold import RowKey
 from syncgov.core.note import verify_checkpoint
@@ -14,6 +16,7 @@ from syncgov.fsck.derived import Context, check_conflicts, check_states, check_t
 from syncgov.fsck.entries import (
     Stored,
     check_columns,
+    check_second,
     check_signature,
     read_body,
     read_charter,
@@ -37,16 +40,25 @@ def check_replica(
         return
     size = _check_checkpoint(conn, settings, charter, report)
     chain = check_chain(conn, settings, size, key, report)
-    refold = Refold(charter)
+    refold = Refold(settings.text("charter").encode())
     _Walk(conn, size, chain, refold, report).run()
     if key is not None and refold.versions and refold.key(key.key.id, size) is None and key.key.id == chain.dev:
         report.add("key-other", path.name + ".key", key.key.id)
+    for seq, own in sorted(chain.changesets.items()):
+        if own.index is None and own.changeset.second is not None:
+            check_second(own.changeset, refold.staff_key(own.changeset.second), f"_sg_own {seq}", report)
     _check_pulled(conn, chain, refold, report)
     _check_merging(conn, report)
     if report.suspect:
         report.note(
             "签名的内容有损坏，没有核对由它得出的表",
             "what was signed is damaged; the tables that follow from it were not compared",
+        )
+        return
+    if settings.number("rebased"):
+        report.note(
+            "原来的日志已结束，新日志还没有同步下来，没有核对各表：请先 sync",
+            "the log was closed and the next one is not pulled yet; tables were not compared: sync first",
         )
         return
     context = _context(conn, settings, refold, chain.dev, report)
@@ -70,7 +82,7 @@ def _check_checkpoint(conn: sqlite3.Connection, settings: Settings, charter: Cha
             report.add("checkpoint", "_sg_meta checkpoint")
         return size
     try:
-        checkpoint = verify_checkpoint(text, charter.log)
+        checkpoint = verify_checkpoint(text, _log_of(settings, text, charter))
     except SyncgovError as error:
         report.add("checkpoint", "_sg_meta checkpoint", error.en)
         return size
@@ -81,6 +93,14 @@ def _check_checkpoint(conn: sqlite3.Connection, settings: Settings, charter: Cha
         fits = newest < checkpoint.size  # else the checkpoint is the older of the two
         report.add("meta", "_sg_meta size, root", f"{size} ≠ {checkpoint.size}", fix=fix if fits else None)
     return checkpoint.size
+
+
+def _log_of(settings: Settings, checkpoint: str, charter: Charter) -> str:
+    """Return the log key of the checkpoint: after the log was closed, the old one stands until the next pull."""
+    for each in json.loads(settings.text("closed") or "[]"):
+        if each["checkpoint"] == checkpoint:
+            return open_charter(str(each["charter"]).encode()).log
+    return charter.log
 
 
 class _Walk:
@@ -114,9 +134,11 @@ class _Walk:
         st = leaf.changeset.statement
         if stored.index >= self._size:
             self._report.add("meta", stored.where, f"size {self._size}")
-        self._signature(stored, leaf)
         body = self._body(stored, leaf)
         entry = Entry(stored.index, leaf, body)
+        with suppress(SyncgovError):  # the replica holds the newest one; whether it may, its own sync has checked
+            self._refold.take_charter(entry)
+        self._signature(stored, leaf)
         record = self._refold.record(entry)
         self._refold.see(entry)
         beside: dict[str, str | None] = {"by": entry.by} if body is not None else {}
@@ -137,6 +159,9 @@ class _Walk:
             self._unknown += 1
         else:
             check_signature(leaf, public, stored.where, self._report)
+        second = leaf.changeset.second
+        if second is not None:
+            check_second(leaf.changeset, self._refold.staff_key(second), stored.where, self._report)
 
     def _body(self, stored: Stored, leaf: Leaf) -> Body | None:
         if stored.body is not None:
@@ -172,6 +197,9 @@ def _check_pulled(conn: sqlite3.Connection, chain: OwnChain, refold: Refold, rep
         public = chain.public if st.dev == chain.dev else refold.key(st.dev, index)
         if public is not None:
             check_signature(leaf, public, stored.where, trial)
+        second = leaf.changeset.second
+        if second is not None and (public := refold.staff_key(second)) is not None:
+            check_second(leaf.changeset, public, stored.where, trial)
         if body is not None:
             read_body(body, st, stored.where, trial)
     if not trial.ok:

@@ -25,10 +25,11 @@ _CENTRE = {
     "_sg_hash": "level n hash",
     "_sg_envelope": "hash idx",
     "_sg_area": "tbl key idx area",
+    "_sg_owner": "tbl key idx owner",
     "_sg_version": "tbl key idx fields received",
     "_sg_waiting": "dev seq envelope body arrived",
     "_sg_chain": "dev seq hash seen stopped",
-    "_sg_code": "hash roles areas staff made used",
+    "_sg_code": "hash roles areas units staff made used",
     "_sg_blob": "sha256 bytes stored dev",
 }
 _REPLICA = {

@@ -57,6 +57,7 @@ WHAT: Mapping[str, tuple[str, str]] = {
     "envelope-index": ("变更集的查找表不符", "the look-up table of changesets is wrong"),
     "chain-end": ("终端签名链的末端记错", "the end of a device's chain is noted wrongly"),
     "area": ("记录的区域历史不符", "the history of a record's areas is wrong"),
+    "owner": ("记录的责任单位历史不符", "the history of a record's responsible units is wrong"),
     "version": ("证书或登记册的历史不符", "the history of a certificate or register is wrong"),
     "state": ("行的合并状态与日志不符", "the merged state of a row is not what the log says"),
     "state-left": ("日志条目还在，行的合并状态却没有", "there are log entries of a row that has no merged state"),

@@ -30,6 +30,7 @@ _OWN_COLUMNS = {
     "_updated": "最近记入日志",
     "_withheld": "不予公开的字段",
     "_conflict": "冲突待裁定的字段数",
+    "_disputed": "有争议的字段数",
     "_evidence": "签名证据",
 }
 

@@ -163,7 +163,7 @@ def _disclose(snapshot: Snapshot, folder: Path, report: Progress) -> list[Public
     writer = DisclosedWriter(folder)
     leaves = []
     for entry in snapshot.entries():
-        registers = snapshot.registers_at(entry.leaf.changeset.statement.seen.size)
+        registers = snapshot.registers_at(snapshot.ledger.seen_size(entry.leaf.changeset.statement))
         public = public_leaf(entry, registers, hidden, charter)
         writer.add(entry, public)
         leaves.append(public)

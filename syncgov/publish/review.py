@@ -32,7 +32,7 @@ def _hits(snapshot: Snapshot, entry: Entry) -> Iterator[Hit]:
             return
         if not isinstance(write.value, str):
             continue
-        registers = registers or snapshot.registers_at(st.seen.size)
+        registers = registers or snapshot.registers_at(snapshot.ledger.seen_size(st))
         path = parse_path(write.path)
         register = registers.get(path.table)
         declared = register.find(path.field) if register is not None else None

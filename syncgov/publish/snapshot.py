@@ -98,7 +98,7 @@ def take_snapshot(ledger: Ledger) -> Iterator[Snapshot]:
         text, checkpoint = _begin(ledger)
         yield Snapshot(
             ledger=ledger,
-            charter=ledger.meta.get("charter").encode(),
+            charter=ledger.charters.newest.raw,
             checkpoint_text=text,
             checkpoint=checkpoint,
             registers=ledger.registers(checkpoint.size),

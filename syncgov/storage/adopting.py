@@ -4,8 +4,9 @@ What the file holds is verified first; who adopts signs with an own key, role an
 Source: protocol page, sections 6 and 13.
 """
 
+import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -98,6 +99,14 @@ def take_over(replica: Replica, other: Replica, staff: str | None = None) -> Ado
     return _adopt(replica, other.conn, staff, other)
 
 
+def _seen(conn: sqlite3.Connection, found: Sequence[Work]) -> int:
+    """Return the largest size that the work was written on; of a closed log it counts up to what was kept."""
+    closed = json.loads(Meta(conn).get("closed", "[]"))
+    most = min((int(each["kept"]) for each in closed), default=None)
+    sizes = [work.changeset.statement.seen.size for work in found]
+    return max((size if most is None else min(size, most) for size in sizes), default=0)
+
+
 def _adopt(replica: Replica, conn: sqlite3.Connection, staff: str | None, other: Replica | None) -> Adopted:
     if open_charter(Meta(conn).get("charter").encode()).origin != replica.charter.origin:
         raise InputError("这份文件属于另一个中心", "that file belongs to another centre")
@@ -107,7 +116,7 @@ def _adopt(replica: Replica, conn: sqlite3.Connection, staff: str | None, other:
     done = Adopted(found[0].dot[0] if found else "", unsigned=unsigned)
     if done.device == replica.dev:
         raise InputError("这是本终端自己的文件，请用 sync", "this is the device's own file; use `syncgov sync`")
-    if max((work.changeset.statement.seen.size for work in found), default=0) > replica.seen.size:
+    if _seen(conn, found) > replica.seen.size:
         raise InputError(
             "本终端比那份文件旧，请先 sync", "that file is newer than this replica; run `syncgov sync` first"
         )
@@ -269,8 +278,8 @@ class _Adoption:
         declared = register.column_field(register.area)
         if not any(write.row == record and write.name == declared.name for write in writes):
             raise NotAllowedError(
-                f"{register.label} {record[1]} 不在本终端的负责区域内",
-                f"{register.name} {record[1]} lies outside this device's areas",
+                f"{register.label} {record[1]} 不在本终端的负责区域内，也不归本终端的责任单位",
+                f"{register.name} {record[1]} lies outside this device's areas and is not one of its units'",
             )
 
     def _writes(self, work: Work) -> Iterator[FieldWrite]:

@@ -1,6 +1,6 @@
 """Adding a file to a record: read, cleaned, kept beside the replica, and a row inserted as any program would.
 
-Source: protocol page, section 15.
+Source: protocol page, section 17.
 """
 
 from collections.abc import Mapping, Sequence

@@ -3,7 +3,7 @@
     ab/abcd…        a whole file, named by its SHA-256
     partial/<who>-abcd…   what has arrived of one
 
-A whole file is durable before anybody is told of it. Source: protocol page, section 15.
+A whole file is durable before anybody is told of it. Source: protocol page, section 17.
 """
 
 import errno

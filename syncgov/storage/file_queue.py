@@ -1,6 +1,6 @@
 """The files of a replica: which wait to be sent, how far each has got, and which nothing refers to any more.
 
-The queue knows nothing of the network; a sync works it off. Source: protocol page, section 15.
+The queue knows nothing of the network; a sync works it off. Source: protocol page, section 17.
 """
 
 import json

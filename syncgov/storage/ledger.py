@@ -4,17 +4,18 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 
 from syncgov.core import tree
-from syncgov.core.canonical import unb64u
-from syncgov.core.charter import Charter, open_charter
+from syncgov.core.canonical import b64u, unb64u
+from syncgov.core.charter import Charter
 from syncgov.core.commitment import META_TABLE, Body, Dot, format_path, meta_path, open_body, parse_path
-from syncgov.core.merge import Head
+from syncgov.core.merge import Head, HeadValue
 from syncgov.core.register import RegisterSet
-from syncgov.core.register_model import REGISTRAR, Column
+from syncgov.core.register_model import Column, Register
+from syncgov.core.staff_keys import STAFF_KEYS, staff_key_from
 from syncgov.core.statement import Leaf, Statement, parse_leaf
-from syncgov.core.trust_view import Area, Certificate, Logged, RowKey
+from syncgov.core.succession import CHARTER_ROW, Charters, counted_seen
+from syncgov.core.trust_view import Area, Certificate, Logged, RowKey, StaffKey, registrar_certificate
 from syncgov.storage.connection import Meta, quote
 from syncgov.storage.files import parse_cached, system_registers
 from syncgov.storage.schema import (
@@ -36,6 +37,11 @@ CREATE TABLE IF NOT EXISTS _sg_envelope (hash TEXT PRIMARY KEY, idx INTEGER NOT 
 CREATE TABLE IF NOT EXISTS _sg_area (
     tbl TEXT NOT NULL, key TEXT NOT NULL, idx INTEGER NOT NULL, area TEXT, PRIMARY KEY (tbl, key, idx)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS _sg_area_idx ON _sg_area (idx);
+CREATE TABLE IF NOT EXISTS _sg_owner (
+    tbl TEXT NOT NULL, key TEXT NOT NULL, idx INTEGER NOT NULL, owner TEXT, PRIMARY KEY (tbl, key, idx)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS _sg_owner_idx ON _sg_owner (idx);
 CREATE TABLE IF NOT EXISTS _sg_version (
     tbl TEXT NOT NULL, key TEXT NOT NULL, idx INTEGER NOT NULL, fields TEXT, received INTEGER NOT NULL,
     PRIMARY KEY (tbl, key, idx)
@@ -48,8 +54,8 @@ CREATE TABLE IF NOT EXISTS _sg_chain (
     dev TEXT PRIMARY KEY, seq INTEGER NOT NULL, hash TEXT NOT NULL, seen INTEGER NOT NULL, stopped INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS _sg_code (
-    hash TEXT PRIMARY KEY, roles TEXT NOT NULL, areas TEXT NOT NULL, staff TEXT NOT NULL, made INTEGER NOT NULL,
-    used TEXT
+    hash TEXT PRIMARY KEY, roles TEXT NOT NULL, areas TEXT NOT NULL, units TEXT NOT NULL, staff TEXT NOT NULL,
+    made INTEGER NOT NULL, used TEXT
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS _sg_blob (
     sha256 TEXT PRIMARY KEY, bytes INTEGER NOT NULL, stored INTEGER NOT NULL, dev TEXT NOT NULL
@@ -57,7 +63,7 @@ CREATE TABLE IF NOT EXISTS _sg_blob (
 """
 
 # Rows whose every version is kept by log index: verdicts ask how they stood at `seen`.
-_VERSIONED = frozenset({"register", "device"})
+_VERSIONED = frozenset({"charter", "register", "device", STAFF_KEYS})
 _CACHED_BODIES = 4096  # about 20 MB; `over` usually names something recent
 _CACHED_BODY_BYTES = 16_384  # larger ones are rare and would make that gigabytes
 
@@ -79,7 +85,9 @@ class Ledger:
         self.conn = conn
         self.meta = Meta(conn)
         self._logged: dict[Dot, Logged] = {}
+        self._large: tuple[Dot, Logged] | None = None
         self._sets: dict[int, RegisterSet] = {}
+        self._charters: tuple[int, Charters] | None = None
 
     @classmethod
     def create(cls, conn: sqlite3.Connection, charter: bytes) -> "Ledger":
@@ -90,14 +98,35 @@ class Ledger:
         ledger.meta.set(schema=SCHEMA_VERSION, charter=charter.decode(), size=0, received=0)
         return ledger
 
-    @cached_property
+    @property
     def charter(self) -> Charter:
-        """The charter of this log."""
-        return open_charter(self.meta.get("charter").encode())
+        """The charter in force now."""
+        return self.charters.newest.charter
+
+    @property
+    def charters(self) -> Charters:
+        """All charters of this log, by position. `meta` holds the first one, the log all of them."""
+        sql = "SELECT coalesce(max(idx), -1) FROM _sg_version WHERE tbl = ? AND key = ?"
+        last = self.conn.execute(sql, CHARTER_ROW).fetchone()[0]
+        if self._charters is None or self._charters[0] != last:
+            found = Charters(self.meta.get("charter").encode())
+            sql = "SELECT idx, fields FROM _sg_version WHERE tbl = ? AND key = ? ORDER BY idx"
+            for index, fields in self.conn.execute(sql, CHARTER_ROW).fetchall():
+                found.take(str(json.loads(fields)["document"]).encode(), index)
+            self._charters = (last, found)
+        return self._charters[1]
+
+    def seen_size(self, st: Statement) -> int:
+        """The size that the statement's `seen` counts for; less than it says only where a log was closed."""
+        return counted_seen(st.seen, self.charters.closings, self._root_text)
+
+    def _root_text(self, size: int) -> str | None:
+        return b64u(self.root(size)) if size <= self.size else None
 
     def forget(self) -> None:
         """Drop what is remembered in memory; call after a transaction was rolled back."""
         self._logged.clear()
+        self._large = None
         self._sets.clear()
 
     # -- the tree --------------------
@@ -144,16 +173,34 @@ class Ledger:
 
     def certificate(self, dev: str, size: int) -> Certificate | None:
         """The device's certificate as the leaves below *size* say."""
-        public = self.charter.registrar_key(dev)
-        if public is not None:
-            return Certificate(dev, public, frozenset({REGISTRAR}), ("",), 0, 2**53, (), False, 0)
+        registrar = self.charters.registrar(dev, size)
+        if registrar is not None:
+            return registrar_certificate(dev, registrar[0], revoked=not registrar[1])
         found = self._version("device", dev, size)
         return None if found is None else certificate_from(dev, *found)
 
+    def staff_key(self, key_id: str, size: int) -> StaffKey | None:
+        """The staff key as the leaves below *size* say."""
+        found = self._version(STAFF_KEYS, key_id, size)
+        return None if found is None else staff_key_from(key_id, *found)
+
+    def staff_public(self, key_id: str) -> bytes | None:
+        """The public key of a staff key that was ever registered, also if its row is gone since."""
+        first = self.conn.execute(
+            "SELECT idx FROM _sg_version WHERE tbl = ? AND key = ? ORDER BY idx LIMIT 1", (STAFF_KEYS, key_id)
+        ).fetchone()
+        key = None if first is None else self.staff_key(key_id, first[0] + 1)
+        return None if key is None else key.public_key
+
+    def floor(self, size: int) -> int:
+        """`received` of leaf *size* − 1, ms UTC; 0 when *size* is 0 or beyond the log."""
+        return self.received(size - 1) if 0 < size <= self.size else 0
+
     def enrolment(self, dev: str) -> str | None:
         """Return b64u of the hash that the device's first `prev` must name."""
-        if self.charter.registrar_key(dev) is not None:
-            return self.meta.get("charter_hash")
+        named = self.charters.enrolment(dev)
+        if named is not None:
+            return named
         first = self.conn.execute(
             "SELECT idx FROM _sg_version WHERE tbl = 'device' AND key = ? ORDER BY idx LIMIT 1", (dev,)
         ).fetchone()
@@ -183,6 +230,14 @@ class Ledger:
             "SELECT area FROM _sg_area WHERE tbl = ? AND key = ? AND idx < ? ORDER BY idx DESC LIMIT 1", (*record, size)
         ).fetchone()
         return None if found is None or found[0] is None else Area(found[0], True)
+
+    def owner(self, record: RowKey, size: int) -> HeadValue:
+        """The responsible unit that the record shows below *size*, None if there is none."""
+        found = self.conn.execute(
+            "SELECT owner FROM _sg_owner WHERE tbl = ? AND key = ? AND idx < ? ORDER BY idx DESC LIMIT 1",
+            (*record, size),
+        ).fetchone()
+        return None if found is None else str(found[0]) if found[0] is not None else None
 
     def parent(self, row: RowKey) -> str | None:
         """The shown parent key of a child row."""
@@ -221,6 +276,8 @@ class Ledger:
 
     def logged(self, dot: Dot) -> Logged | None:
         """The changeset first logged under *dot*."""
+        if self._large is not None and self._large[0] == dot:
+            return self._large[1]
         if dot not in self._logged:
             found = self.conn.execute(
                 "SELECT idx, leaf, body FROM _sg_leaf WHERE dev = ? AND seq = ? ORDER BY idx LIMIT 1", dot
@@ -231,6 +288,7 @@ class Ledger:
             st = leaf.changeset.statement
             logged = Logged(found[0], leaf.accepted, leaf.effective, st, open_body(found[2], st))
             if len(found[2]) > _CACHED_BODY_BYTES:
+                self._large = (dot, logged)  # an edit of its thousand rows asks for it a thousand times
                 return logged
             if len(self._logged) >= _CACHED_BODIES:
                 self._logged.clear()
@@ -266,7 +324,7 @@ class Ledger:
         return index
 
     def _record(self, st: Statement, body: Body) -> RowKey | None:
-        registers = self.registers(st.seen.size)
+        registers = self.registers(self.seen_size(st))
         for _position, write in body.disclosed():
             path = parse_path(write.path)
             register = registers.get(path.table)
@@ -290,7 +348,7 @@ class Ledger:
         self.conn.execute(
             "INSERT INTO _sg_chain VALUES (?, ?, ?, ?, 0) ON CONFLICT(dev) DO UPDATE "
             "SET seq = excluded.seq, hash = excluded.hash, seen = max(seen, excluded.seen)",
-            (st.dev, st.seq, leaf.changeset.envelope.hash, st.seen.size),
+            (st.dev, st.seq, leaf.changeset.envelope.hash, self.seen_size(st)),
         )
 
     def _fold(self, leaf: Leaf, body: Body, index: int, record: RowKey | None) -> None:
@@ -305,9 +363,13 @@ class Ledger:
             if table == "register":
                 self.repair_tables()
                 # a merge rule may have changed: rows of that table may show otherwise now
-                changed |= {(key, other): row for other, row in self.rows(key)}
+                again = {(key, other): row for other, row in self.rows(key)}
+                for record_now in again:
+                    self._keep_owner(record_now, index, self.registers(index + 1))
+                changed |= again
         if record is not None:
             self._keep_area(record, index, registers)
+            self._keep_owner(record, index, registers)
         self.show(changed)
 
     def _keep_version(self, table: str, key: str, row: StoredRow, index: int, received: int) -> None:
@@ -320,15 +382,24 @@ class Ledger:
 
     def _keep_area(self, record: RowKey, index: int, registers: RegisterSet) -> None:
         register = registers.get(record[0])
-        area: str | None = None
-        if register is not None and register.area is not None:
-            declared = register.column_field(register.area)
-            value = declared.columns_of(load_row(self.conn, record).shown(declared.name, register)).get(register.area)
-            area = value if isinstance(value, str) else None
+        area = None if register is None else self._shown_text(record, register, register.area)
         self.conn.execute("UPDATE _sg_leaf SET area = ? WHERE idx = ?", (area, index))
         before = self.area(record, index)
         if area is not None and (before is None or before.code != area):
             self.conn.execute("INSERT OR REPLACE INTO _sg_area VALUES (?, ?, ?, ?)", (*record, index, area))
+
+    def _keep_owner(self, record: RowKey, index: int, registers: RegisterSet) -> None:
+        register = registers.get(record[0])
+        owner = None if register is None else self._shown_text(record, register, register.owner)
+        if owner != self.owner(record, index):
+            self.conn.execute("INSERT OR REPLACE INTO _sg_owner VALUES (?, ?, ?, ?)", (*record, index, owner))
+
+    def _shown_text(self, record: RowKey, register: Register, column: str | None) -> str | None:
+        if column is None:
+            return None
+        declared = register.column_field(column)
+        value = declared.columns_of(load_row(self.conn, record).shown(declared.name, register)).get(column)
+        return value if isinstance(value, str) else None
 
     # -- the central tables --------------------
 
@@ -364,7 +435,7 @@ def certificate_from(dev: str, fields: dict[str, object] | None, since: int) -> 
     """Return the certificate that a row of the system register `device` says; None if the row is gone or damaged."""
     if fields is None:
         return None
-    roles, areas, staff = fields.get("roles"), fields.get("areas"), fields.get("people")
+    roles, areas, units, staff = (fields.get(name) for name in ("roles", "areas", "units", "people"))
     start, end, public = fields.get("valid_from"), fields.get("valid_to"), fields.get("public_key")
     if not (isinstance(roles, list) and isinstance(areas, list) and isinstance(public, str)):
         return None
@@ -380,4 +451,5 @@ def certificate_from(dev: str, fields: dict[str, object] | None, since: int) -> 
         tuple(map(str, staff)) if isinstance(staff, list) else (),
         fields.get("revocation") is not None,
         since,
+        tuple(map(str, units)) if isinstance(units, list) else (),
     )

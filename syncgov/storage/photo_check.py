@@ -1,6 +1,6 @@
 """A step that needs photos before and after is not signed without them. The verdict stays the centre's.
 
-Source: protocol page, section 15.
+Source: protocol page, section 17.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,6 +1,6 @@
 """From a camera's file to the photo that is kept: turned upright, made smaller, without any metadata, with a thumbnail.
 
-The only module that knows Pillow, the extra `photo`. Source: protocol page, section 15.
+The only module that knows Pillow, the extra `photo`. Source: protocol page, section 17.
 """
 
 import io

@@ -20,11 +20,12 @@ from syncgov.core.statement import EMPTY_ROOT, Seen, envelope_hash
 from syncgov.errors import InputError, NotAllowedError, StorageError
 from syncgov.storage import capture
 from syncgov.storage.clock import Clock, wall_clock
-from syncgov.storage.connection import Meta, connect, transaction
+from syncgov.storage.connection import Meta, connect, new_database, transaction
+from syncgov.storage.cosigning import choose_second
 from syncgov.storage.files import parse_cached, system_registers
 from syncgov.storage.keyfile import KeyFile, key_path, load_key, store_key
 from syncgov.storage.photo_check import require_photos
-from syncgov.storage.replica_tables import ReplicaTables, printable
+from syncgov.storage.replica_tables import ReplicaTables, unreadable
 from syncgov.storage.schema import (
     MARK_SIGNED,
     PROTOCOL_TABLES,
@@ -32,7 +33,9 @@ from syncgov.storage.schema import (
     SCHEMA_VERSION,
     columns_for,
 )
+from syncgov.storage.staff_file import SecondSigner
 from syncgov.storage.state import RowKey, StoredRow, load_row, store_rows
+from syncgov.storage.steps import needs_second, require_in_time, steps_of
 
 
 @dataclass(slots=True)
@@ -40,7 +43,7 @@ class Committed:
     """What a commit did. `problems` are rows that could not be signed; they stay in their tables."""
 
     signed: list[tuple[int, RowKey]] = field(default_factory=list)
-    problems: list[tuple[RowKey, InputError]] = field(default_factory=list)
+    problems: list[tuple[RowKey, InputError | NotAllowedError]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -58,6 +61,7 @@ class Replica(ReplicaTables):
     Attributes:
         conn: the connection, autocommit mode. key: the device key. charter: whose log this follows.
         registers: the register set at the folded size. columns: table name to the columns that this device may read.
+        second: the person who signs beside the device what asks for it; set by `storage.cosigning.unlock`'s result.
     """
 
     def __init__(self, path: Path, conn: sqlite3.Connection, key_file: KeyFile, clock: Clock) -> None:
@@ -65,6 +69,7 @@ class Replica(ReplicaTables):
         self.path = path
         self.key_file = key_file
         self.charter: Charter = open_charter(self.meta.get("charter").encode())
+        self.second: SecondSigner | None = None
         self._certificate = StoredRow()
         self._loaded_at = -1
         self.load_registers()
@@ -92,9 +97,15 @@ class Replica(ReplicaTables):
 
     @classmethod
     def create(cls, path: Path, key_file: KeyFile, charter: bytes, settings: dict[str, str], clock: Clock) -> "Replica":
-        """Make the file of a device that has just enrolled; *settings* are `url` and `prev`."""
-        conn = connect(path, create=True)
-        with transaction(conn):
+        """Make the file of a device that has just enrolled, whole or not at all.
+
+        Args:
+            settings: `prev`, and what is known of `url` and `recipient`.
+
+        Raises:
+            StorageError: there is one already, or it cannot be written.
+        """
+        with new_database(path) as conn, transaction(conn):
             for statement in (PROTOCOL_TABLES + REPLICA_TABLES).split(";\n"):
                 conn.execute(statement)
             Meta(conn).set(
@@ -105,8 +116,9 @@ class Replica(ReplicaTables):
                 size=0,
                 root=EMPTY_ROOT,
                 url=settings.get("url", ""),
+                recipient=settings.get("recipient", ""),
             )
-        return cls(path, conn, key_file, clock)
+        return cls(path, connect(path), key_file, clock)
 
     def close(self) -> None:
         """Close the file."""
@@ -117,6 +129,12 @@ class Replica(ReplicaTables):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def take_charter(self, raw: bytes) -> None:
+        """Hold the charter in *raw*, which the caller has verified, from now on."""
+        if raw != self.meta.get("charter").encode():
+            self.meta.set(charter=raw.decode())
+            self.charter = open_charter(raw)
 
     # -- what the device is --------------------
 
@@ -168,7 +186,8 @@ class Replica(ReplicaTables):
 
         Raises:
             NotAllowedError: the device does not know *staff*, or earlier writes by somebody wait to be committed.
-            InputError: a row that cannot be signed; then nothing of the block is kept.
+            InputError: a row that cannot be signed; then nothing of the block is kept. NotAllowedError too: a step that
+                a second person must sign.
         """
         with transaction(self.conn):
             if self.has_unsigned():
@@ -195,6 +214,7 @@ class Replica(ReplicaTables):
         """`commit` inside a transaction that is already open."""
         self.refresh()
         changed = self.schema_changed()
+        told = self.find_tables() if changed else []
         hints = self.all_rows() if changed else self.unsigned_rows()
         done = Committed()
         records = self._collect(hints, done)
@@ -209,7 +229,7 @@ class Replica(ReplicaTables):
             "DELETE FROM _sg_touched WHERE tbl = ? AND key = ?", [row for row in hints if row not in failed]
         )
         if changed:
-            done.problems += self.hold_undeclared()
+            done.problems += [*told, *self.hold_undeclared()]
             self.hold(failed, "not signed")
             self.repair_tables()
             self.show({row: load_row(self.conn, row) for row in failed if row[1].isprintable()})
@@ -235,9 +255,7 @@ class Replica(ReplicaTables):
                 done.problems.append((row, error))
                 continue
             except (sqlite3.OperationalError, UnicodeError) as error:
-                name = printable(row[1].encode(errors="surrogateescape"))
-                problem = InputError(f"{register.label} {name} 含有不是 UTF-8 的文字", f"{row[0]} {name}: {error}")
-                done.problems.append((row, problem))
+                done.problems.append((row, unreadable(register, row, error)))
                 continue
             if change is not None:
                 pending = records.setdefault(record, _Pending())
@@ -246,11 +264,24 @@ class Replica(ReplicaTables):
                 pending.at = max(pending.at, min(at, now))
         return records
 
-    def examine(self) -> tuple[set[RowKey], dict[RowKey, InputError]]:
-        """Return the rows that the next commit would sign, and those that it could not, with the reason."""
+    def examine(self) -> tuple[set[RowKey], dict[RowKey, InputError | NotAllowedError]]:
+        """Return the rows that the next commit would sign, and those that it could not, with the reason.
+
+        That a second person must sign is not among the reasons: one may yet come. See `awaits_second`.
+        """
         done = Committed()
         records = self._collect(self.unsigned_rows(), done)
         return {row for pending in records.values() for row in pending.rows}, dict(done.problems)
+
+    def awaits_second(self) -> set[RowKey]:
+        """Return the rows written since the last commit that a second person must sign."""
+        records = self._collect(self.unsigned_rows(), Committed())
+        return {
+            step.write.row
+            for pending in records.values()
+            for step in steps_of(pending.writes, pending.rows, self.registers, self.roles)
+            if needs_second([step])
+        }
 
     def unsigned_work(self) -> dict[RowKey, list[capture.FieldWrite]]:
         """Return what was written since the last commit, as it would be signed, by record; no rows with problems."""
@@ -298,10 +329,14 @@ class Replica(ReplicaTables):
         seq = self.meta.get_int("last_seq") + 1
         absorbed = Stamp(self.meta.get_int("clock_at"), self.meta.get_int("clock_tick"))
         stamp = next_stamp(pending.at, absorbed)
-        author = capture.Author(self.key_file.key, seq, self.meta.get("last_hash"), self.seen, stamp, by, note)
+        steps = [*steps_of(pending.writes, pending.rows, self.registers, self.roles)]
+        chain = (self.key_file.key, seq, self.meta.get("last_hash"), self.seen, stamp, by, note)
         try:
+            require_in_time(steps, stamp.at)
+            second = choose_second(self, by, steps)
+            author = capture.Author(*chain, None if second is None else second.key)
             signed = capture.sign_writes(pending.writes, author, self.registers, secrets.token_bytes(32))
-        except InputError as error:
+        except (InputError, NotAllowedError) as error:
             done.problems += [(row, error) for row in pending.rows]
             return
         self.conn.execute(
@@ -320,7 +355,8 @@ class Replica(ReplicaTables):
         Call inside a transaction.
 
         Raises:
-            NotAllowedError: the person may not write here. InputError: values that cannot be signed.
+            NotAllowedError: the person may not write here, a second person must sign, or a deadline has passed.
+            InputError: values that cannot be signed.
         """
         self._require_newest()
         pending = _Pending([*writes], {write.row: load_row(self.conn, write.row) for write in writes}, self.clock())
@@ -332,10 +368,12 @@ class Replica(ReplicaTables):
         return done.signed[0][0]
 
     def mark_durable(self) -> None:
-        """Let the key file remember the chain's end; call before any byte leaves the device."""
-        seq, last_hash = self.meta.get_int("last_seq"), self.meta.get("last_hash")
-        if seq > self.key_file.seq:
-            self.key_file = store_key(self.key_file.path, self.key_file.key, seq, last_hash)
+        """Let the key file remember the chain's end; call before any byte leaves the device, outside a transaction."""
+        with transaction(self.conn):  # another program may do the same: the file never goes back
+            self.key_file = load_key(self.key_file.path)
+            seq, last_hash = self.meta.get_int("last_seq"), self.meta.get("last_hash")
+            if seq > self.key_file.seq:
+                self.key_file = store_key(self.key_file.path, self.key_file.key, seq, last_hash)
 
     def own_writes(self, raw_body: bytes, pub: int) -> Iterator[RowKey]:
         """Yield the rows that an own changeset wrote."""

@@ -1,6 +1,6 @@
 """Files over the network: the queue is worked off in parts, and goes on where it stopped.
 
-Nothing here may make a sync fail: what goes wrong is told, and stays in the queue. Source: protocol page, section 15.
+Nothing here may make a sync fail: what goes wrong is told, and stays in the queue. Source: protocol page, section 17.
 """
 
 from collections.abc import Callable, Iterator, Sequence

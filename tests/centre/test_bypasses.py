@@ -131,7 +131,7 @@ def test_a_definition_that_does_not_parse_is_refused(world: World) -> None:
 
     size = world.centre.ledger.size
     with pytest.raises(InputError, match="refused:value"):
-        world.centre.write("register", [("task", {"text": "nonsense"})])
+        world.centre.write("register", [("other", {"text": "nonsense"})])
     assert world.centre.ledger.size == size
 
 
@@ -172,3 +172,9 @@ def test_a_replaced_step_is_no_place_to_go_on_from(world: World) -> None:
     assert move("丁", (closed,), "closed")[1] == "refused:transition"
     assert move("丁", (rework, closed), "closed")[1] == "refused:transition"
     assert heads(world, row, "step") == (closed,)
+    again, verdict = move("乙", (closed,), "rework", reason="bad")
+    assert verdict == "accepted"
+    last, _verdict = move("丙", (again,), "closed")
+    # what replaced the first rework is not named beside it, only in the log
+    assert move("丁", (rework, last), "closed")[1] == "refused:transition"
+    assert heads(world, row, "step") == (last,)

@@ -35,6 +35,7 @@ def street() -> Path:
         key, gone = _first_day(world, ada, bob, desk)
         _conflicts(world, ada, bob, key)
         update(desk, "task", gone, place=WEST)
+        update(desk, "task", key, state="accepted", due="2026-12-01", owner="n1")
         world.sync(desk)
         world.sync(ada)  # the record leaves its area and goes from the device
         _waiting(world)
@@ -273,7 +274,9 @@ _TITLED = (
 )
 _A_TASK = "title = '新的一件'"
 
-_EVERYTHING = frozenset("area chain-end conflict envelope-index leaf-columns leaf-order meta row state version".split())
+_EVERYTHING = frozenset(
+    "area chain-end conflict envelope-index leaf-columns leaf-order meta owner row state version".split()
+)
 
 CENTRE_DAMAGES = [
     sql("leaf cut", CENTRE, "leaf", "UPDATE _sg_leaf SET leaf = substr(leaf, 1, 300) WHERE idx = 3"),
@@ -327,6 +330,7 @@ CENTRE_DAMAGES = [
     sql("device set going again", CENTRE, "chain-end", "UPDATE _sg_chain SET stopped = 1 - stopped", repairable=True),
     sql("changeset not listed", CENTRE, "envelope-index", "DELETE FROM _sg_envelope WHERE idx = 4", repairable=True),
     sql("area history", CENTRE, "area", "UPDATE _sg_area SET area = '101009'", repairable=True),
+    sql("owner history", CENTRE, "owner", "DELETE FROM _sg_owner", repairable=True),
     sql("certificate history", CENTRE, "version", "DELETE FROM _sg_version WHERE tbl = 'device'", repairable=True),
     sql(
         "head changed",

@@ -31,7 +31,7 @@ CREATE TABLE register(name TEXT PRIMARY KEY, label, version, help, text, portal,
 CREATE TABLE "column"(register, name, label, type, unit, help, position, public_text, PRIMARY KEY(register, name));
 CREATE TABLE label(register, "column", code, label, position, PRIMARY KEY(register, "column", code));
 CREATE TABLE figure(id TEXT PRIMARY KEY, register, label, kind, n, d, text, unit, note, position, sql_n, sql_d);
-CREATE TABLE leaf(idx INTEGER PRIMARY KEY, received, device, seq, verdict, register, key);
+CREATE TABLE leaf(idx INTEGER PRIMARY KEY, received, device, seq, verdict, register, key, disputed);
 CREATE TABLE conflict(register, key, field, idx, value, shown INTEGER, received, device);
 CREATE TABLE withheld(id INTEGER PRIMARY KEY, path, register, key, field, reason, dot);
 CREATE TABLE declared(name TEXT PRIMARY KEY, value INTEGER, label);

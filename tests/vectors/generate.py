@@ -21,7 +21,9 @@ FORMATS: dict[str, Callable[[], list[Json]]] = {
     for each in (
         changesets.canonical, changesets.statement, changesets.envelope, changesets.body_full, changesets.body_redacted,
         changesets.leaf, logs.checkpoint, logs.receipt, logs.consistency, logs.bundle, logs.tile, logs.charter,
-        logs.register_set, messages.request, messages.join, messages.push, messages.pull, proofs.proof_file,
+        logs.succession, logs.register_set, messages.request, messages.join, messages.staff_key, messages.push,
+        messages.pull,
+        proofs.proof_file,
     )
 }  # fmt: skip
 

@@ -6,10 +6,11 @@ from typing import Any
 import msgspec
 
 from syncgov.core.canonical import b64, b64u, encode
-from syncgov.core.charter import CHARTER_TYPE, Charter, key_text, sign_charter
-from syncgov.core.note import Checkpoint, sign_checkpoint, sign_note
+from syncgov.core.charter import CHARTER_TYPE, Charter, Closing, key_text, sign_charter
+from syncgov.core.keys import SigningKey
+from syncgov.core.note import Checkpoint, format_vkey, sign_checkpoint, sign_note
 from syncgov.core.proof import format_receipt
-from syncgov.core.statement import format_envelope
+from syncgov.core.statement import envelope_hash, format_envelope
 from syncgov.core.tree import MemoryTree, consistency_path, format_bundle, format_tile, inclusion_path, leaf_hash
 from tests.vectors.base import AT, LOG, ORIGIN, OTHER, REGISTRAR, ROOT_1, ROOT_2, VKEY, Json, filled, vector
 from tests.vectors.changesets import signed
@@ -169,6 +170,40 @@ def charter() -> list[Json]:
         ("type", "format", "the envelope of a changeset", signed(payload, ROOT_1, ROOT_2)),
     ]
     return [vector(name, expect, comment, charter=raw) for name, expect, comment, raw in cases]
+
+
+def succession() -> list[Json]:
+    """Sections 8 and 15: a charter and the one that replaces it."""
+    first = sign_charter(CHARTER, [ROOT_1, ROOT_2])
+
+    def after(before: bytes, *signers: SigningKey, **members: Any) -> bytes:
+        made = msgspec.structs.replace(CHARTER, previous=envelope_hash(before), **members)
+        return sign_charter(made, list(signers or (ROOT_1, ROOT_2)))
+
+    root, lost = b64u(TREE.root(4)), b64u(TREE.root())
+    closed: dict[str, Any] = {"origin": f"{ORIGIN}/2", "log": format_vkey(f"{ORIGIN}/2", LOG.public)}
+    closing = Closing(4, root, ORIGIN, lost, TREE.size)
+    second = after(first, grace_days=7)
+    thief = {"roots": [key_text(OTHER.public)], "threshold": 1}
+    cases: list[tuple[str, str, str, bytes, bytes]] = [
+        ("registrar", "ok", "another registrar", first, after(first, registrars=[key_text(OTHER.public)])),
+        ("days", "ok", "other days of grace", first, second),
+        ("closing", "ok", "a log of 11 leaves ends, 4 are kept", first, after(first, closes=closing, **closed)),
+        ("few", "not-allowed", "enough roots by its own count only", first, after(first, ROOT_1, threshold=1)),
+        ("roots", "not-allowed", "signed by its own new roots only", first, after(first, OTHER, **thief)),
+        ("replayed", "format", "the first charter again", second, first),
+        ("skipped", "format", "it replaces another one", first, after(second, grace_days=3)),
+        ("renamed", "format", "another log without closing the old one", first, after(first, **closed)),
+        ("same", "format", "it closes the log that it names", first, after(first, closes=closing)),
+        (
+            "more",
+            "format",
+            "more leaves kept than were signed",
+            first,
+            after(first, closes=Closing(12, root, ORIGIN, lost, TREE.size), **closed),
+        ),
+    ]
+    return [vector(name, expect, comment, held=held, charter=raw) for name, expect, comment, held, raw in cases]
 
 
 LAMP = """register: lamp

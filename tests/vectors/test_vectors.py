@@ -25,7 +25,15 @@ from syncgov.core.proof import verify_receipt
 from syncgov.core.record_proof import verify_record_proof
 from syncgov.core.register import RegisterSet, parse_register
 from syncgov.core.register_model import Column, Field, Register
-from syncgov.core.statement import format_statement, parse_changeset, parse_leaf, parse_statement, verify_changeset
+from syncgov.core.statement import (
+    format_statement,
+    parse_changeset,
+    parse_leaf,
+    parse_statement,
+    verify_changeset,
+    verify_second,
+)
+from syncgov.core.succession import succeed
 from syncgov.core.tree import format_bundle, format_tile, parse_bundle, parse_tile, verify_consistency
 from syncgov.core.workflow import Workflow
 from syncgov.errors import SyncgovError
@@ -74,7 +82,9 @@ def run_statement(v: Json, _tmp: Path) -> None:
 
 
 def run_envelope(v: Json, _tmp: Path) -> None:
-    verify_changeset(parse_changeset(raw(v["envelope"])), unb64u(v["public"], 32))
+    changeset = verify_changeset(parse_changeset(raw(v["envelope"])), unb64u(v["public"], 32))
+    if changeset.second is not None:
+        verify_second(changeset, unb64u(v["second"], 32))
 
 
 def run_body_full(v: Json, _tmp: Path) -> None:
@@ -125,6 +135,10 @@ def run_charter(v: Json, _tmp: Path) -> None:
     open_charter(raw(v["charter"]))
 
 
+def run_succession(v: Json, _tmp: Path) -> None:
+    succeed(raw(v["held"]), raw(v["charter"]))
+
+
 def run_register_set(v: Json, _tmp: Path) -> None:
     found = RegisterSet(parse_register(each, "vector.yml") for each in v["texts"])
     if found.digest != unb64u(v["digest"], 32):
@@ -140,6 +154,12 @@ def run_request(v: Json, _tmp: Path) -> None:
 def run_join(v: Json, _tmp: Path) -> None:
     message = wire.parse_message(raw(v["join"]), wire.Join, "join")
     wire.verify_join(message, v["origin"], unb64u(message.public, 32), unb64u(message.proof, 64))
+
+
+def run_staff_key(v: Json, _tmp: Path) -> None:
+    message = wire.parse_message(raw(v["request"]), wire.StaffKeyRequest, "staff key request")
+    public, proof = unb64u(message.public, 32), unb64u(message.proof, 64)
+    wire.verify_staff_key(message, v["dev"], v["origin"], public, proof)
 
 
 MESSAGES: dict[str, type] = {
