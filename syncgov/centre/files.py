@@ -3,9 +3,11 @@
 A file counts only as what a row in the log names: its SHA-256. Source: protocol page, section 17.
 """
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from syncgov.centre.centre import Centre
 from syncgov.centre.serving import Audience
@@ -89,6 +91,8 @@ def _append(
     claim = _claim_of(ledger, certificate, part)
     if store.has(part.sha256):
         store.forget(dev, part.sha256)
+        if not _is_noted(ledger, part.sha256):  # it outlived a restoration
+            whole[part.sha256] = claim
         return PutResult(state="stored", offset=part.total)
     coming = sum(other.main and other.record == claim.record for other in whole.values())
     _require_room(ledger, store, claim, coming)
@@ -119,6 +123,10 @@ def _claim_of(ledger: Ledger, certificate: Certificate, part: Part) -> _Claim:
     if not fitting:
         raise _RefusedError("size", "文件大小与登记的不符或超过限额", "not the size that the row says, or too large")
     return fitting[0]
+
+
+def _is_noted(ledger: Ledger, sha256: str) -> bool:
+    return ledger.conn.execute("SELECT 1 FROM _sg_blob WHERE sha256 = ?", (sha256,)).fetchone() is not None
 
 
 def _fits(claim: _Claim, total: int) -> bool:
@@ -162,7 +170,7 @@ def _keep(centre: Centre, dev: str, whole: Mapping[str, _Claim]) -> dict[str, Pu
     try:
         with centre.lock, transaction(centre.ledger.conn) as conn:
             named = [sha256 for sha256 in whole if any(_claims(centre.ledger, sha256))]
-            store.keep(dev, named)
+            store.keep(dev, [sha256 for sha256 in named if not store.has(sha256)])
             conn.executemany(
                 "INSERT OR REPLACE INTO _sg_blob VALUES (?, ?, ?, ?)",
                 [(sha256, store.size(sha256), centre.clock(), dev) for sha256 in named],
@@ -228,6 +236,38 @@ def _may_read(ledger: Ledger, audience: Audience, certificate: Certificate, tabl
     klass = claim.register.column_field(column).klass
     readable = claim.register.name in tables and claim.register.may_read(certificate.roles, klass)
     return readable and audience.sees(claim.record, ledger.size)
+
+
+# -- after a restoration --------------------
+
+
+def named_files(ledger: Ledger) -> set[str]:
+    """Return the SHA-256 of every file that a living row in the log names."""
+    found: set[str] = set()
+    for register in ledger.registers(ledger.size).values():
+        for column in register.attachment.hash_columns if register.attachment is not None else ():
+            sql = f"SELECT {quote(column)} FROM {quote(register.name)} WHERE {quote(column)} IS NOT NULL"
+            found.update(str(sha256) for (sha256,) in ledger.conn.execute(sql))
+    return found
+
+
+def is_acceptable(ledger: Ledger, sha256: str, data: bytes) -> bool:
+    """Whether a file from elsewhere is one that this centre would have taken from a device."""
+    media_type = media_type_of(data)
+    if hashlib.sha256(data).hexdigest() != sha256 or (media_type == PHOTO and holds_metadata(data)):
+        return False
+    return any(
+        _fits(claim, len(data)) and media_type == (claim.media_type if claim.main else PHOTO)
+        for claim in _claims(ledger, sha256)
+    )
+
+
+def note_kept(ledger: Ledger, sha256: str, path: Path) -> None:
+    """Note a file that is here; call inside a transaction. What is noted already stays as it is."""
+    author = next((claim.author for claim in _claims(ledger, sha256)), "")
+    found = path.stat()
+    row = (sha256, found.st_size, found.st_mtime_ns // 1_000_000, author)
+    ledger.conn.execute("INSERT OR IGNORE INTO _sg_blob VALUES (?, ?, ?, ?)", row)
 
 
 # -- what nothing names --------------------

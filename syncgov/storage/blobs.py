@@ -77,6 +77,14 @@ class BlobStore:
             return self.path(sha256).stat().st_size
         return 0
 
+    def take(self, path: Path, sha256: str) -> None:
+        """Move a file in that lies on the same disk, is durable, and was found whole; it replaces what is here."""
+        target = self.path(sha256)
+        with _translated(target):
+            _make(target.parent)
+            os.replace(path, target)
+            sync_folder(target.parent)
+
     def remove(self, sha256: str) -> None:
         """Unlink a file, if it is here."""
         self.path(sha256).unlink(missing_ok=True)
