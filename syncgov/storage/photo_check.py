@@ -3,7 +3,7 @@
 Source: protocol page, section 17.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from syncgov.core.merge import workflow_of
 from syncgov.core.photo_guard import ALIVE, columns_that_count, missing_photos, photo_register
@@ -31,13 +31,33 @@ def require_photos(tables: ReplicaTables, roles: frozenset[str], change: RowChan
     workflow = register.workflow
     if workflow is None or workflow.field not in change.fields or not _is_guarded(register, roles, change, stored):
         return
-    photos = workflow.photos
+    missing = photos_wanted(tables, register, change.row[1])
+    if missing:
+        raise _missing(tables, register, change.row, missing)
+
+
+def photos_wanted(
+    tables: ReplicaTables, register: Register, key: str, written: Iterable[Mapping[str, object]] = ()
+) -> tuple[str, ...]:
+    """Return the phases of which this device holds no photo that counts for a record, as far as it may look.
+
+    Args:
+        written: rows that a changeset brought itself, whether the tables show them or not.
+    """
+    photos = register.workflow.photos if register.workflow is not None else None
     child = photo_register(photos, tables.registers) if photos is not None else None
     if photos is None or child is None or not _is_readable(tables, photos, child):
-        return
-    missing = missing_photos(photos, child, change.row[1], _rows(tables, child, change.row))
-    if missing:
-        raise _missing(register, child, change.row, missing)
+        return ()
+    return missing_photos(photos, child, key, [*written, *_rows(tables, child, (register.name, key))])
+
+
+def photo_words(tables: ReplicaTables, register: Register, missing: Sequence[str]) -> tuple[str, str]:
+    """Return phases of photos in words."""
+    assert register.workflow is not None and register.workflow.photos is not None
+    child = tables.registers[register.workflow.photos.register]
+    assert child.attachment is not None
+    (column,) = (each for each in child.columns if each.name == child.attachment.phase)
+    return "、".join(f"{column_words(column, code)}照片" for code in missing), ", ".join(missing)
 
 
 def _is_guarded(register: Register, roles: frozenset[str], change: RowChange, stored: StoredRow) -> bool:
@@ -68,14 +88,12 @@ def _rows(tables: ReplicaTables, child: Register, record: RowKey) -> Iterator[Ma
         yield {ALIVE: True, **row}
 
 
-def _missing(register: Register, child: Register, row: RowKey, missing: tuple[str, ...]) -> InputError:
-    assert child.attachment is not None and child.attachment.phase is not None
-    (column,) = (each for each in child.columns if each.name == child.attachment.phase)
-    names = "、".join(f"{column_words(column, code)}照片" for code in missing)
+def _missing(tables: ReplicaTables, register: Register, row: RowKey, missing: Sequence[str]) -> InputError:
+    names, phases = photo_words(tables, register, missing)
     options = " ".join(f"--phase {code}" for code in missing)
     return InputError(
         f"{register.label} {row[1]}：缺少{names}；请先运行 syncgov attach 副本 {register.name} {row[1]} 照片文件 "
         f"{options}，再运行 commit",
-        f"{register.name} {row[1]}: photos are missing: {', '.join(missing)}; add them with "
+        f"{register.name} {row[1]}: photos are missing: {phases}; add them with "
         f"`syncgov attach REPLICA {register.name} {row[1]} FILE {options}`, then commit",
     )

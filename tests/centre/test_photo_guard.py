@@ -15,6 +15,7 @@ from syncgov.storage import replica as replica_module
 from syncgov.storage.connection import connect
 from syncgov.storage.ledger import Ledger
 from syncgov.storage.replica import Replica
+from syncgov.storage.status import status
 from tests.attaching import PHOTO, add, make_world, registers
 from tests.helpers import AREA, World, a_task, insert, update
 
@@ -68,6 +69,19 @@ def test_the_centre_demands_both_photos(
     update(pen, "task", key, state="closed")
     done = world.sync(pen)
     assert done.refused == ([(2, f"refused:{reason}")] if reason else [])
+
+
+@pytest.mark.usefixtures("careless")
+def test_a_refusal_names_the_photo_that_was_missing(world: World, pen: Replica) -> None:
+    """And not the one that came in the same changeset."""
+    key = insert(pen, "task", a_task())
+    world.sync(pen)
+    update(pen, "task", key, state="closed")
+    add(pen, key, 1, "before")
+    assert len(world.sync(pen).refused) == 1
+    (change,) = status(pen).changes
+    assert change.why.endswith("“办结”缺少处置后照片")
+    assert "处置前" not in change.why
 
 
 @pytest.mark.usefixtures("careless")
