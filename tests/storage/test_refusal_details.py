@@ -98,4 +98,4 @@ def test_where_nothing_more_is_known_the_general_words_stand(world: World) -> No
     """An area needs no detail."""
     worker = world.device("worker", "worker")
     insert(worker, "task", a_task(place=WEST))
-    assert refused(world, "worker").why == "这条记录不在本终端的负责区域内"
+    assert refused(world, "worker").why == "这条记录不在本终端的负责区域内，也不归本终端的责任单位"
