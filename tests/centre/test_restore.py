@@ -97,7 +97,7 @@ def test_last_nights_copy_and_the_second_copy_give_the_same_log(place: Place) ->
     centre = burn(place.world, keep=["copy.log"])
     done = restore(centre, place.backup, Sources())
     assert (done.complete, done.before, done.size, done.missing) == (True, place.made, len(place.leaves), [])
-    assert sorted(path.name for path in (centre / "keys").iterdir()) == ["log.key", "registrar.key"]
+    assert sorted(path.name for path in (centre / "keys").iterdir()) == ["age.key", "log.key", "registrar.key"]
     assert not (centre / ".restoring").exists()
     assert_goes_on(place).close()
 
@@ -243,7 +243,7 @@ def test_a_backup_is_private_whole_and_consistent(place: Place, tmp_path: Path) 
     """Mode 0600, no root keys, no left-overs, and nothing but a whole log in it, while the centre writes on."""
     assert place.backup.stat().st_mode & 0o777 == 0o600
     with zipfile.ZipFile(place.backup) as archive:
-        names = {"manifest.json", "central.db", "charter.json", "keys/log.key", "keys/registrar.key"}
+        names = {"manifest.json", "central.db", "charter.json", "keys/log.key", "keys/registrar.key", "keys/age.key"}
         assert set(archive.namelist()) == names
     assert not list(place.backup.parent.glob(".night*"))
     with pytest.raises(StorageError, match="exists already"):
