@@ -168,6 +168,18 @@ class InputError(SyncgovError):
     code = "input"
 
 
+class MissingFileError(InputError):
+    """A row names a file that its device has not brought to the centre yet."""
+
+    code = "missing-file"
+
+    def __init__(self, sha256: str) -> None:
+        super().__init__(
+            f"文件 {sha256[:8]} 还没有传到中心，请以后再取",
+            f"file {sha256[:8]} has not reached the centre yet; try later",
+        )
+
+
 class StorageError(SyncgovError):
     """The file under us is busy, damaged or not ours."""
 

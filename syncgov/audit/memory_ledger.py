@@ -86,6 +86,7 @@ class MemoryLedger:
         self._logged: dict[Dot, Logged] = {}
         self._replaced: dict[tuple[str, Dot], int] = {}  # (path, dot) -> the first leaf that replaced it
         self._rows: dict[RowKey, _Versions] = {}
+        self._children: dict[tuple[str, str], set[RowKey]] = {}  # (table, parent's key) -> rows
         self._areas: dict[RowKey, _Versions] = {}
         self._owners: dict[RowKey, _Versions] = {}
         self._sets: list[tuple[int, RegisterSet]] = [(-1, RegisterSet(system_registers()))]
@@ -156,6 +157,10 @@ class MemoryLedger:
         """Whether an accepted leaf wrote the row's presence, as far as that is public."""
         return row in self.state and "_alive" in self.state[row].fields
 
+    def children(self, record: RowKey, table: str) -> list[RowKey]:
+        """Rows of *table* that were written as children of the record, as far as that is public."""
+        return sorted(self._children.get((table, record[1]), ()))
+
     def heads(self, row: RowKey, name: str) -> tuple[Head, ...]:
         """The heads that the field has now, as far as it is public."""
         state = self.state.get(row)
@@ -218,6 +223,10 @@ class MemoryLedger:
             fields = self._shown(row, register)
             certificate = None if fields is None else _certificate(row[1], fields, received)
             self._rows.setdefault(row, _Versions()).add(index, certificate, received)
+        if register.parent is not None:
+            parent = self._column(row, register, register.parent)
+            if isinstance(parent, str):
+                self._children.setdefault((row[0], parent), set()).add(row)
         if register.area is not None:
             area = self._area(row, register)
             if area is not None:

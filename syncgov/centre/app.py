@@ -19,12 +19,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from syncgov import errors
-from syncgov.centre import bundles, staff_keys
+from syncgov.centre import bundles, files, staff_keys
 from syncgov.centre.centre import Centre
 from syncgov.centre.enrolment import join
 from syncgov.centre.pushing import push_entries
 from syncgov.centre.serving import certificate_message, own, pull
-from syncgov.core import wire
+from syncgov.core import wire, wire_files
 from syncgov.core.canonical import b64u, unb64u
 from syncgov.core.keys import device_id, verify_typed
 from syncgov.core.note import parse_checkpoint, parse_note
@@ -40,6 +40,7 @@ PLACES = 64  # answered or waiting; a push of a day's work takes 50 ms, so nobod
 BUSY_RETRY_S = 5  # until half of those who wait now have been answered, even if each sends a week's work
 UNGATED = frozenset({"/v1/nonce", "/v1/stats"})  # they touch no file: a device that waits may ask for them
 GZIP_FROM_BYTES = 512  # smaller answers do not get smaller
+OCTETS = "application/octet-stream"  # files; they are packed already
 
 RETRY_AFTER_S = 5  # when something is wrong here that may pass: a locked file, a full disk
 
@@ -209,6 +210,20 @@ class App:
         text = self._checkpoint()
         return self._answer(own(ledger, certificate, message.after, text, _size_of(text)))
 
+    def put_files(self, request: Request) -> Response:
+        """POST /v1/files/put"""
+        certificate = self._served(request)
+        parts = wire_files.parse_put(request.state.body)
+        return self._answer(wire_files.PutAnswer(files.put(self.centre, self.centre.reader(), certificate, parts)))
+
+    def get_file(self, request: Request) -> Response:
+        """POST /v1/files/get"""
+        certificate = self._served(request)
+        message = wire.parse_message(_unpack(request, wire.MAX_UNPACKED_BYTES), wire_files.Get, "file request")
+        data, total = files.get(self.centre, self.centre.reader(), certificate, message)
+        headers = {"Content-Range": wire_files.content_range(message.offset, len(data), total)}
+        return Response(data, 206, headers, OCTETS)
+
     def _checkpoint(self) -> str:
         return self.centre.reader().meta.get("checkpoint")
 
@@ -294,6 +309,8 @@ def make_app(centre: Centre, nonce_clock: Callable[[], int], gate: Gate | None =
         route("/v1/push", "POST", app.push),
         route("/v1/pull", "POST", app.pull),
         route("/v1/own", "POST", app.own),
+        route("/v1/files/put", "POST", app.put_files),
+        route("/v1/files/get", "POST", app.get_file),
     ]
     return Starlette(routes=routes, exception_handlers={HTTPException: no_such})
 
@@ -349,7 +366,8 @@ def _unpack(request: Request, max_bytes: int) -> bytes:
 
 def _packed(request: Request, response: Response) -> Response:
     body = bytes(response.body)
-    if len(body) >= GZIP_FROM_BYTES and "gzip" in request.headers.get("accept-encoding", ""):
+    plain = response.media_type != OCTETS and len(body) >= GZIP_FROM_BYTES
+    if plain and "gzip" in request.headers.get("accept-encoding", ""):
         response.body = gzip.compress(body, compresslevel=5)
         response.headers["content-encoding"] = "gzip"
         response.headers["content-length"] = str(len(response.body))

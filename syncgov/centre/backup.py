@@ -1,7 +1,7 @@
 """A consistent copy of a centre in one file, while it serves. Source: protocol page, section 16.
 
-A zip archive: `manifest.json` (size, checkpoint, SHA-256 of every member), `central.db`, `charter.json`, `keys/*`.
-Root keys are never in it; the second copy neither: it stands for itself.
+A zip archive: `manifest.json` (size, checkpoint, SHA-256 of every member), `central.db`, `charter.json`, `keys/*`,
+`files/ab/abcd…` (attachments). Root keys are never in it; the second copy neither: it stands for itself.
 """
 
 import hashlib
@@ -18,14 +18,17 @@ from typing import Literal
 
 import msgspec
 
+from syncgov.core.attachment import is_hash
 from syncgov.core.note import parse_checkpoint, parse_note
 from syncgov.errors import InputError, StorageError
+from syncgov.storage.blobs import BlobStore
 from syncgov.storage.connection import connect, translate
 from syncgov.storage.files import sync_folder
 from syncgov.storage.ledger import Ledger
 
 DATABASE = "central.db"
 MANIFEST = "manifest.json"
+FILES = "files"
 KEYS = ("log.key", "registrar.key", "age.key")
 _CHUNK = 1 << 20
 
@@ -43,7 +46,10 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class BackedUp:
-    """A backup that is on disk. `size`: entries of the log in it; `signed`: of them below the checkpoint."""
+    """A backup that is on disk. `size`: entries of the log in it; `signed`: of them below the checkpoint.
+
+    `files`: attachments in it; `damaged`: those that are not what their name says, and therefore not in it.
+    """
 
     file: Path
     size: int
@@ -51,6 +57,8 @@ class BackedUp:
     root: str
     bytes: int
     keys: bool
+    files: int
+    damaged: tuple[str, ...] = ()
 
 
 def backup(centre: Path, target: Path, now_ms: int, *, keys: bool = True) -> BackedUp:
@@ -70,13 +78,15 @@ def backup(centre: Path, target: Path, now_ms: int, *, keys: bool = True) -> Bac
     try:
         with _beside(file) as database, _beside(file) as archive:
             _copy_database(centre / DATABASE, database)
-            manifest = _write(centre, database, archive, now_ms, keys=keys)
+            files, damaged = _files(centre)
+            manifest = _write(centre, {DATABASE: database, **files}, archive, now_ms, keys=keys)
             os.replace(archive, file)
             sync_folder(file.parent.absolute())
     except OSError as error:
         raise StorageError(f"备份写不进去：{error}", f"cannot write the backup: {error}") from error
     signed = parse_checkpoint(parse_note(manifest.checkpoint).text)
-    return BackedUp(file, manifest.size, signed.size, signed.root.hex(), file.stat().st_size, keys)
+    size = file.stat().st_size
+    return BackedUp(file, manifest.size, signed.size, signed.root.hex(), size, keys, len(files), tuple(damaged))
 
 
 @contextmanager
@@ -98,12 +108,31 @@ def _copy_database(source: Path, copy: Path) -> None:
         raise translate(error) from error
 
 
-def _write(centre: Path, database: Path, archive: Path, now_ms: int, *, keys: bool) -> Manifest:
-    with closing(sqlite3.connect(database, isolation_level=None)) as conn:
+def _files(centre: Path) -> tuple[dict[str, Path], list[str]]:
+    """Return member -> path of the attachments, and the damaged ones. Looked for after the database was copied.
+
+    So nothing that its rows name as arrived is missing; what came since is only of use if its row is found again.
+    """
+    store = BlobStore(centre / FILES)
+    found, damaged = {}, []
+    for sha256 in store.names():
+        if _digest(store.path(sha256)) == sha256:
+            found[_member(sha256)] = store.path(sha256)
+        else:
+            damaged.append(sha256)
+    return found, damaged
+
+
+def _member(sha256: str) -> str:
+    return f"{FILES}/{sha256[:2]}/{sha256}"
+
+
+def _write(centre: Path, members: dict[str, Path], archive: Path, now_ms: int, *, keys: bool) -> Manifest:
+    with closing(sqlite3.connect(members[DATABASE], isolation_level=None)) as conn:
         ledger = Ledger(conn)
         charter, size, checkpoint = ledger.charters.newest, ledger.size, ledger.meta.get("checkpoint")
-    members = {f"keys/{name}": centre / "keys" / name for name in KEYS if keys and (centre / "keys" / name).is_file()}
-    members[DATABASE] = database
+    own = {f"keys/{name}": centre / "keys" / name for name in KEYS if keys and (centre / "keys" / name).is_file()}
+    members = own | members
     digests = {name: _digest(path) for name, path in members.items()}
     digests["charter.json"] = hashlib.sha256(charter.raw).hexdigest()
     manifest = Manifest(checkpoint, digests, now_ms, charter.charter.origin, size)
@@ -112,7 +141,8 @@ def _write(centre: Path, database: Path, archive: Path, now_ms: int, *, keys: bo
             made.writestr(MANIFEST, msgspec.json.encode(manifest))
             made.writestr("charter.json", charter.raw)
             for name, path in members.items():
-                made.write(path, name)
+                # attachments are packed already
+                made.write(path, name, zipfile.ZIP_STORED if name.startswith(f"{FILES}/") else None)
         file.flush()
         os.fsync(file.fileno())
     return manifest
@@ -135,6 +165,7 @@ def unpack(file: Path, folder: Path) -> Manifest:
             manifest = msgspec.json.decode(archive.read(MANIFEST), type=Manifest)
             names = {*manifest.files, MANIFEST}
             allowed = {DATABASE, "charter.json", MANIFEST, *(f"keys/{name}" for name in KEYS)}
+            allowed |= {_member(d) for n, d in manifest.files.items() if n.startswith(f"{FILES}/") and is_hash(d)}
             if set(archive.namelist()) != names or not {DATABASE, "charter.json"} <= names <= allowed:
                 raise _damaged(file, "its members are not those that it names")
             for name, digest in manifest.files.items():

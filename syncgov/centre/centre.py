@@ -1,6 +1,6 @@
 """A centre: one folder with keys, charter, central database and second copy.
 
-CENTRE/charter.json  central.db  copy.log  keys/{log,registrar}.key  roots/*.key
+CENTRE/charter.json  central.db  copy.log  keys/{log,registrar}.key  roots/*.key  files/
 """
 
 import secrets
@@ -69,6 +69,7 @@ class Centre:
         self.path = path
         self.clock = clock
         self.lock = threading.RLock()
+        self.files_lock = threading.RLock()  # taken before `lock`, never after it
         self.ledger = Ledger(connect(path / "central.db"))
         self._log_key = load_key(path / "keys" / "log.key").key
         self.registrar = load_key(path / "keys" / "registrar.key").key

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from syncgov.centre.centre import Centre
 from syncgov.centre.erasing import Found, find_writes, rows_of
+from syncgov.centre.files import drop_unreferenced
 from syncgov.core.commitment import META_TABLE, Value, format_path, open_body, parse_path
 from syncgov.core.erasure import NOTE, may_be_erased
 from syncgov.core.fold import ERASURES, WITHHOLDINGS
@@ -58,6 +59,7 @@ def erase(centre: Centre, table: str, key: str, fields: Sequence[str], reason: s
         return found
 
     found = centre.erase(find, reason)
+    drop_unreferenced(centre)  # photos whose names are gone
     return _hidden(table, key, reason, found.paths, len(found.writes), len(found.waiting), ledger.size)
 
 

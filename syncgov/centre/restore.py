@@ -12,9 +12,10 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from syncgov.centre.backup import DATABASE, KEYS, unpack
+from syncgov.centre.backup import DATABASE, FILES, KEYS, unpack
 from syncgov.centre.centre import CLOSING
 from syncgov.centre.copy import read_copy
+from syncgov.centre.files import is_acceptable, named_files, note_kept
 from syncgov.centre.sources import (
     Found,
     Known,
@@ -29,6 +30,7 @@ from syncgov.core.commitment import open_body
 from syncgov.core.note import Checkpoint
 from syncgov.core.statement import Leaf, parse_leaf
 from syncgov.errors import InputError, LostEntriesError, StorageError
+from syncgov.storage.blobs import BlobStore, files_folder
 from syncgov.storage.connection import connect, transaction
 from syncgov.storage.files import sync_folder, write_atomic
 from syncgov.storage.ledger import Ledger
@@ -59,7 +61,8 @@ class Missing:
 class Restored:
     """What a restoration did. `signed`: the newest checkpoint that anybody holds; `complete`: the tree reaches it.
 
-    `before`: entries in the backup; `incomplete`: private values that came back from nowhere.
+    `before`: entries in the backup; `incomplete`: private values that came back from nowhere; `files`: attachments that
+    rows name and that are here, `files_missing`: those that are not: lost, or never brought.
     """
 
     before: int
@@ -69,6 +72,8 @@ class Restored:
     complete: bool = False
     missing: list[Missing] = field(default_factory=list)
     incomplete: list[Missing] = field(default_factory=list)
+    files: int = 0
+    files_missing: int = 0
 
 
 def _lost(centre: Path, done: Restored) -> LostEntriesError:
@@ -114,7 +119,9 @@ def restore(centre: Path, backup: Path | None, sources: Sources, *, to_close: bo
         stage.mkdir(mode=0o700)
         _bring(centre, backup, stage)
         with closing(connect(stage / DATABASE)) as conn:
-            done = _rebuild(centre, Ledger(conn), sources, old=backup is not None, to_close=to_close)
+            ledger = Ledger(conn)
+            done = _rebuild(centre, ledger, sources, old=backup is not None, to_close=to_close)
+            _gather_files(ledger, BlobStore(stage / FILES), BlobStore(centre / FILES), sources.devices, done)
         if not done.complete and not to_close:
             raise _lost(centre, done)
         _put_in_place(centre, stage)
@@ -258,8 +265,33 @@ def _settle(ledger: Ledger, done: Restored) -> None:
         ledger.meta.set(**{CLOSING: closing_note, "incomplete": json.dumps(sorted(incomplete))})
 
 
+def _gather_files(
+    ledger: Ledger, staged: BlobStore, present: BlobStore, devices: Sequence[Path], done: Restored
+) -> None:
+    """Note the attachments that rows name: of the backup, still here, or beside a device's replica."""
+    beside = [BlobStore(files_folder(path)) for path in devices]
+    with transaction(ledger.conn):
+        for sha256 in sorted(named_files(ledger)):
+            found = staged if staged.has(sha256) else present
+            if not found.has(sha256):
+                found = _brought(ledger, sha256, beside, staged)
+            if found.has(sha256):
+                note_kept(ledger, sha256, found.path(sha256))
+                done.files += 1
+            else:
+                done.files_missing += 1
+
+
+def _brought(ledger: Ledger, sha256: str, devices: Sequence[BlobStore], staged: BlobStore) -> BlobStore:
+    for each in devices:
+        if each.has(sha256) and is_acceptable(ledger, sha256, data := each.read(sha256)):
+            staged.put(data)
+            break
+    return staged
+
+
 def _put_in_place(centre: Path, stage: Path) -> None:
-    """Keys and charter first, where they are missing; then the database, in one rename."""
+    """Keys and charter first, where they are missing; then attachments; then the database, in one rename."""
     (centre / "keys").mkdir(mode=0o700, exist_ok=True)
     for name in KEYS:
         if (stage / "keys" / name).is_file() and not (centre / "keys" / name).is_file():
@@ -271,11 +303,21 @@ def _put_in_place(centre: Path, stage: Path) -> None:
             )
     if not (centre / "charter.json").is_file() and (stage / "charter.json").is_file():
         write_atomic(centre / "charter.json", (stage / "charter.json").read_bytes())
+    _place_files(BlobStore(stage / FILES), BlobStore(centre / FILES), stage / DATABASE)
     database = centre / DATABASE
     if database.is_file():
         _keep(centre, database)
     os.replace(stage / DATABASE, database)
     sync_folder(centre)
+
+
+def _place_files(staged: BlobStore, store: BlobStore, database: Path) -> None:
+    """Only what rows name: a file that came while the backup was made may have no row here."""
+    with closing(connect(database)) as conn:
+        noted = {sha256 for (sha256,) in conn.execute("SELECT sha256 FROM _sg_blob")}
+    for sha256 in staged.names():
+        if sha256 in noted:
+            store.take(staged.path(sha256), sha256)
 
 
 def _keep(centre: Path, database: Path) -> None:

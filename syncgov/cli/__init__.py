@@ -6,6 +6,7 @@ Arguments and results are documented by `syncgov COMMAND --help`.
 import sys
 
 from syncgov.cli import (
+    attach,
     bundle,
     centre,
     certificates,
@@ -22,6 +23,7 @@ from syncgov.cli.app import EXIT_CODES, root
 
 __all__ = [
     "EXIT_CODES",
+    "attach",
     "bundle",
     "centre",
     "certificates",
@@ -39,7 +41,7 @@ __all__ = [
 
 _DAY = (
     "init load enrol revoke renew charter staff serve backup restore close-log "
-    "join commit sync bundle receive status conflicts resolve resubmit adopt rejoin "
+    "join attach commit sync bundle receive status conflicts resolve resubmit adopt rejoin "
     "publish browse audit prove verify erase withhold fsck import "
     "register demo"
 ).split()

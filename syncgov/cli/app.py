@@ -104,6 +104,7 @@ def _plain(value: object) -> object:
 _STEPS = {
     "push": ("上传", "sending"),
     "pull": ("下载", "receiving"),
+    "files": ("附件", "files"),
     "load": ("载入", "loading"),
     "join": ("终端登记", "enrolling"),
     "days": ("一年的工作（天）", "days of work"),

@@ -23,6 +23,7 @@ from syncgov.cli.app import (
 from syncgov.cli.pins import bring_second, second_options
 from syncgov.cli.words import both, error_words, language, say
 from syncgov.errors import InputError, NotAllowedError
+from syncgov.storage.file_queue import FileStage
 from syncgov.storage.replica import Replica
 from syncgov.storage.state import RowKey
 from syncgov.storage.status import Change, Stage, Status, status
@@ -30,6 +31,7 @@ from syncgov.storage.wording import SHORT_KEY, reach_words, role_words, time_wor
 
 if TYPE_CHECKING:
     from syncgov.sync.client import Synced
+    from syncgov.sync.files import Sent
 
 MAX_LISTED = 200  # changes that are printed one by one; the rest is counted
 
@@ -149,6 +151,7 @@ def sync(
         f"signed {signed}, sent {done.pushed}, accepted {done.accepted}, refused {refused}, waiting {done.waiting}, "
         f"received {done.received}, conflicts {found.conflicts}",
     )
+    _tell_files(out, done.files)
     if done.closed:
         out.line(
             f"原日志“{done.closed}”已由根密钥结束，本终端已跟到新日志；本机的内容一条没有丢",
@@ -164,6 +167,16 @@ def sync(
     problems = problem_list(committed.problems)
     out.result(asdict(done) | {"signed": signed, "conflicts": found.conflicts, "problems": problems})
     leave_with(out, committed.problems)
+
+
+def _tell_files(out: Output, files: "Sent") -> None:
+    """Files that wait are told, and are no reason for a sync to fail."""
+    if files.stored or files.left:
+        out.line(
+            f"附件：已存 {files.stored} · 待上传 {files.left}", f"files: stored {files.stored}, waiting {files.left}"
+        )
+    if files.note is not None:
+        out.line(*files.note)
 
 
 def tell_people(out: Output, done: "Synced") -> None:
@@ -226,6 +239,7 @@ def status_(out: Output, replica: Path, device: str | None) -> None:
     if len(found.changes) > MAX_LISTED:
         rest = len(found.changes) - MAX_LISTED
         out.line(f"……还有 {rest} 条，用 --json 查看全部", f"… and {rest} more; see them all with --json")
+    _print_files(out, found)
     for held in found.held:
         out.line(
             f"另存的内容 {held.table} {held.key}：{held.columns}", f"kept aside {held.table} {held.key}: {held.columns}"
@@ -269,6 +283,22 @@ def _print_head(out: Output, found: Status) -> None:
         )
     if found.clock:
         out.text(found.clock)
+
+
+def _print_files(out: Output, found: Status) -> None:
+    if not found.files:
+        return
+    count = {stage: sum(each.stage is stage for each in found.files) for stage in FileStage}
+    zh = " · ".join(f"{stage.label('zh')} {count[stage]}" for stage in FileStage)
+    en = ", ".join(f"{count[stage]} {stage.label('en')}" for stage in FileStage)
+    out.line(f"附件：{zh}", f"files: {en}")
+    waiting = [each for each in found.files if each.stage is not FileStage.STORED]
+    for each in waiting[:MAX_LISTED]:
+        percent = f" {each.percent}%" if each.stage is FileStage.SENDING else ""
+        size = f"{each.bytes / 1000:.0f} KB"
+        out.text(f"  {each.stage.label(language())}{percent}  {each.table} {each.key[-SHORT_KEY:]}  {size}")
+        if each.why:
+            out.line(f"    原因：{each.why}", f"    why: {each.why}")
 
 
 def print_change(out: Output, change: Change) -> None:

@@ -120,8 +120,10 @@ def _with_references(found: list[tuple[Path, Register]]) -> list[Register]:
 
 
 def _references(register: Register) -> Iterator[str]:
-    """Yield the registers that columns refer to, and every word of the figures' SQL: some are tables."""
+    """Yield the registers that columns and workflow refer to, and every word of the figures' SQL: some are tables."""
     yield from (column.ref for column in register.columns if column.ref is not None)
+    if register.workflow is not None and register.workflow.photos is not None:
+        yield register.workflow.photos.register
     for figure in register.figures:
         yield from _WORD.findall(f"{figure.n} {figure.d}")
 

@@ -46,6 +46,13 @@ def backup(out: Output, centre: Path, target: Path, without_keys: bool) -> None:
         f"backed up {done.size} entries to {done.file} ({done.bytes} bytes); "
         f"checkpoint {done.signed}, root {done.root[:16]}…",
     )
+    if done.files:
+        out.line(f"含附件 {done.files} 个", f"it holds {done.files} attachments")
+    for sha256 in done.damaged[:MAX_LISTED]:
+        out.warn(
+            f"附件 {sha256[:8]} 已损坏，没有放进备份（syncgov fsck 可查）",
+            f"file {sha256[:8]} is damaged and not in the backup (see `syncgov fsck`)",
+        )
     out.line(
         "里面有日志密钥和登记密钥：与中心分开保管，不要联网" if done.keys else "不含密钥：恢复时要先放回 keys 文件夹",
         "it holds the log key and the registrar key: keep it apart from the centre, offline"
@@ -108,6 +115,12 @@ def restore(
         out.line(
             f"第 {each.index} 条（终端 {each.device[:8]}）有 {each.hidden} 个非公开值没有找回",
             f"entry {each.index} (device {each.device[:8]}): {each.hidden} private values were not found",
+        )
+    if done.files_missing:
+        out.line(
+            f"附件：在 {done.files} 个，缺 {done.files_missing} 个（还没有上传，或已丢失；用 --devices 可从终端补）",
+            f"attachments: {done.files} are here, {done.files_missing} are not (never brought, or lost; devices that "
+            "still hold them may be named with --devices)",
         )
     out.line("以前发出的登记码已作废，请重新发", "enrolment codes handed out before are void; give out new ones")
     out.result(done)

@@ -109,10 +109,29 @@ def check_set(registers: Iterable[Register]) -> None:
         parent = known.get(register.parent_register or "")
         if register.parent is not None and parent is not None and parent.parent is not None:
             _fail(register, "parent", register.parent, ("上级本身是子登记册", "the parent is a child itself"))
+        _check_photos(register, known)
         for figure in register.figures:
             if figure.id in figures:
                 _fail(register, "id", figure.id, ("指标编号重复", "two figures have this id"))
             figures.add(figure.id)
+
+
+def _check_photos(register: Register, known: Mapping[str, Register]) -> None:
+    """The guard `photo_before_after` counts rows that exist and codes that they can have."""
+    photos = register.workflow.photos if register.workflow is not None else None
+    if photos is None:
+        return
+    child = known.get(photos.register)
+    if child is None or child.attachment is None or child.parent_register != register.name:
+        what = ("不是本登记册的附件登记册", "these are not attachments of this register")
+        _fail(register, "register", photos.register, what)
+    wanted = [("before", child.attachment.phase, photos.before), ("after", child.attachment.phase, photos.after)]
+    wanted += [("kind", child.attachment.kind, photos.kind)] if photos.kind else []
+    for key, column, code in wanted:
+        codes = {c.code for each in child.columns if each.name == column for c in each.choices}
+        if code not in codes:
+            what = (f"“{child.label}”没有代码 {code}", f"{child.name} has no code {code!r}")
+            _fail(register, key, code, what, codes)
 
 
 def check_roles(registers: Collection[Register]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import field as attribute
 from typing import Any, Literal
 
 from syncgov.core import values
+from syncgov.core.attachment import Attachment
 from syncgov.core.commitment import Value
 from syncgov.core.workflow import Workflow
 from syncgov.errors import InputError
@@ -33,7 +34,7 @@ class Column:
     """One column of a table.
 
     Attributes:
-        type: text integer money coordinate boolean date datetime code list.
+        type: text integer money coordinate boolean date datetime code list hash.
         max_length: of a text its code points, of a list its items.
         ref: the register whose keys it holds.
         items: members that objects in a list may have; none: the list holds anything short.
@@ -195,6 +196,7 @@ class Register:
         portal: how its page looks: plain JSON values.
         text: the YAML itself, which is what the log holds.
         number: whether rows get a public number from community, date and ordinal.
+        attachment: which columns describe a file, if each row stands for one.
         file: where the text was read from; only for messages.
     """
 
@@ -220,6 +222,7 @@ class Register:
     number: bool = False
     owner: str | None = None
     file: str = attribute(default="", compare=False)
+    attachment: Attachment | None = attribute(default=None, compare=False)
     _fields: Mapping[str, Field] = attribute(init=False, repr=False, compare=False)
     _by_column: Mapping[str, Field] = attribute(init=False, repr=False, compare=False)
 

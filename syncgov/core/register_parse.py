@@ -9,6 +9,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Literal, cast
 
+from syncgov.core.attachment_parse import parse_attachment
 from syncgov.core.register_fields import CLASSES, Context, parse_fields, parse_name, parse_roles
 from syncgov.core.register_model import EVERYBODY, REGISTRAR, Column, Field, Register, Skeleton
 from syncgov.core.register_pages import parse_figures, parse_portal
@@ -27,9 +28,10 @@ RESERVED_NAMES = frozenset(
 
 _KEYS = (
     "register version label help system key key_label area owner parent skeleton immutable number write read fields"
-    " workflow figures portal"
+    " workflow figures portal attachment"
 ).split()
 _WORKFLOW_KEYS = "field state precedence review resolve steps open closed transitions".split()
+_WORKFLOW_OPTIONS = ["photos"]
 
 
 @lru_cache(maxsize=512)  # the same texts are parsed again for every register set of a log
@@ -73,6 +75,7 @@ def parse_register(text: str, filename: str) -> Register:
         number=top.boolean("number"),
         owner=_column(top, "owner", columns) if "owner" in top else None,
         file=filename,
+        attachment=parse_attachment(top, columns, fields) if "attachment" in top else None,
     )
     _check_whole(top, register)
     return register
@@ -137,7 +140,7 @@ def _skeleton(item: Item, columns: Mapping[str, Column]) -> Skeleton | None:
 def _workflow_table(top: Table) -> Table | None:
     if "workflow" not in top:
         return None
-    table = top["workflow"].table(_WORKFLOW_KEYS, _WORKFLOW_KEYS)
+    table = top["workflow"].table([*_WORKFLOW_KEYS, *_WORKFLOW_OPTIONS], _WORKFLOW_KEYS)
     names = [key.text() for key, _value in top["fields"].pairs()]
     table["field"].one_of(names, ("字段", "field"))
     return table

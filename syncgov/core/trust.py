@@ -15,6 +15,7 @@ from syncgov.core.commitment import META_TABLE, Body, Value, Write, meta_path, p
 from syncgov.core.fold import FoldWrite
 from syncgov.core.guards import empty_columns, is_before_expiry
 from syncgov.core.merge import WITHHELD, FieldState, Head, HeadValue, Hidden, is_conflict, same, shown, workflow_of
+from syncgov.core.photo_guard import ALIVE, columns_that_count, is_certain, missing_photos, photo_register
 from syncgov.core.register import RegisterSet, parse_register
 from syncgov.core.register_edition import check_edition
 from syncgov.core.register_model import Register
@@ -22,7 +23,7 @@ from syncgov.core.staff_keys import is_in_force
 from syncgov.core.statement import ACCEPTED, Seen, Statement, effective_time
 from syncgov.core.succession import CHARTER_ROW, DOCUMENT, Charters, charter_document
 from syncgov.core.trust_view import DAY_MS, Area, Certificate, Ledger, Logged, RowKey, registrar_certificate
-from syncgov.core.workflow import Transition, Workflow, find_transition, needs_review
+from syncgov.core.workflow import PHOTO_GUARD, Photos, Transition, Workflow, find_transition, needs_review
 from syncgov.errors import InputError, RegisterError, SyncgovError
 
 MAX_HEADS = 64  # so many people never write one field at once; more would only make everybody's changesets large
@@ -561,6 +562,8 @@ def _check_guards(case: _Case, transition: Transition, write: Write, before: tup
         if "second_signature" in transition.guards:
             hidden = case.second_person is None
             _refuse_unless(not _wrote_before(case, heads, case.second_person, hidden=hidden), "guard")
+    if PHOTO_GUARD in transition.guards:
+        _check_photos(case, parse_path(write.path)[:2])
 
 
 def _floor(case: _Case) -> int:
@@ -577,6 +580,41 @@ def _wrote_before(case: _Case, heads: list[Head], person: Value, *, hidden: bool
         elif author.value is None or person is None or author.value == person:
             return True  # somebody who is not named cannot be shown to be another person
     return False
+
+
+def _check_photos(case: _Case, record: RowKey) -> None:
+    """A photo before and one after, accepted or in this changeset. Source: protocol page, section 17."""
+    workflow = case.registers[record[0]].workflow
+    photos = workflow.photos if workflow is not None else None
+    register = photo_register(photos, case.registers) if photos is not None else None
+    _refuse_unless(register is not None, "guard")
+    assert photos is not None and register is not None
+    rows = [_photo_row(case, row, photos, register) for row in _photo_rows(case, record, register.name)]
+    if missing_photos(photos, register, record[1], rows):
+        hidden = any(write is None for write in case.body.writes[: case.st.pub])
+        _refuse_unless(not case.whole and (hidden or not is_certain(photos, register, rows)), "guard")
+        case.declared.add("guard")
+
+
+def _photo_rows(case: _Case, record: RowKey, table: str) -> list[RowKey]:
+    own = {row for row in case.rows if row[0] == table}
+    return sorted(own.union(case.ledger.children(record, table)))
+
+
+def _photo_row(case: _Case, row: RowKey, photos: Photos, register: Register) -> dict[str, object]:
+    """What a child row shows with this changeset."""
+    writes = case.rows.get(row, {})
+    values: dict[str, object] = {}
+    for column in columns_that_count(photos, register):
+        declared = register.column_field(column)
+        written = writes.get(declared.name)
+        heads = case.ledger.heads(row, declared.name)
+        value = written[1].value if written is not None else shown(FieldState(heads), declared, None)
+        values[column] = WITHHELD if isinstance(value, Hidden) else declared.columns_of(value).get(column)
+    alive = writes.get(ALIVE)
+    heads = case.ledger.heads(row, ALIVE)
+    values[ALIVE] = alive[1].value if alive is not None else any(head.value is True for head in heads)
+    return values
 
 
 _STEPS = (

@@ -3,6 +3,7 @@
 The centre answers from SQLite, the audit from memory.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -139,6 +140,10 @@ class Ledger(Protocol):
 
     def exists(self, row: RowKey) -> bool:
         """Whether an accepted leaf before this one wrote the row's presence."""
+        ...
+
+    def children(self, record: RowKey, table: str) -> Iterable[RowKey]:
+        """Rows of *table* that show as children of the record before this leaf, as far as known."""
         ...
 
     def heads(self, row: RowKey, name: str) -> tuple[Head, ...]:

@@ -12,6 +12,7 @@ import sqlite_utils
 
 from syncgov.demo.faults import Faults
 from syncgov.demo.lines import Lines, Sent
+from syncgov.demo.photos import add_photos
 from syncgov.demo.plan import Day, Session, Write
 from syncgov.demo.simclock import SimulatedClock, at_minute
 from syncgov.errors import SyncgovError
@@ -51,6 +52,7 @@ class Tally:
     joined: int = 0
     signed: int = 0
     syncs: int = 0
+    photos: int = 0
     wrong_clock: int = 0
     sent: Sent = field(default_factory=Sent)
 
@@ -59,6 +61,7 @@ class Tally:
         self.joined += other.joined
         self.signed += other.signed
         self.syncs += other.syncs
+        self.photos += other.photos
         self.wrong_clock += other.wrong_clock
         self.sent.add(other.sent)
 
@@ -140,7 +143,9 @@ class _Devices:
             wrong = session.device_index == self._setting.faults.wrong_clock
             replica.clock = at_minute(day_ms - YEARS_SINCE_1970_MS if wrong else day_ms, session.minute)
             for record in session.records:
-                write_plain(replica.path, [w for w in session.writes if w.record == record])
+                writes = [w for w in session.writes if w.record == record]
+                write_plain(replica.path, writes)
+                tally.photos += add_photos(replica, writes)
             replica.second = _second(replica, session.staff_id) if session.needs_second else None
             committed = replica.commit(session.staff_id)
             if committed.problems:

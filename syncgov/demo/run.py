@@ -24,6 +24,7 @@ from syncgov.demo.content import KEY, content_rows
 from syncgov.demo.devices import Fleet, Joining, Setting, Tally, device_path
 from syncgov.demo.faults import Faults, plan_faults
 from syncgov.demo.mishaps import Happened, Mishaps
+from syncgov.demo.photos import photos_of
 from syncgov.demo.place import Device, Place, make_place
 from syncgov.demo.plan import LastDayAction, Story
 from syncgov.demo.simclock import SimulatedClock
@@ -238,8 +239,14 @@ def _last_day(ran: Ran, report: Progress) -> None:
 def _act(ran: Ran, action: LastDayAction, url: str) -> None:
     replica = device_path(ran.folder, action.device_index)
     _command("sync", replica, "--staff", action.staff_id, "--url", url)
-    for statement in action.sql:
+    for statement, write in zip(action.sql, action.writes, strict=True):
         subprocess.run([sys.executable, "-m", "sqlite_utils", str(replica), statement], check=True, capture_output=True)
+        for phase, photo in photos_of([write]):
+            file = ran.folder / f"{phase}.jpg"
+            file.write_bytes(photo)
+            _command("attach", replica, write.register, write.key, file, "--phase", phase)
+            file.unlink()
+            ran.tally.photos += 1
         _command("commit", replica, "--staff", action.staff_id)
         ran.tally.signed += 1
     _command("sync", replica, "--staff", action.staff_id, "--url", url)

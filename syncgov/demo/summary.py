@@ -34,6 +34,7 @@ def summarise(ran: Ran) -> dict[str, Any]:
             "centres": [{"pid": pid, "requests": requests} for pid, requests in ran.centres],
             "signed": ran.tally.signed,
             "syncs": ran.tally.syncs,
+            "photos": ran.tally.photos,
             "faults": _faults(ran),
             "audit_exit": ran.audit_exit,
             "audit": ran.audit_text.strip().splitlines()[-1:],
@@ -92,7 +93,7 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     yield f"公开 {found['rows_published']} 行，不予公开字段 {found['fields_withheld']} 个"
     for centre in found["centres"]:
         yield f"中心进程 {centre['pid']}：答复 HTTP 请求 {centre['requests']} 次"
-    yield f"终端：签名 {found['signed']} 个变更集，同步 {found['syncs']} 次"
+    yield f"终端：签名 {found['signed']} 个变更集，同步 {found['syncs']} 次，照片 {found['photos']} 张"
     faults = found["faults"]
     yield (
         f"出过的事：1970 年的时钟签了 {faults['signed_by_a_clock_in_1970']} 个；断线 {faults['syncs_cut']} 次，"

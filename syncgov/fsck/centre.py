@@ -27,6 +27,7 @@ from syncgov.fsck.entries import (
     stored_entries,
 )
 from syncgov.fsck.erased import STORE_BODY, ErasedWrites, check_erased_index, check_left
+from syncgov.fsck.files import check_files
 from syncgov.fsck.histories import check_histories
 from syncgov.fsck.opening import Settings, execute
 from syncgov.fsck.own import read_key
@@ -67,6 +68,7 @@ def check_centre(
     check_states(context)
     check_conflicts(context)
     check_tables(context)
+    check_files(folder / "files", context)
 
 
 def _check_files(folder: Path, settings: Settings, newest: InForce, report: Report) -> None:

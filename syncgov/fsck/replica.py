@@ -24,6 +24,7 @@ from syncgov.fsck.entries import (
     stored_entries,
 )
 from syncgov.fsck.erased import STORE_BODY, ErasedWrites, check_left, note_unfinished
+from syncgov.fsck.files import check_files
 from syncgov.fsck.opening import Settings, execute
 from syncgov.fsck.own import OwnChain, check_chain, check_overlay, check_verdicts, read_key
 from syncgov.fsck.refold import DEVICES, REGISTERS, Entry, Refold
@@ -75,6 +76,7 @@ def check_replica(
     system = any(table in (DEVICES, REGISTERS) for table, _key in context.unknown)
     if settings.text("cookie") and not system:  # without a cookie nothing was synced yet and there are no tables
         check_tables(context)
+    check_files(path.with_name(path.name + ".files"), context)
     _note_unsigned(context)
 
 

@@ -75,6 +75,11 @@ WHAT: Mapping[str, tuple[str, str]] = {
         "the table cannot hold this row and that is not noted: it would be taken for a deletion",
     ),
     "merging": ("合并的标记没有清除，修改不会被发现", "a merge mark was left; changes are not noticed"),
+    # files
+    "file-missing": ("附件文件不见了", "a file of a record is gone"),
+    "file-damaged": ("附件文件的内容与它的指纹不符", "the content of a file does not have its SHA-256"),
+    "file-size": ("附件文件的大小与登记的不符", "a file has another length than its row says"),
+    "file-orphan": ("没有记录写明这个附件文件", "no row names this file"),
     # a replica's own
     "own": ("本机签过的变更集读不了或不成立", "an own changeset cannot be read or does not hold"),
     "own-missing": ("本机签过的变更集缺失", "an own changeset is missing"),
@@ -82,6 +87,10 @@ WHAT: Mapping[str, tuple[str, str]] = {
     "pulled": ("下载到一半的内容损坏", "what was half downloaded is damaged"),
 }
 
+_FILE = (
+    "请从备份取回；没有备份的，由上传的人把同一张照片再添加一次（syncgov attach）",
+    "Bring it back from a backup; without one, whoever sent it adds the same file again (`syncgov attach`)",
+)
 _COMMIT = (
     "请运行 syncgov commit：先签名，再把表恢复成声明的样子",
     "Run `syncgov commit`: it signs what was written, then gives the table its form",
@@ -116,6 +125,9 @@ REMEDIES: Mapping[str, tuple[str, str]] = {
         "请从备份取回密钥文件；没有的，用新登记码重新登记（join）",
         "Bring the key file back from a backup; without one, join again with a new code",
     ),
+    "file-missing": _FILE,
+    "file-damaged": _FILE,
+    "file-size": ("请另附一份说明；记录不能修改", "Write a row that corrects it; this one cannot be changed"),
     "leaf-missing": _AGAIN,
     "state": _AGAIN,
     "state-left": _AGAIN,

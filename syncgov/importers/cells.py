@@ -181,4 +181,5 @@ _READERS: Mapping[str, Callable[[Column, Any], Value]] = {
     "list": _list,
     "text": _plain,
     "code": _plain,
+    "hash": _plain,
 }

@@ -17,9 +17,17 @@ from syncgov.core.staff_keys import STAFF_KEYS, staff_key_from
 from syncgov.core.statement import Leaf, Statement, parse_leaf
 from syncgov.core.succession import CHARTER_ROW, Charters, counted_seen
 from syncgov.core.trust_view import Area, Certificate, Logged, RowKey, StaffKey, registrar_certificate
-from syncgov.storage.connection import Meta
+from syncgov.storage.connection import Meta, quote
 from syncgov.storage.files import parse_cached, system_registers
-from syncgov.storage.schema import PROTOCOL_TABLES, SCHEMA_VERSION, columns_for, ensure_table, refill, show_rows
+from syncgov.storage.schema import (
+    PROTOCOL_TABLES,
+    SCHEMA_VERSION,
+    columns_for,
+    ensure_table,
+    key_column,
+    refill,
+    show_rows,
+)
 from syncgov.storage.state import FoldItem, StoredRow, field_state, fold, load_row
 
 CENTRE_TABLES = """
@@ -60,6 +68,9 @@ CREATE TABLE IF NOT EXISTS _sg_chain (
 CREATE TABLE IF NOT EXISTS _sg_code (
     hash TEXT PRIMARY KEY, roles TEXT NOT NULL, areas TEXT NOT NULL, units TEXT NOT NULL, staff TEXT NOT NULL,
     made INTEGER NOT NULL, used TEXT
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS _sg_blob (
+    sha256 TEXT PRIMARY KEY, bytes INTEGER NOT NULL, stored INTEGER NOT NULL, dev TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 """
 
@@ -251,6 +262,14 @@ class Ledger:
     def exists(self, row: RowKey) -> bool:
         """Whether an accepted leaf wrote the row's presence."""
         return "_alive" in load_row(self.conn, row).fields
+
+    def children(self, record: RowKey, table: str) -> list[RowKey]:
+        """Rows of *table* that show as children of the record."""
+        register = self.registers(self.size).get(table)
+        if register is None or register.parent is None:
+            return []
+        sql = f"SELECT {quote(key_column(register))} FROM {quote(table)} WHERE {quote(register.parent)} = ? ORDER BY 1"
+        return [(table, key) for (key,) in self.conn.execute(sql, (record[1],)).fetchall()]
 
     def heads(self, row: RowKey, name: str) -> tuple[Head, ...]:
         """The heads that the field has now."""

@@ -15,6 +15,7 @@ from syncgov.core.succession import charter_document, follow
 from syncgov.errors import ForkError, StorageError
 from syncgov.storage.connection import collector_paused, quote, transaction
 from syncgov.storage.erasing import apply_erasures, finish_scrub
+from syncgov.storage.file_queue import drop_unreferenced
 from syncgov.storage.keyfile import store_key
 from syncgov.storage.replica import Replica
 from syncgov.storage.schema import key_column, show_rows
@@ -161,6 +162,7 @@ def merge_pulled(replica: Replica, page: Page, staff: str | None = None) -> Merg
         finish_scrub(replica)
     elif replica.meta.get_int("scrub"):
         replica.scrub()
+    drop_unreferenced(replica)
     return done
 
 

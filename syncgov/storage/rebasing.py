@@ -73,3 +73,5 @@ def _take_back(replica: Replica, kept: int) -> None:
                 if present is None or present[1][1] < seq:
                     row.own[path.field] = [write.value, [replica.dev, seq], [list(dot) for dot in write.over]]
     store_rows(replica.conn, rows)
+    # what the closed log's centre had of files may be lost too: the next one is asked about each
+    replica.conn.execute("UPDATE _sg_file SET stored = NULL, sent = 0, why = NULL")

@@ -4,7 +4,7 @@ The leaf names the reason code alone; the rest is in the changeset and in what i
 Source: protocol page, sections 11 and 12.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from syncgov.core.commitment import Dot, Value, Write, format_path, meta_path, open_body
@@ -12,8 +12,9 @@ from syncgov.core.guards import due_of, empty_columns, is_before_expiry
 from syncgov.core.merge import FieldState, Head, shown, workflow_of
 from syncgov.core.register_model import Register
 from syncgov.core.statement import Changeset, parse_changeset, parse_leaf
-from syncgov.core.workflow import Transition, Workflow
+from syncgov.core.workflow import PHOTO_GUARD, Transition, Workflow
 from syncgov.storage.labels import own_writes
+from syncgov.storage.photo_check import photo_words, photos_wanted
 from syncgov.storage.refusals import refusal
 from syncgov.storage.replica import Replica
 from syncgov.storage.state import RowKey
@@ -28,6 +29,7 @@ class _Step:
 
     register: Register
     workflow: Workflow
+    key: str
     value: Value
     before: Value
     authors: tuple[str | None, ...]
@@ -69,7 +71,7 @@ def _steps(replica: Replica, seq: int) -> Iterator[_Step]:
         workflow = workflow_of(register, path.field)
         if register is not None and workflow is not None:
             before, authors = _replaced(replica, (path.table, path.key), register, write)
-            yield _Step(register, workflow, write.value, before, authors)
+            yield _Step(register, workflow, path.key, write.value, before, authors)
 
 
 def _replaced(replica: Replica, row: RowKey, register: Register, write: Write) -> tuple[Value, tuple[str | None, ...]]:
@@ -134,8 +136,23 @@ def _unmet(replica: Replica, step: _Step, changeset: Changeset) -> Iterator[tupl
         )
     if "second_signature" in transition.guards and changeset.second is None:
         yield f"{name[0]}须由第二人签名（--second）", f"{name[1]} needs a second person's signature (--second)"
+    if PHOTO_GUARD in transition.guards:
+        missing = photos_wanted(replica, step.register, step.key, _written(replica, changeset.statement.dot[1]))
+        if missing:
+            zh, en = photo_words(replica, step.register, missing)
+            yield f"{name[0]}缺少{zh}", f"{name[1]} lacks photos: {en}"
     if "other_person" in transition.guards:
         yield from _same_person(step, _author(replica, changeset.statement.dot), name)
+
+
+def _written(replica: Replica, seq: int) -> Iterable[Mapping[str, object]]:
+    """Return the rows that a changeset wrote, column -> value."""
+    rows: dict[tuple[str, str], dict[str, object]] = {}
+    for path, write in own_writes(replica, seq):
+        row = rows.setdefault((path.table, path.key), {})
+        declared = replica.registers[path.table].find(path.field) if path.table in replica.registers else None
+        row |= {path.field: write.value} if declared is None else dict(declared.columns_of(write.value))
+    return rows.values()
 
 
 def _effective_ms(replica: Replica, changeset: Changeset) -> int:

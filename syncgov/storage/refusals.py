@@ -44,7 +44,10 @@ REFUSALS: Mapping[str, Refusal] = {
     ),
     "guard": Refusal(
         ("没有满足这一步的要求", "something that this step demands is missing"),
-        ("请补全后重新填报；核查须由未经办的人进行", "complete it and write again; a check needs another person"),
+        (
+            "请补全（照片用 syncgov attach 添加）后重新填报；核查须由未经办的人进行",
+            "complete it (photos: syncgov attach) and write again; a check needs another person",
+        ),
     ),
     "immutable": Refusal(
         ("这类记录登记后不能修改或删除", "records of this kind cannot be changed once made"),

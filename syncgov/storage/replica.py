@@ -25,8 +25,10 @@ from syncgov.storage.connection import Meta, connect, new_database, transaction
 from syncgov.storage.cosigning import choose_second
 from syncgov.storage.files import parse_cached, system_registers
 from syncgov.storage.keyfile import KeyFile, key_path, load_key, store_key
+from syncgov.storage.photo_check import require_photos
 from syncgov.storage.replica_tables import ReplicaTables, unreadable
 from syncgov.storage.schema import (
+    MARK_SIGNED,
     PROTOCOL_TABLES,
     REPLICA_TABLES,
     SCHEMA_VERSION,
@@ -226,6 +228,7 @@ class Replica(ReplicaTables):
             by = self.person(staff)
             for record, pending in records.items():
                 self._sign(record, pending, by, note, done)
+            self.conn.execute(MARK_SIGNED)
         failed = {row for row, _error in done.problems}
         self.conn.executemany(
             "DELETE FROM _sg_touched WHERE tbl = ? AND key = ?", [row for row in hints if row not in failed]
@@ -250,6 +253,8 @@ class Replica(ReplicaTables):
                 if columns is None and self.is_unshown(row):
                     continue
                 change = capture.diff_row(register, row, columns, stored)
+                if change is not None:
+                    require_photos(self, self.roles, change, stored)
                 record = self._record(row, columns, stored)
             except InputError as error:
                 done.problems.append((row, error))

@@ -48,7 +48,15 @@ CREATE TABLE IF NOT EXISTS _sg_held (
     tbl TEXT NOT NULL, key TEXT NOT NULL, at INTEGER NOT NULL, columns TEXT NOT NULL, why TEXT NOT NULL
 ) STRICT;
 CREATE TABLE IF NOT EXISTS _sg_merging (one INTEGER PRIMARY KEY) STRICT;
+CREATE TABLE IF NOT EXISTS _sg_file (
+    n INTEGER PRIMARY KEY, sha256 TEXT NOT NULL UNIQUE, tbl TEXT NOT NULL, key TEXT NOT NULL, bytes INTEGER NOT NULL,
+    sent INTEGER NOT NULL DEFAULT 0, stored INTEGER, signed INTEGER NOT NULL DEFAULT 0, why TEXT
+) STRICT;
 """
+
+# Files of rows that are signed may be sent; run after rows were signed.
+MARK_SIGNED = """UPDATE _sg_file SET signed = 1 WHERE signed = 0 AND EXISTS
+    (SELECT 1 FROM _sg_row AS r WHERE r.tbl = _sg_file.tbl AND r.key = _sg_file.key)"""
 
 _NOW_MS = "CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)"
 _HEX_MS = f"printf('%012x', {_NOW_MS})"
@@ -97,6 +105,8 @@ def _column_sql(column: Column) -> str:
         moment = f"substr({name}, 1, 19)"
         checks.append(f"{moment} IS strftime('%Y-%m-%dT%H:%M:%S', {moment}, '+0 days')")
         checks.append(f"{name} GLOB '[12]*+08:00' AND length({name}) = 25")
+    if column.type == "hash":
+        checks.append(f"length({name}) = 64 AND {name} NOT GLOB '*[^0-9a-f]*'")
     if column.type == "list":
         checks.append(f"json_valid({name}) AND json_type({name}) = 'array'")
     condition = "".join(f" CHECK ({name} IS NULL OR {check})" for check in checks)
@@ -140,7 +150,18 @@ def ensure_table(conn: sqlite3.Connection, register: Register, columns: Sequence
         _rebuild(conn, register, columns)
     if triggers:
         changed = _ensure_triggers(conn, register) or changed
+    _ensure_indexes(conn, register, columns)
     return changed
+
+
+def _ensure_indexes(conn: sqlite3.Connection, register: Register, columns: Sequence[Column]) -> None:
+    """Rows that stand for files are looked for by file and by record."""
+    if register.attachment is None:
+        return
+    wanted = {*register.attachment.hash_columns, str(register.parent)} & {column.name for column in columns}
+    for name in sorted(wanted):
+        index = quote(f"_sg_{register.name}_{name}_index")
+        conn.execute(f"CREATE INDEX IF NOT EXISTS {index} ON {quote(register.name)} ({quote(name)})")
 
 
 def is_declared(conn: sqlite3.Connection, register: Register, columns: Sequence[Column]) -> bool:

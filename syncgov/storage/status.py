@@ -8,6 +8,7 @@ from enum import StrEnum
 from syncgov.core.disputes import disputed
 from syncgov.core.statement import Leaf, parse_changeset, parse_leaf
 from syncgov.storage.conflicts import count_conflicts, last_good_of
+from syncgov.storage.file_queue import RowFiles, row_files
 from syncgov.storage.labels import field_of, own_writes, record_label, written
 from syncgov.storage.refusal_details import refusal_words
 from syncgov.storage.refusals import REJECTED
@@ -95,6 +96,7 @@ class Status:
         doubtful: names of the records here that another, revoked device wrote to after its last good changeset.
         clock: a warning if this device's clock is wrong, else empty.
         rebuilt: another program changed the form of a table; only a commit finds out what was written since.
+        files: how far the files are that were added on this device.
         held: values kept aside because their rows could not be signed before a sync wrote over them.
     """
 
@@ -117,6 +119,7 @@ class Status:
     rebuilt: bool
     held: tuple[Held, ...]
     changes: tuple[Change, ...]
+    files: tuple[RowFiles, ...] = ()
 
     def count(self, stage: Stage) -> int:
         """Return the number of changes at *stage*."""
@@ -150,6 +153,7 @@ def status(replica: Replica, language: Language = "zh") -> Status:
             Held(*row) for row in replica.conn.execute("SELECT tbl, key, at, columns FROM _sg_held ORDER BY at")
         ),
         changes=(*_unsigned(replica, language), *_on_the_way(replica, language), *refused),
+        files=row_files(replica),
     )
 
 

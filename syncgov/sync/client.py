@@ -46,6 +46,7 @@ from syncgov.storage.merging import (
 )
 from syncgov.storage.rebasing import kept_of, rebase
 from syncgov.storage.replica import Replica
+from syncgov.sync.files import Sent, send_files
 from syncgov.sync.transport import HttpTransport
 
 PUSH_BATCH = 200  # changesets a request; about 400 KiB packed
@@ -65,6 +66,7 @@ class Synced:
     Attributes:
         keys_refused: (key id, why) of persons' keys that the centre did not register.
         people_left: persons who may no longer use this device.
+        files: what became of the queue of files.
     """
 
     signed: int = 0
@@ -80,6 +82,7 @@ class Synced:
     people_left: list[str] = field(default_factory=list)
     requests: int = 0
     size: int = 0
+    files: Sent = field(default_factory=Sent)
     closed: str = ""  # the log that was closed by the roots; the device follows the next one now
 
 
@@ -134,7 +137,7 @@ def registrar_keys(charter: Charter) -> dict[str, bytes]:
 def sync(
     replica: Replica, staff: str | None = None, *, url: str | None = None, progress: Progress | None = None
 ) -> Synced:
-    """Commit, push, pull and merge; returns what happened.
+    """Commit, push, pull and merge, then send files; returns what happened.
 
     Raises:
         NotAllowedError: unsigned work on a shared device without *staff*.
@@ -168,6 +171,7 @@ def _sync(replica: Replica, url: str, staff: str | None, done: Synced, progress:
         _push(replica, transport, done, progress)
         _pull(replica, transport, staff, done, progress)
         _learn_recipient(replica, transport)
+        done.files = send_files(replica, transport, progress)
     finally:
         transport.close()
         done.requests += transport.requests

@@ -13,6 +13,7 @@ from pathlib import Path
 from syncgov.errors import StorageError, TransportError
 from syncgov.storage.adopting import Adopted, take_over
 from syncgov.storage.clock import Clock, wall_clock
+from syncgov.storage.file_queue import carry_files
 from syncgov.storage.files import sync_folder, write_atomic
 from syncgov.storage.keyfile import key_path, load_key
 from syncgov.storage.replica import Replica
@@ -20,7 +21,7 @@ from syncgov.storage.staff_file import staff_path
 from syncgov.sync import client
 from syncgov.sync.client import Progress, Synced
 
-_SIDES = ("-wal", "-shm")  # SQLite's own files beside a database that some program still holds
+_SIDES = ("-wal", "-shm", ".files")  # SQLite's own files beside a database that some program still holds; photos
 
 
 @dataclass(slots=True)
@@ -91,6 +92,7 @@ def _carry(
         with closing(joined):
             client.sync(joined, staff, progress=progress)
             adopted = take_over(joined, other, staff)
+            carry_files(joined, other)
             adopted.left += [(0, error) for _row, error in problems]
     return old_device, adopted
 

@@ -79,6 +79,18 @@ class HttpTransport:
         response = self._patiently(lambda: self._signed(path, raw, headers))
         return wire.parse_message(response.content, answer, "answer of the centre")
 
+    def put(self, path: str, raw: bytes, answer: type[T]) -> T:
+        """Send bytes that are no JSON, signed, and return the answer; errors as `post`."""
+        headers = {"Content-Type": "application/octet-stream"}
+        response = self._patiently(lambda: self._signed(path, raw, headers))
+        return wire.parse_message(response.content, answer, "answer of the centre")
+
+    def fetch(self, path: str, message: msgspec.Struct) -> tuple[bytes, str]:
+        """Send a message, signed; return the bytes of the answer and its Content-Range; errors as `post`."""
+        raw, headers = wire.format_message(message), {"Content-Type": "application/json"}
+        response = self._patiently(lambda: self._signed(path, raw, headers))
+        return response.content, response.headers.get("Content-Range", "")
+
     def _patiently(self, send: Callable[[], requests.Response]) -> requests.Response:
         """Return the answer, after waits if the centre is busy. A repeated request changes nothing.
 

@@ -174,6 +174,9 @@ class Book:
         path = format_path(*row, "_alive")
         return any(entry.accepted and entry.body.find(path) is not None for entry in self.entries.values())
 
+    def children(self, record: RowKey, table: str) -> list[RowKey]:
+        return sorted(row for row, parent in self.parents.items() if row[0] == table and parent == record[1])
+
     def heads(self, row: RowKey, name: str) -> tuple[Head, ...]:
         return ()  # what depends on present heads is tried through the real intake, in tests/centre/test_bypasses.py
 

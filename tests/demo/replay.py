@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from syncgov.core.register import RegisterSet
-from syncgov.core.workflow import DEFERRED_GUARDS, find_transition, needs_review, precedence_rank
+from syncgov.core.workflow import PHOTO_GUARD, find_transition, needs_review, precedence_rank
+from syncgov.demo.photos import photos_of
 from syncgov.demo.place import Device
 from syncgov.demo.plan import Session, Story, Write
 from syncgov.storage.files import builtin_folder, read_registers
@@ -145,9 +146,13 @@ def judge_step(entry: Entry, write: Write) -> str:
     found = find_transition(workflow, states[0] if states else None, str(write.columns["state"]), entry.device.roles)
     if found is None:
         return "transition"
-    for guard in set(found.guards) - DEFERRED_GUARDS:
+    photos = {phase for phase, _photo in photos_of([write])}
+    for guard in found.guards:
         if guard == "other_person":
             if any(other.staff == entry.staff for other in over):
+                return "guard"
+        elif guard == PHOTO_GUARD:
+            if workflow.photos is None or not {workflow.photos.before, workflow.photos.after} <= photos:
                 return "guard"
         elif guard == "second_signature":
             if not [person for person in entry.device.staff if person != entry.staff]:
