@@ -127,12 +127,17 @@ class _Plan:
         raise ValueError("no worker writes on two days of the middle of the year")
 
     def _busy_day(self) -> tuple[Day, Session]:
+        """A day on which a worker writes of whose work nothing was refused: a supervisor may adopt all that is left."""
         for index in self._workers():
             found = [each for each in self._sessions(index) if self._is_middle(each[0])]
-            if found:
+            if found and not self._is_refused(index):
                 self.taken.add(index)
                 return found[0]
         raise ValueError("no worker writes in the middle of the year")
+
+    def _is_refused(self, index: int) -> bool:
+        sessions = (session for _day, session in self.story.sessions() if session.device_index == index)
+        return any(write.refused for session in sessions for write in session.writes)
 
     def _is_middle(self, day: Day) -> bool:
         return len(self.story.days) // 4 < day.day_index < 3 * len(self.story.days) // 4
