@@ -8,7 +8,7 @@ import pytest
 from tests.crash.matrix import killed
 from tests.crash.scenarios import SCENARIOS
 
-KINDS_OF = {"key file": 5, "ask to join by file": 5, "intake": 8, "publish": 10, "receive at the centre": 8}
+KINDS_OF = {"key file": 5, "ask to join by file": 5, "intake": 8, "publish": 10, "receive at the centre": 7}
 
 
 def test_commit_killed_before_every_statement() -> None:
