@@ -15,7 +15,7 @@ from syncgov.core.fold import ERASURES, FoldWrite
 from syncgov.core.merge import ERASED, FieldState, Head, RowState, declared_field, fold_write, workflow_of
 from syncgov.core.register import RegisterSet
 from syncgov.core.statement import Leaf, parse_leaf
-from syncgov.storage.connection import transaction
+from syncgov.storage.connection import transaction, translate
 from syncgov.storage.replica import Replica
 from syncgov.storage.state import RowKey, field_state, load_row, raw_field, store_rows
 
@@ -247,6 +247,9 @@ def scrub(conn: sqlite3.Connection) -> bool:
 
     Returns:
         False if another program holds the file; try again later.
+
+    Raises:
+        StorageError: no space, or the disk is failing; whoever opens the file next tries again.
     """
     try:
         conn.execute("VACUUM")
@@ -254,7 +257,7 @@ def scrub(conn: sqlite3.Connection) -> bool:
     except sqlite3.OperationalError as error:
         if "locked" in str(error) or "busy" in str(error):
             return False
-        raise
+        raise translate(error) from error
     return not busy
 
 
