@@ -67,6 +67,28 @@ def test_a_running_centre_goes_on_when_there_is_space(folder: Path) -> None:
     assert all("存储空间已满" in zh for zh in refused)
 
 
+def test_a_second_copy_without_space_is_completed_when_there_is_some(folder: Path) -> None:
+    """Its disk alone is full: nobody gets an answer, and what the database holds already is not logged twice."""
+    signed(folder / "made")
+    steps = Full("copy.log", 0)
+    with watched(steps), reopened(folder / "made") as world:
+        size = world.centre.ledger.size
+        incoming = [
+            authenticate(world.centre.ledger, envelope, body)
+            for _seq, envelope, body in own_changesets(world.replicas["pen"])
+        ]
+        steps.k = steps.writes + 1
+        for _again in range(2):
+            with pytest.raises(StorageError, match="the disk is full") as caught:
+                world.centre.push(incoming)
+            assert "存储空间已满" in caught.value.zh
+        assert world.centre.checkpoint(world.centre.ledger).size == size
+        steps.emptied()
+        assert [outcome.verdict for outcome in world.centre.push(incoming)] == ["accepted", "accepted"]
+        assert world.centre.ledger.size == size + 2
+        whole(world)
+
+
 @pytest.mark.parametrize("command", ["commit", "bundle"])
 def test_the_command_line_says_it_and_leaves_with_74(folder: Path, command: str) -> None:
     """Words and exit code of a program that somebody has started, and the same command works afterwards."""

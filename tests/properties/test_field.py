@@ -376,7 +376,7 @@ def test_the_street_does_meet_what_it_is_for() -> None:
             run.take(reply, 0)
     finally:
         run.teardown()
-    wanted = ("decided", "sent again", "adopted", "refused:fork", "refused:area", "conflicts", "rows", "promises")
-    wanted += ("erased", "hidden")
+    wanted = ("decided", "sent again", "adopted", "refused:fork", "refused:area", "conflicts", "rows", "promises",
+              "erased", "hidden")  # fmt: skip
     print(dict(TOTALS))
     assert not [what for what in wanted if not TOTALS[what]]
