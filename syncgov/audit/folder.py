@@ -129,7 +129,7 @@ def load_log(out: Path, report: Report) -> Log | None:
     leaves = _parse_leaves(entries, report)
     if leaves is None:
         return None
-    bodies, damaged = _load_disclosed(out, leaves, report)
+    bodies, damaged = load_disclosed(out, leaves, report)
     charters = _find_charters(found[0], leaves, bodies, report)
     return Log(*found, charters, *checkpoint, tuple(entries), tree, leaves, bodies, damaged)
 
@@ -253,8 +253,11 @@ def _parse_leaves(entries: list[bytes], report: Report) -> tuple[Leaf, ...] | No
     return tuple(leaves) if len(leaves) == len(entries) else None
 
 
-def _load_disclosed(out: Path, leaves: tuple[Leaf, ...], report: Report) -> tuple[dict[int, Body], frozenset[int]]:
-    """Return index -> body, and the indexes whose line is damaged."""
+def load_disclosed(out: Path, leaves: tuple[Leaf, ...], report: Report) -> tuple[dict[int, Body], frozenset[int]]:
+    """Return index -> body, and the indexes whose line is damaged. Source: protocol page, section 9.
+
+    Findings: disclosed, commitment.
+    """
     bodies: dict[int, Body] = {}
     damaged: set[int] = set()
     expected = set()

@@ -249,7 +249,7 @@ def scrub(conn: sqlite3.Connection) -> bool:
         False if another program holds the file; try again later.
 
     Raises:
-        StorageError: SQLite's own errors, translated; a full disk.
+        StorageError: no space, or the disk is failing; whoever opens the file next tries again.
     """
     try:
         conn.execute("VACUUM")

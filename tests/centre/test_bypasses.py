@@ -1,6 +1,6 @@
 """What a device with a valid key may try beyond its rights, signed by hand, through the real intake."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -34,14 +34,16 @@ class Forger:
         self.key = replica.key_file.key
         self.seq, self.prev = replica.meta.get_int("last_seq"), replica.meta.get("last_hash")
 
-    def push(self, row: RowKey, cells: Cells, by: str = "甲") -> tuple[Dot, str | None]:
-        """Sign writes of one row and push them; returns the dot and the verdict."""
+    def push(
+        self, row: RowKey, cells: Cells, by: str = "甲", *, kept_back: Collection[str] = ()
+    ) -> tuple[Dot, str | None]:
+        """Sign writes of one row, those *kept_back* among the private ones; returns the dot and the verdict."""
         ledger = self.world.centre.ledger
         size = ledger.size
         registers = ledger.registers(size)
         register = registers[row[0]]
         writes = [
-            FieldWrite(row, name, value, over, register.class_of(name) == "public")
+            FieldWrite(row, name, value, over, register.class_of(name) == "public" and name not in kept_back)
             for name, (value, over) in cells.items()
         ]
         seen = Seen(b64u(ledger.root(size)) if size else EMPTY_ROOT, size)

@@ -75,6 +75,7 @@ class Change:
     Attributes:
         misplaced: paths that stand in the wrong class. extra: writes as they are, in the part that is not public.
         hidden: paths that are not disclosed to the judge. second: id of the staff key that signs too.
+        erased: paths whose value was erased while the changeset waited.
     """
 
     who: Certificate
@@ -86,6 +87,7 @@ class Change:
     misplaced: frozenset[str] = frozenset()
     extra: tuple[Write, ...] = ()
     hidden: frozenset[str] = frozenset()
+    erased: frozenset[str] = frozenset()
     signs_by: bool = True
     second: str | None = None
     at: int = NOW
@@ -207,7 +209,10 @@ class Book:
     def judge(self, change: Change) -> Judgement:
         """Return the verdict on a changeset that arrives now."""
         st, body = change.make()
-        return judge(st, body, received=self.received, index=SIZE, ledger=self, beside=Beside(change.second))
+        gone = frozenset(p for p, write in body.disclosed() if write.path in change.erased)
+        writes = (Write(w.path, None, w.over) if p in gone and w is not None else w for p, w in enumerate(body.writes))
+        body = Body(tuple(writes), body.salts, body.digests)
+        return judge(st, body, received=self.received, index=SIZE, ledger=self, beside=Beside(change.second, gone))
 
     def reason(self, change: Change) -> str:
         """Return the reason of refusal, `` if accepted; nothing may be left undecided when all is disclosed."""

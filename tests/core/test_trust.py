@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from syncgov.core.canonical import b64u
-from syncgov.core.commitment import Dot, Value, Write, meta_path
+from syncgov.core.commitment import Dot, Value, Write, format_path, meta_path
 from syncgov.core.register import RegisterSet
 from syncgov.core.statement import REFUSALS
 from syncgov.core.trust import Judgement
@@ -174,6 +174,15 @@ def test_skeleton_class_of_who(book: Book) -> None:
 def test_skeleton_value(book: Book, fields: dict[str, Value]) -> None:
     """The public part of a row says what the fields behind it say."""
     assert book.reason(Change(WORKER, new_task(**fields))) == "skeleton"
+
+
+def test_a_value_that_was_erased_while_it_waited_is_judged_as_if_it_fitted(book: Book) -> None:
+    """Also a required one, and one behind the skeleton; what the skeleton says must still be there."""
+    rows = new_task()
+    gone = frozenset(format_path("task", uid("t"), name) for name in ("title", "started_on"))
+    assert book.reason(Change(WORKER, rows, erased=gone)) == ""
+    bare = {name: cell for name, cell in rows["task", uid("t")].items() if name != "_month"}
+    assert book.reason(Change(WORKER, {("task", uid("t")): bare}, erased=gone)) == "skeleton"
 
 
 def test_skeleton_goes_with_its_source(book: Book) -> None:

@@ -45,26 +45,48 @@ def test_a_running_centre_goes_on_when_there_is_space(folder: Path) -> None:
     refused = []
     for k in range(1, 60, 6):
         shutil.copytree(folder / "made", folder / str(k))
-        with reopened(folder / str(k)) as world:
+        steps = Full("centre", 0)
+        with watched(steps), reopened(folder / str(k)) as world:  # files that it opens now count too
             incoming = [
                 authenticate(world.centre.ledger, envelope, body)
                 for _seq, envelope, body in own_changesets(world.replicas["pen"])
             ]
-            steps = Full("centre", k)
-            with watched(steps):
-                for _again in range(2):  # it stays full
-                    try:
-                        world.centre.push(incoming)
-                    except StorageError as error:
-                        refused.append(error.zh)
-                steps.emptied()
-                outcomes = world.centre.push(incoming)
+            steps.k = steps.writes + k
+            for _again in range(2):  # it stays full
+                try:
+                    world.centre.push(incoming)
+                except StorageError as error:
+                    refused.append(error.zh)
+            steps.emptied()
+            outcomes = world.centre.push(incoming)
             assert [outcome.verdict for outcome in outcomes] == ["accepted", "accepted"]
             whole(world)
             assert world.sync(world.replicas["pen"]).accepted == 2
         shutil.rmtree(folder / str(k))
     assert len(refused) >= 10
     assert all("存储空间已满" in zh for zh in refused)
+
+
+def test_a_second_copy_without_space_is_completed_when_there_is_some(folder: Path) -> None:
+    """Its disk alone is full: nobody gets an answer, and what the database holds already is not logged twice."""
+    signed(folder / "made")
+    steps = Full("copy.log", 0)
+    with watched(steps), reopened(folder / "made") as world:
+        size = world.centre.ledger.size
+        incoming = [
+            authenticate(world.centre.ledger, envelope, body)
+            for _seq, envelope, body in own_changesets(world.replicas["pen"])
+        ]
+        steps.k = steps.writes + 1
+        for _again in range(2):
+            with pytest.raises(StorageError, match="the disk is full") as caught:
+                world.centre.push(incoming)
+            assert "存储空间已满" in caught.value.zh
+        assert world.centre.checkpoint(world.centre.ledger).size == size
+        steps.emptied()
+        assert [outcome.verdict for outcome in world.centre.push(incoming)] == ["accepted", "accepted"]
+        assert world.centre.ledger.size == size + 2
+        whole(world)
 
 
 @pytest.mark.parametrize("command", ["commit", "bundle"])
@@ -78,5 +100,5 @@ def test_the_command_line_says_it_and_leaves_with_74(folder: Path, command: str)
     with watched(Full("made", 3)):
         failed = CliRunner().invoke(root, arguments)
     assert failed.exit_code == STORAGE, failed.output
-    assert "存储空间已满" in failed.stderr or "disk is full" in failed.stderr
+    assert "清理出空间后重试" in failed.stderr or "ake space and try again" in failed.stderr
     assert CliRunner().invoke(root, arguments).exit_code == 0

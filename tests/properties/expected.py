@@ -3,33 +3,22 @@
 from collections import Counter
 
 from syncgov.core.commitment import Value, open_body
-from syncgov.core.fold import FoldWrite, fold_leaf
-from syncgov.core.merge import FieldState, RowState, shown_row
+from syncgov.core.merge import FieldState, Hidden, RowState, shown_row
 from syncgov.core.note import verify_checkpoint
 from syncgov.core.register import SYSTEM_NAMES, RegisterSet
 from syncgov.core.statement import parse_changeset, parse_leaf
 from syncgov.core.tree import leaf_hash
 from syncgov.core.trust_view import Certificate
 from syncgov.storage import capture
+from syncgov.storage.erasing import load_erasures
 from syncgov.storage.ledger import Ledger
 from syncgov.storage.replica import Replica
 from syncgov.storage.schema import key_column
 from syncgov.storage.state import field_state, load_row
+from tests.erasing import reference
 
 RowKey = tuple[str, str]
 Rows = dict[RowKey, dict[str, FieldState]]
-
-
-def reference(ledger: Ledger) -> dict[RowKey, RowState]:
-    """Fold a log with `core` alone, every field open."""
-    state: dict[RowKey, RowState] = {}
-    for index, raw, raw_body in ledger.entries(0, ledger.size):
-        leaf = parse_leaf(raw)
-        if leaf.accepted:
-            body = open_body(raw_body, leaf.changeset.statement)
-            writes = [FoldWrite(*write) for _position, write in body.disclosed()]
-            fold_leaf(state, index, leaf, writes, ledger.registers(index))
-    return state
 
 
 def visible(state: dict[RowKey, RowState], certificate: Certificate, registers: RegisterSet) -> Rows:
@@ -91,11 +80,29 @@ def check_replica(ledger: Ledger, replica: Replica) -> int:
         for key, state in lives.items():
             shows: dict[str, Value] = {}
             for name, value in shown_row(state, register).items():
-                shows |= register.field(name).columns_of(value)  # type: ignore[arg-type]
+                shows |= register.field(name).columns_of(None if isinstance(value, Hidden) else value)
             wanted_columns = {c.name: shows.get(c.name) for c in columns}
             assert capture.read_columns(replica.conn, register, columns, key) == wanted_columns
             count += 1
     return count
+
+
+def check_erased(ledger: Ledger, replica: Replica) -> int:
+    """Check that nothing the log erases is left in the centre's bodies or those of a device; returns how many are."""
+    named: dict[tuple[str, int], set[tuple[int, str]]] = {}
+    for one in load_erasures(ledger.conn):
+        named.setdefault(one.slot[0], set()).add((one.slot[1], one.path))
+    held = [(raw, body) for _index, raw, body in ledger.entries(0, ledger.size)]
+    held += replica.conn.execute("SELECT leaf, body FROM _sg_leaf WHERE length(body) > 0").fetchall()
+    for raw, raw_body in held:
+        st = parse_leaf(raw).changeset.statement
+        writes = {(position, write.path) for position, write in open_body(raw_body, st).disclosed()}
+        assert not writes & named.get(st.dot, set()), "something erased is still there"
+    for raw, raw_body in replica.conn.execute("SELECT envelope, body FROM _sg_own WHERE length(body) > 0"):
+        st = parse_changeset(raw).statement
+        writes = {(position, write.path) for position, write in open_body(raw_body, st).disclosed()}
+        assert not writes & named.get(st.dot, set()), "something erased is still in an own changeset"
+    return sum(map(len, named.values()))
 
 
 class Watch:

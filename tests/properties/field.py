@@ -3,7 +3,7 @@
 import hashlib
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from unittest import mock
 
 from syncgov.centre import bundles
 from syncgov.centre.certificates import revoke
+from syncgov.centre.hiding import erase
 from syncgov.centre.intake import Incoming, Outcome
 from syncgov.core.commitment import Value
 from syncgov.errors import ForkError, InputError, NotAllowedError, StorageError, SyncgovError, TransportError
@@ -18,10 +19,12 @@ from syncgov.storage.keyfile import key_path
 from syncgov.storage.replica import Replica
 from syncgov.sync import bundle, client
 from syncgov.sync.bundle import Received, pack, receive
+from syncgov.sync.bundle_join import pack_join, receive_first
+from syncgov.sync.bundle_rejoin import begin, complete, working_file
 from syncgov.sync.client import Synced
 from syncgov.sync.reenrolment import rejoin
 from tests.carrying import offline_device
-from tests.helpers import AREA, DAY_MS, EAST, NOW_MS, URL, WEST, ManualClock, World, a_task, lasting_folder, new_key
+from tests.helpers import AREA, DAY_MS, EAST, NOW_MS, WEST, ManualClock, World, a_task, lasting_folder, new_key
 from tests.registers import TASK
 
 # name -> role, areas, staff; `carried` is never online; `clone` is made of `shared` when somebody copies it
@@ -281,18 +284,39 @@ class Field:
         self.edition += 1
 
     def rejoin(self, name: str) -> None:
-        """Enrol a device again, in place."""
+        """Enrol a device again, in place; the one that is never online by file."""
         role, areas, staff = DEVICES["shared" if name == "clone" else name]
-        self.replica(name).meta.set(url=URL)  # `carried` is brought to the office once
         self.world.replicas.pop(name).close()
+        path = self.world.folder / f"{name}.db"
         with self._dice.rolled(), self.world.line():
             code = self.world.code(role, areas, staff)
-            rejoin(self.world.folder / f"{name}.db", code, self.person(name, 0), clock=self.clocks[name])
+            if name == OFFLINE:
+                self._rejoin_by_file(path, code)
+            else:
+                rejoin(path, code, self.person(name, 0), clock=self.clocks[name])
         replica = self.world.reopen(name, self.clocks[name])
         receive(replica, bundles.invitation(self.world.centre))
         self.doubtful.discard(name)
         self.revoked.discard(name)
         self.snapshots.pop(name, None)
+
+    def _rejoin_by_file(self, path: Path, code: str) -> None:
+        clock = self.clocks[OFFLINE]
+        begin(path, code, path, invitation=bundles.invitation(self.world.centre), clock=clock)
+        work = working_file(path)
+        reply = bundles.receive(self.world.centre, pack_join(work).data).reply
+        receive_first(work, reply, clock=clock)[0].close()
+        complete(work, clock=clock)
+
+    def erase(self, table: str, number: int, fields: Sequence[str]) -> bool:
+        """Erase fields of a row, all that may go of a record without *fields*; returns whether anything was there."""
+        keys = KEYS[table]
+        with self._dice.rolled():
+            for key in (*keys[number % len(keys) :], *keys[: number % len(keys)]):  # the first that has any
+                with suppress(InputError):
+                    erase(self.world.centre, table, key, fields, "request")
+                    return True
+        return False
 
     def later(self, days: int) -> None:
         """Let days pass, for everybody whose clock runs."""

@@ -38,8 +38,9 @@ from syncgov.storage.replica import Replica
 from syncgov.storage.schema import PROTOCOL_TABLES, columns_for, from_sql, table_sql, to_sql
 from syncgov.storage.state import FoldItem, StoredRow, field_state, fold, load_row
 from syncgov.sync.client import verify_page
+from tests.erasing import reference
 from tests.helpers import AREA, NOW_MS, ManualClock, World, lasting_folder, states, tables
-from tests.properties.expected import check_replica, reference
+from tests.properties.expected import check_replica
 from tests.properties.field import EDITIONS
 from tests.properties.writers import DEVICES, Step, Street, Writer, steps
 from tests.registers import register_set

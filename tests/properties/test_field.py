@@ -33,7 +33,7 @@ from syncgov.storage.conflicts import conflicts, count_conflicts
 from syncgov.storage.resolving import head_values, resolve
 from syncgov.storage.resubmitting import resubmit, resubmittable
 from tests.helpers import AREA, DAY_MS, EAST, NOW_MS, WEST
-from tests.properties.expected import Watch, check_promises, check_replica
+from tests.properties.expected import Watch, check_erased, check_promises, check_replica
 from tests.properties.field import DEVICES, EDITIONS, EXPECTED, OFFLINE, Field, settle
 
 MEMORY = Path("/dev/shm")
@@ -194,6 +194,15 @@ class FieldMachine(RuleBasedStateMachine):
         """A new edition of a register; who has not synced goes on with the old one."""
         self.field.upgrade()
 
+    @rule(
+        table=st.sampled_from(["task", "task", "contact"]),
+        number=numbers,
+        fields=st.sampled_from([(), ("title",), ("secret", "kind"), ("phone",), ("urgency",)]),
+    )
+    def erase(self, table: str, number: int, fields: tuple[str, ...]) -> None:
+        """Somebody's request to be forgotten, or a mistake; whoever is on the way does not know of it."""
+        TOTALS["erased"] += self.field.erase(table, number, fields)
+
     # -- deciding --------------------
 
     @rule(name=st.sampled_from(["desk", "desk", "worker", "shared"]), which=numbers, value=numbers, person=numbers)
@@ -299,6 +308,7 @@ class FieldMachine(RuleBasedStateMachine):
                 continue
             try:
                 TOTALS["rows"] += check_replica(ledger, replica)
+                TOTALS["hidden"] += check_erased(ledger, replica)
             except AssertionError as error:
                 error.add_note(f"on {name}")
                 raise
@@ -349,6 +359,8 @@ def test_the_street_does_meet_what_it_is_for() -> None:
         run.write_task("worker", 0, {"title": "二"})
         run.steal(2, {"title": "一", "place": EAST})
         run.evening()
+        run.write_task("carried", 1, {"title": "晚"})
+        run.erase("task", 1, ("title",))
         run.adopt("worker")
         run.set_clock("shared", 0)
         run.clone()
@@ -364,6 +376,7 @@ def test_the_street_does_meet_what_it_is_for() -> None:
             run.take(reply, 0)
     finally:
         run.teardown()
-    wanted = ("decided", "sent again", "adopted", "refused:fork", "refused:area", "conflicts", "rows", "promises")
+    wanted = ("decided", "sent again", "adopted", "refused:fork", "refused:area", "conflicts", "rows", "promises",
+              "erased", "hidden")  # fmt: skip
     print(dict(TOTALS))
     assert not [what for what in wanted if not TOTALS[what]]

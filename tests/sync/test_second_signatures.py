@@ -9,6 +9,11 @@ import pytest
 
 from syncgov.centre import bundles, staff_keys
 from syncgov.core.canonical import b64, unb64
+from syncgov.core.keys import SigningKey
+from syncgov.core.note import Checkpoint
+from syncgov.core.statement import CHANGESET_TYPE, format_envelope, format_leaf
+from syncgov.core.tree import leaf_hash
+from syncgov.core.wire import EntryMessage
 from syncgov.errors import NotAllowedError, PinError, SignatureError
 from syncgov.fsck.check import fsck
 from syncgov.storage import cosigning, staff_file
@@ -16,6 +21,7 @@ from syncgov.storage.adopting import adopt
 from syncgov.storage.resubmitting import resubmit
 from syncgov.storage.status import status
 from syncgov.sync import bundle, reenrolment
+from syncgov.sync.client import verify_entry
 from tests.helpers import World, a_task, insert, row, update
 from tests.signers import CHIEF, CLERK, PIN, bring, give_key, reported, shared_desk, strict_world, void
 
@@ -181,6 +187,29 @@ def test_a_line_that_swaps_a_second_signature_is_found(world: World) -> None:
     world.wire.reset()
     world.sync(worker)
     assert row(worker, "task", key)["state"] == "void"  # type: ignore[index]
+
+
+def test_a_second_signature_that_the_centre_forged_is_found(world: World) -> None:
+    """A tree that covers it proves nothing: the device checks the person's signature itself."""
+    desk = shared_desk(world)
+    key = reported(world, desk)
+    signer = bring(desk)
+    void(desk, key)
+    world.sync(desk, CLERK)
+    true, forged = world.leaf(-1), SigningKey(b"s" * 32)
+    envelope = true.changeset.envelope
+    second = (signer.key.id, forged.sign_typed(CHANGESET_TYPE, envelope.payload))
+    false = format_envelope(CHANGESET_TYPE, envelope.payload, [envelope.signatures[0], second])
+    keys = {desk.dev: desk.key_file.key.public, signer.key.id: signer.key.public}
+    lie = format_leaf(false, floor=true.floor, received=true.received, verdict=true.verdict)
+    for raw in (true.raw, lie):
+        checkpoint = Checkpoint(world.centre.charter.origin, 1, leaf_hash(raw))
+        message = EntryMessage(msgspec.Raw(b"null"), 0, msgspec.Raw(raw), [])
+        if raw == true.raw:
+            assert verify_entry(message, checkpoint, keys, desk.dev).leaf == true
+        else:
+            with pytest.raises(SignatureError):
+                verify_entry(message, checkpoint, keys, desk.dev)
 
 
 def _without_staff_keys(path: str, body: bytes) -> bytes:

@@ -14,12 +14,16 @@ import pytest
 import rfc8785
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from syncgov.audit.folder import DISCLOSED_FOLDER, load_disclosed
+from syncgov.audit.report import Report
 from syncgov.core import wire
+from syncgov.core.bundle import Reply, Request, open_bundle, split_bundle_file, unpack
 from syncgov.core.canonical import decode, encode, unb64, unb64u
 from syncgov.core.charter import open_charter
 from syncgov.core.commitment import Write, open_body, redact
+from syncgov.core.erasure import is_covered, parse_erasure
 from syncgov.core.keys import SigningKey, verify_typed
-from syncgov.core.merge import FieldState, Head, fold_write, is_conflict, shown
+from syncgov.core.merge import FieldState, Head, RowState, fold_write, is_conflict, shown
 from syncgov.core.note import verify_checkpoint
 from syncgov.core.proof import verify_receipt
 from syncgov.core.record_proof import verify_record_proof
@@ -188,6 +192,39 @@ def run_pull(v: Json, tmp: Path) -> None:
     with Replica.create(tmp / f"{v['name']}.db", key, raw(v["charter"]), {"prev": ""}, lambda: 0) as replica:
         replica.meta.set(**v["seen"])
         verify_page(replica, message, v["seen"]["size"])
+
+
+def run_bundle_header(v: Json, _tmp: Path) -> None:
+    label, _content = split_bundle_file(raw(v["label"]) + b"\n")
+    header, packed = open_bundle(label, raw(v["plain"]))
+    unpack(packed, Request if header.kind == "request" else Reply)
+
+
+def run_disclosed(v: Json, tmp: Path) -> None:
+    leaves = tuple(parse_leaf(each.encode()) for each in v["leaves"])
+    path = tmp / DISCLOSED_FOLDER / "000"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(raw(v["lines"]))
+    report = Report()
+    bodies, _damaged = load_disclosed(tmp, leaves, report)
+    if report.findings:
+        raise OtherError("commitment" if report.has("commitment") else "format")
+    assert list(bodies) == v["indexes"]
+
+
+def run_erasure(v: Json, _tmp: Path) -> None:
+    state = RowState({n: FieldState((Head("0" * 32, 1, v["index"], 0, 0, value),)) for n, value in v["row"].items()})
+    one = parse_erasure(v["key"], state)
+    body = open_body(raw(v["body"]), parse_statement(raw(v["statement"])))
+    write = body.writes[one.slot[1]] if one is not None and one.slot[1] < len(body.writes) else None
+    if one is None or write is None or write.path != one.path:
+        raise OtherError("erasure")
+    (dev, seq), position = one.slot
+    assert [dev, seq, position, one.leaf] == v["names"]
+    if redact(body, lambda p, _write: p != position) != raw(v["after"]):
+        raise OtherError("erasure")
+    if any(is_covered({one.path: one.index}, one.path, (at, seen)) != covered for at, seen, covered in v["covers"]):
+        raise OtherError("erasure")
 
 
 def run_fold(v: Json, tmp: Path) -> None:
