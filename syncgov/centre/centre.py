@@ -19,6 +19,7 @@ from syncgov.core.canonical import b64u
 from syncgov.core.charter import Charter, key_text, open_charter, sign_charter
 from syncgov.core.clock import Stamp
 from syncgov.core.commitment import Value
+from syncgov.core.file_list import sign_list
 from syncgov.core.keys import SigningKey
 from syncgov.core.note import Checkpoint, format_vkey, parse_checkpoint, parse_note, sign_checkpoint
 from syncgov.core.register_model import Register
@@ -153,6 +154,10 @@ class Centre:
     def checkpoint(ledger: Ledger) -> Checkpoint:
         """Return the newest signed checkpoint; only what is below it may be served."""
         return parse_checkpoint(parse_note(ledger.meta.get("checkpoint")).text)
+
+    def sign_list(self, checkpoint: Checkpoint, digest: str) -> str:
+        """Return the note that the log signs over the list of the files published at *checkpoint* (protocol, 9)."""
+        return sign_list(checkpoint, digest, self._log_key)
 
     # -- the registrar's own writing --------------------
 

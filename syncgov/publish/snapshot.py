@@ -37,6 +37,10 @@ class Centre(Protocol):
         """Write rows as the registrar; returns the indexes of the new leaves."""
         ...
 
+    def sign_list(self, checkpoint: Checkpoint, digest: str) -> str:
+        """Return the log's note over the list of files."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
