@@ -47,7 +47,7 @@ def _feed(site: Site, path: str, title: str, rows: Sequence[Row]) -> tuple[str, 
     lines = [
         '<?xml version="1.0" encoding="utf-8"?>',
         '<feed xmlns="http://www.w3.org/2005/Atom" xml:lang="zh-CN">',
-        _element("id", _urn(site, path)),
+        _element("id", _urn(site, f"/{path}")),  # no register has an empty name
         _element("title", _plain(title) or text.NOTHING),
         _element("updated", updated),
         f"<author>{_element('name', _plain(site.meta.get('name', '')) or text.NOTHING)}</author>",

@@ -1,6 +1,5 @@
 """`SHA256SUMS` holds every file of the folder, and the log signs it."""
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -13,17 +12,7 @@ from syncgov.core.keys import SigningKey
 from syncgov.core.note import Checkpoint, verify_checkpoint
 from syncgov.core.tree import EMPTY_ROOT
 from syncgov.errors import FormatError, SignatureError
-from tests.audit.street import write_pages
 from tests.publish.place import Place
-
-
-@pytest.fixture
-def out(place: Place, tmp_path: Path) -> Path:
-    """A whole folder that may be damaged."""
-    (tmp_path / "centre").symlink_to(place.world.centre.path)
-    shutil.copytree(place.out, tmp_path / "out")
-    write_pages(tmp_path / "out", {})
-    return tmp_path / "out"
 
 
 def found(out: Path) -> set[tuple[str, str | None]]:

@@ -17,6 +17,7 @@ from xml.etree import ElementTree
 import pytest
 from georeport import GeoReport
 
+from syncgov.audit.audit import audit
 from syncgov.core import open311
 from syncgov.core.public_rows import make_table
 from syncgov.core.register import RegisterSet, check_set, parse_register
@@ -24,6 +25,7 @@ from syncgov.errors import RegisterError
 from syncgov.importers.open311 import import_open311
 from syncgov.publish.browse import make_datasette
 from syncgov.storage.files import read_register
+from tests.audit.street import write_pages
 from tests.helpers import World
 from tests.publish.place import CREW, LAMP, Place
 from tests.publish.reading import cells
@@ -236,3 +238,18 @@ def test_where_nothing_is_declared_there_is_nothing(place: Place, tmp_path: Path
         conn.execute("UPDATE register SET text = ? WHERE name = 'lamp'", [LAMP.split("  open311:")[0]])
         conn.commit()
     assert get(make_datasette(copy), "requests.json").status_code == 404
+
+
+def test_the_audit_makes_every_answer_again(out: Path) -> None:
+    """A changed, missing or added answer is named, even when whoever changed it signs the list anew."""
+    folder = out / "open311/v2"
+    number = json.loads((folder / "requests.json").read_text(encoding="utf-8"))[0]["service_request_id"]
+    report = audit(out, out.parent / "centre/charter.json")
+    assert report.counts["open311"] == 6 + 2 * 3
+    (folder / "requests.xml").write_bytes((folder / "requests.xml").read_bytes().replace(b"open", b"closed"))
+    (folder / f"requests/{number}.json").unlink()
+    (folder / "tokens.json").write_text("[]")
+    write_pages(out, {})
+    findings = audit(out, out.parent / "centre/charter.json").findings
+    names = {f"open311/v2/{name}" for name in ("requests.xml", f"requests/{number}.json", "tokens.json")}
+    assert {each.path for each in findings if each.code == "open311"} == names

@@ -8,9 +8,13 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from syncgov.audit.audit import audit
 from syncgov.core.public_rows import Cell, make_table
 from syncgov.core.register import RegisterSet, parse_register
 from syncgov.publish.open_data import csv_bytes, json_bytes, write_open_data
+from tests.audit.street import write_pages
 from tests.publish.place import CREW, LAMP, ODD_KEY, Place
 from tests.publish.reading import cells
 
@@ -162,3 +166,42 @@ def test_the_package_describes_its_files(place: Place) -> None:
     assert lamp["schema"]["primaryKey"] == ["key"]
     assert package["licenses"][0]["name"] == "CC BY 4.0"
     assert package["sources"]
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("lamp.json", '"_conflict": 0', '"_conflict": false'),
+        ("lamp.json", '"cost": 12345', '"cost": "12345"'),
+        ("lamp.json", "\n]", ',\n{"key": "x"}\n]'),
+        ("lamp.json", '["灯泡", "=2+2"]', '"灯泡"'),
+        ("lamp.json", "\n]", ""),
+        ("lamp.csv", "bulb", "pole"),
+        ("crew.csv", "'=1+1", "=1+1"),
+        ("excel/crew.csv", "\ufeff", ""),
+        ("excel/crew.csv", "东班", "西班"),
+        ("datapackage.json", '"primaryKey"', '"primary"'),
+    ],
+)
+def test_the_audit_reads_every_file(out: Path, name: str, old: str, new: str) -> None:
+    """A value, a type, a row, the guard or the mark: each is named, even when the list is signed anew."""
+    path = out / "data" / name
+    text = path.read_bytes().decode()
+    assert old in text
+    path.write_bytes(text.replace(old, new, 1).encode())
+    write_pages(out, {})
+    report = audit(out, out.parent / "centre/charter.json")
+    found = {each.path for each in report.findings if each.code == "data"}
+    assert f"data/{name}" in found
+    assert found <= {f"data/{name}", "data/datapackage.json"}
+    assert not report.has("file", "files")
+
+
+def test_the_audit_misses_words_that_are_not_there(out: Path) -> None:
+    """The licence and the catalogue entry must be there; a file that is no table must not."""
+    (out / "data/LICENSE.txt").unlink()
+    (out / "data/excel/more.csv").write_text("a")
+    write_pages(out, {})
+    report = audit(out, out.parent / "centre/charter.json")
+    found = {each.path for each in report.findings if each.code == "data"}
+    assert found == {"data/LICENSE.txt", "data/excel/more.csv"}
