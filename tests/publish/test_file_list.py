@@ -9,7 +9,7 @@ from syncgov.audit.audit import audit
 from syncgov.core.charter import open_charter
 from syncgov.core.file_list import LIST_PATH, NOTE_PATH, format_list, parse_list, sign_list, verify_list_note
 from syncgov.core.keys import SigningKey
-from syncgov.core.note import Checkpoint, verify_checkpoint
+from syncgov.core.note import Checkpoint, format_checkpoint, format_vkey, sign_note, verify_checkpoint
 from syncgov.core.tree import EMPTY_ROOT
 from syncgov.errors import FormatError, SignatureError
 from tests.publish.place import Place
@@ -74,6 +74,17 @@ def sign_with_log(place: Place, checkpoint: Checkpoint) -> str:
     """Return the centre's note over an empty list at some checkpoint of its own origin."""
     origin = place.published.checkpoint.origin
     return place.world.centre.sign_list(Checkpoint(origin, checkpoint.size, checkpoint.root), "0" * 64)
+
+
+def test_the_note_needs_its_label() -> None:
+    """What the same key signs for another purpose is no list, whatever its lines."""
+    key = SigningKey(bytes(32))
+    vkey = format_vkey("example.invalid/log", key.public)
+    checkpoint = Checkpoint("example.invalid/log", 0, EMPTY_ROOT)
+    assert verify_list_note(sign_list(checkpoint, "0" * 64, key), vkey) == (checkpoint, "0" * 64)
+    other = sign_note(f"syncgov-other@v1\n{format_checkpoint(checkpoint)}{'0' * 64}\n", checkpoint.origin, key)
+    with pytest.raises(FormatError):
+        verify_list_note(other, vkey)
 
 
 def test_the_note_needs_the_right_key(place: Place) -> None:

@@ -246,7 +246,7 @@ def test_the_audit_makes_every_answer_again(out: Path) -> None:
     number = json.loads((folder / "requests.json").read_text(encoding="utf-8"))[0]["service_request_id"]
     report = audit(out, out.parent / "centre/charter.json")
     assert report.counts["open311"] == 6 + 2 * 3
-    (folder / "requests.xml").write_bytes((folder / "requests.xml").read_bytes().replace(b"open", b"closed"))
+    (folder / "requests.xml").write_bytes((folder / "requests.xml").read_bytes().replace(b"open", b"shut"))
     (folder / f"requests/{number}.json").unlink()
     (folder / "tokens.json").write_text("[]")
     write_pages(out, {})
