@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from portal import pages, text
+from portal import calendars, feeds, pages, text
 from portal.errors import PortalError
 from portal.markup import Page
 from portal.site import Site
@@ -52,6 +52,7 @@ def build(public_db: Path, out_site: Path, datasette_url: str = "../") -> None:
         with open_source(public_db) as source:
             site = Site(source, datasette_url)
             write_docs(work / "docs", pages.generate(site))
+            write_feeds(work / "docs", feeds.feeds(site))
             config = site_config(site, work)
         (work / "mkdocs.yml").write_text(yaml.safe_dump(config, allow_unicode=True, sort_keys=False), encoding="utf-8")
         _run_mkdocs(work, site.meta.get("as_of", ""))
@@ -67,6 +68,13 @@ def write_docs(docs: Path, generated: Iterable[Page]) -> None:
         target = docs / page.path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(page.markdown(), encoding="utf-8")
+
+
+def write_feeds(docs: Path, found: Iterable[tuple[str, bytes]]) -> None:
+    """Write the feeds into *docs*; MkDocs copies what is no Markdown as it is."""
+    for path, data in found:
+        (docs / path).parent.mkdir(parents=True, exist_ok=True)
+        (docs / path).write_bytes(data)
 
 
 def site_config(site: Site, work: Path) -> dict[str, Any]:
@@ -96,7 +104,9 @@ def _template() -> Path:
 def _menus(site: Site) -> list[dict[str, Any]]:
     """Return the generated part of `nav`: communities, registers, the record about the record."""
     registers = [{text.plain_title(item.layout.nav): f"{site.list_path(item)}.md"} for item in site.listed[:NAV_LIMIT]]
-    data = [{"数字怎么算": "figures.md"}, {"数据与冲突": "data.md"}, {"不予公开的内容": "withheld.md"}]
+    data = [{"最新变化": "news.md"}, *([{"公开日历": "calendar.md"}] if calendars.registers(site) else [])]
+    data += [{"数字怎么算": "figures.md"}, {"数据与冲突": "data.md"}, {"不予公开的内容": "withheld.md"}]
+    data += [{"数据怎么用": "reuse.md"}]
     return [{"社区": "community/index.md"}, *registers, {"数据": data}]
 
 

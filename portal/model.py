@@ -47,6 +47,7 @@ class Layout:
         where: only rows with one of these codes in that column are listed.
         limit: rows shown of each part of a register that is split.
         place: the rows are the places: key a community's code, title its name.
+        calendar: `due` and `done`: the dates by which and on which something was made public; none: no calendar.
     """
 
     nav: str
@@ -61,6 +62,7 @@ class Layout:
     where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     limit: int = NEWEST
     place: bool = False
+    calendar: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +187,7 @@ def parse_layout(name: str, label: str, block: Mapping[str, Any]) -> Layout:
         where={column: tuple(codes) for column, codes in (block.get("where") or {}).items()},
         limit=int(block.get("limit", NEWEST)),
         place=bool(block.get("place")),
+        calendar=_calendar(name, block.get("calendar") or {}),
     )
 
 
@@ -193,6 +196,12 @@ def _section(name: str, entry: Mapping[str, Any]) -> Section:
     if kind not in SECTION_KINDS or "column" not in entry:
         raise _bad_block(name, "sections", kind, SECTION_KINDS)
     return Section(str(entry["column"]), kind, str(entry.get("label") or ""), entry.get("members") or {})
+
+
+def _calendar(name: str, entry: Mapping[str, Any]) -> Mapping[str, str]:
+    if entry and sorted(entry) != ["done", "due"]:
+        raise _bad_block(name, "calendar", sorted(entry), ("due", "done"))
+    return {key: str(column) for key, column in entry.items()}
 
 
 def _names(value: Any) -> tuple[str, ...]:

@@ -148,6 +148,16 @@ class Site:
         """Return the path of a community's page, without its ending."""
         return f"community/{_slug(code)}"
 
+    def calendar_path(self, code: str) -> str:
+        """Return the path of a community's calendar, without its ending."""
+        return f"calendar/c-{_slug(code or 'none')}"
+
+    def feed_path(self, register: Register | None = None, community: str = "") -> str:
+        """Return the path of the feed of a register, of a community, or of everything."""
+        if register is not None:
+            return f"feed/r-{register.name}.xml"
+        return f"feed/c-{_slug(community)}.xml" if community else "feed/all.xml"
+
     def evidence(self, page: str, row: Row) -> str:
         """Return the link to the file that proves *row*, and its marks."""
         marks = [markup.badge("冲突待裁定", "conflict")] if row.conflict else []

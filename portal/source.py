@@ -141,6 +141,26 @@ class Source:
         found = self._conn.execute(f'SELECT * FROM {quote(register.name)} WHERE "key" = ?', [key]).fetchone()
         return Row(register, dict(found)) if found else None
 
+    def newest(self, registers: Sequence[Register], limit: int, community: str | None = None) -> list[Row]:
+        """Return the listed rows that changed last, the newest first, across *registers*.
+
+        Args:
+            community: only those of this community.
+            limit: how many at most.
+        """
+        found: list[Row] = []
+        for register in registers:
+            where, codes = _where(register.layout)
+            if community is not None:
+                where, codes = f"{where} AND {self._column(register, COMMUNITY)} = ?", [*codes, community]
+            sql = f"""SELECT * FROM {quote(register.name)} WHERE {where}
+                ORDER BY {self._column(register, "_updated")} DESC, "key" LIMIT ?"""
+            found += [Row(register, dict(row)) for row in self._conn.execute(sql, [*codes, limit])]
+        found.sort(
+            key=lambda row: str(row.values.get("_updated") or ""), reverse=True
+        )  # stable: registers stay in order
+        return found[:limit]
+
     def counts(self, register: Register) -> Mapping[str, int]:
         """Return the number of listed rows by community code; '' for rows without one."""
         if register.name not in self._counts:
@@ -165,6 +185,32 @@ class Source:
             if register.layout.place:
                 names |= self.names(register)
         return {code: names.get(code) or code for code in sorted(codes)}
+
+    # the calendar ---------------------------------------------------------------------------------------------------
+
+    def calendar(self, register: Register, today: str) -> list[tuple[str, str, str, int]]:
+        """Return (community, month, state, number) of a register with a calendar; `""` where there is none of these.
+
+        States: `on_time`, `late`, `overdue` (not yet public), `pending`, `open` (no day was set).
+        """
+        place = f"coalesce({self._column(register, COMMUNITY)}, '')"
+        sql = f"""SELECT {place}, coalesce(substr(_due, 1, 7), ''), _state, count(*)
+            FROM ({self._dated(register)}) GROUP BY 1, 2, 3 ORDER BY 1, 2 DESC, 3"""
+        return [tuple(row) for row in self._conn.execute(sql, {"today": today})]
+
+    def dated(self, register: Register, today: str, state: str, community: str, limit: int) -> list[Row]:
+        """Return the rows in one state of the calendar, those due first before the others."""
+        sql = f"""SELECT * FROM ({self._dated(register)}) WHERE _state = :state
+            AND coalesce({self._column(register, COMMUNITY)}, '') = :community ORDER BY _due, "key" LIMIT :limit"""
+        values = {"today": today, "state": state, "community": community, "limit": limit}
+        return [Row(register, dict(row)) for row in self._conn.execute(sql, values)]
+
+    def _dated(self, register: Register) -> str:
+        """Return the query of a register's rows with `_due` and `_state`, which no register can declare."""
+        due, done = (self._column(register, register.layout.calendar[name]) for name in ("due", "done"))
+        state = f"""CASE WHEN {due} IS NULL THEN 'open' WHEN {done} <= {due} THEN 'on_time'
+            WHEN {done} IS NOT NULL THEN 'late' WHEN {due} < :today THEN 'overdue' ELSE 'pending' END"""
+        return f"SELECT {due} AS _due, {state} AS _state, * FROM {quote(register.name)}"
 
     # the record about the record ------------------------------------------------------------------------------------
 

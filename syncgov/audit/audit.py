@@ -7,7 +7,9 @@ from syncgov.audit.charters import check_charters
 from syncgov.audit.collector import collector_paused
 from syncgov.audit.continuity import check_replica, check_since, read_since, require_replica
 from syncgov.audit.data_files import check_data
+from syncgov.audit.file_list import check_files
 from syncgov.audit.folder import CHARTER_FILE, Log, load_log, load_trusted_charter, require_folder
+from syncgov.audit.open311 import check_open311
 from syncgov.audit.portal_figures import check_portal
 from syncgov.audit.proofs import check_proofs
 from syncgov.audit.public_db import DATABASE, FIGURES, check_public_db, expected_figures
@@ -70,6 +72,7 @@ def audit(
         zh, en = "公开文件夹里的章程不是所给的那一份，也不由它更换而来", "the folder's charter is not the one given"
         report.add("charter-other", zh, f"{en}, nor does it follow from it", path=CHARTER_FILE)
     check_charters(log, report)
+    check_files(out, log, report, tell)
     with checked_signatures(log, report, tell, workers=workers), collector_paused():
         walk = Walk(log, report)
         walk.run(tell)
@@ -110,3 +113,4 @@ def _check_published(out: Path, log: Log, walk: Walk, report: Report, progress: 
         check_portal(out, figures, registers, report, progress)
     check_proofs(out, log, walk.ledger, tables, report, progress)
     check_data(out, tables, registers, report, progress)
+    check_open311(out, tables, registers, report)

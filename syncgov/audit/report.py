@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 MAX_FINDINGS = 1000  # a log that is wrong everywhere needs no longer list
 
 Progress = Callable[[str, int, int], None]
-"""`progress(stage, done, total)`; stages: signatures verdicts fold public_db portal proofs data."""
+"""`progress(stage, done, total)`; stages: files signatures verdicts fold public_db portal proofs data."""
 
 
 @dataclass(frozen=True, slots=True)

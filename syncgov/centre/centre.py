@@ -20,6 +20,7 @@ from syncgov.core.canonical import b64u
 from syncgov.core.charter import Charter, key_text, open_charter, sign_charter
 from syncgov.core.clock import Stamp
 from syncgov.core.commitment import Value
+from syncgov.core.file_list import sign_list
 from syncgov.core.fold import ERASURES
 from syncgov.core.keys import SigningKey
 from syncgov.core.note import Checkpoint, format_vkey, parse_checkpoint, parse_note, sign_checkpoint
@@ -263,6 +264,10 @@ class Centre:
             self.ledger.conn.execute(
                 "INSERT OR REPLACE INTO _sg_published VALUES (?, ?, ?)", (str(folder.absolute()), size, self.clock())
             )
+
+    def sign_list(self, checkpoint: Checkpoint, digest: str) -> str:
+        """Return the note that the log signs over the list of the files published at *checkpoint* (protocol, 9)."""
+        return sign_list(checkpoint, digest, self._log_key)
 
     # -- the registrar's own writing --------------------
 

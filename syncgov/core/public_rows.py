@@ -63,15 +63,18 @@ def public_columns(register: Register) -> list[Column]:
 
 
 def evidence_path(table: str, key: str) -> str:
-    """Return the path of a row's proof file in the published folder; it is also its relative URL.
+    """Return the path of a row's proof file in the published folder; it is also its relative URL."""
+    return f"log/proofs/{table}/{file_name(key)}.json"
+
+
+def file_name(key: str) -> str:
+    """Return *key* as a file name that is also its own URL.
 
     Whatever is unusual in a URL or a file name is written `~` and two hexadecimal digits a byte (`%` would have to be
     escaped once more in links); a name that gets too long is replaced by the key's SHA-256.
     """
     name = _UNUSUAL.sub(lambda match: b"~%02X" % match.group()[0], key.encode()).decode()
-    if len(name) > MAX_PROOF_NAME:
-        name = "~~" + hashlib.sha256(key.encode()).hexdigest()
-    return f"log/proofs/{table}/{name}.json"
+    return name if len(name) <= MAX_PROOF_NAME else "~~" + hashlib.sha256(key.encode()).hexdigest()
 
 
 def format_time(ms: int) -> str:

@@ -94,7 +94,8 @@ def check_set(registers: Iterable[Register]) -> None:
     """Return if *registers* fit together.
 
     Raises:
-        RegisterError: a name or figure twice, a reference to a register that is not there, a parent that is a child.
+        RegisterError: a name or figure twice, a reference to a register that is not there, a parent that is a child,
+            `open311` in two registers.
     """
     known: dict[str, Register] = {}
     for register in registers:
@@ -102,6 +103,10 @@ def check_set(registers: Iterable[Register]) -> None:
             _fail(register, "register", register.name, ("登记册重名", "two registers have this name"))
         known[register.name] = register
     figures: set[str] = set()
+    numbered = [each for each in known.values() if each.portal.get("open311")]
+    if len(numbered) > 1:  # request numbers and service codes of two registers could be the same
+        what = ("open311 只能由一个登记册声明", "one register only may declare open311")
+        _fail(numbered[1], "register", numbered[1].name, what)
     for register in known.values():
         for column in register.columns:
             if column.ref is not None and column.ref not in known:

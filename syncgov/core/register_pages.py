@@ -16,7 +16,17 @@ SECTION_KINDS = ("steps", "list", "table", "text", "phone")
 PUBLISHED_COLUMNS = ("key", "_no", "_community", "_month", "_created", "_updated")
 
 _FIGURE_KEYS = "id label unit kind n d decimals note".split()
-_PORTAL_KEYS = "nav page order intro title group_by summary sections badges where limit place".split()
+_PORTAL_KEYS = "nav page order intro title group_by summary sections badges where limit place calendar open311".split()
+# what GeoReport asks for -> types of the columns that may say it
+_OPEN311: Mapping[str, tuple[str, ...]] = {
+    "service": ("code",),
+    "description": ("text",),
+    "notes": ("text",),
+    "agency": ("text", "code"),
+    "expected": ("date", "datetime"),
+    "lat": ("coordinate",),
+    "long": ("coordinate",),
+}
 _COLUMN = ("公开列", "public column")
 _SELECT = re.compile(r"select\s", re.IGNORECASE)
 _ID = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -79,7 +89,8 @@ def parse_portal(item: Item, fields: Collection[Field]) -> dict[str, Any]:
     `group_by`, `summary`: columns; `badges`: boolean columns whose label marks a row; `where`: column -> codes, only
     such rows are listed; `limit`: rows shown of each part of a long list; `place`: the keys are the codes that other
     registers have as community; `sections`: parts of a row's page, `{column, as, label, members}`, with the members of
-    a list's objects and their labels.
+    a list's objects and their labels; `calendar`: `{due, done}`, the dates by which and on which something was made
+    public; `open311`: `{service, closed: {column: codes}, …}`, the columns from which GeoReport requests are made.
     """
     table = item.table(_PORTAL_KEYS, ["nav", "page"])
     columns = {c.name: c for field in fields if field.klass == "public" for c in field.columns}
@@ -105,6 +116,11 @@ def parse_portal(item: Item, fields: Collection[Field]) -> dict[str, Any]:
     portal["badges"] = [_typed(each, columns, "boolean") for each in table.items("badges")]
     portal["where"] = _where(table["where"], columns) if "where" in table else {}
     portal["sections"] = [_section(each, columns) for each in table.items("sections")]
+    if "calendar" in table:
+        days = table["calendar"].table(("due", "done"), ("due", "done"))
+        portal["calendar"] = {name: _typed(days[name], columns, "date") for name in ("due", "done")}
+    if "open311" in table:
+        portal["open311"] = _open311(table["open311"], columns)
     return portal
 
 
@@ -120,6 +136,27 @@ def _typed(item: Item, columns: Mapping[str, Column], kind: str) -> str:
         (f"换一个 {kind} 列。", f"Take a {kind} column."),
     )
     return name
+
+
+def _open311(item: Item, columns: Mapping[str, Column]) -> dict[str, Any]:
+    table = item.table((*_OPEN311, "closed"), ("service", "closed"))
+    closed = _where(table["closed"], columns)
+    table["closed"].unless(
+        len(closed) == 1,
+        ("closed 应写一列和它的代码", "`closed` takes one column with its codes"),
+        ("写成 closed: {列名: [代码]}。", "Write `closed: {column: [code]}`."),
+    )
+    found: dict[str, Any] = {"closed": closed}
+    for name, types in _OPEN311.items():
+        if name in table:
+            column = columns[table[name].one_of(columns, _COLUMN)]
+            table[name].unless(
+                column.type in types,
+                (f"列“{column.name}”的类型不能作 {name}", f"column {column.name!r} cannot be {name}"),
+                (f"换一个 {'、'.join(types)} 列。", f"Take a column of type {', '.join(types)}."),
+            )
+            found[name] = column.name
+    return found
 
 
 def _where(item: Item, columns: Mapping[str, Column]) -> dict[str, list[str]]:

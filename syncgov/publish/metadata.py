@@ -21,7 +21,7 @@ DATABASE = "public"  # the name that Datasette gives to public.db
 PLUGIN = "syncgov"  # under which the plugin finds its settings
 
 _PARAMETER = re.compile(r":([A-Za-z_]\w*)")
-_OWN_COLUMNS = {
+OWN_COLUMNS = {
     "key": "主键",
     "_no": "编号",
     "_community": "社区",
@@ -95,7 +95,7 @@ def _runs(conn: sqlite3.Connection, sql: str) -> bool:
 def _describe(register: Register, present: set[str]) -> dict[str, Any]:
     """Return title, columns, order and search of a register's table."""
     columns = {c.name: _column_text(c) for c in public_columns(register)}
-    own = {name: text for name, text in _OWN_COLUMNS.items() if name in present}
+    own = {name: text for name, text in OWN_COLUMNS.items() if name in present}
     found: dict[str, Any] = {
         "title": register.label,
         "description": register.help,

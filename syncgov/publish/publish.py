@@ -11,9 +11,11 @@ from pathlib import Path
 from syncgov.core.commitment import Value
 from syncgov.core.fold import RowKey
 from syncgov.core.note import Checkpoint
+from syncgov.core.open311 import files as open311_files
 from syncgov.core.public_log import PublicLeaf
 from syncgov.core.publication import PublicLog, Table, public_tables, published_registers
 from syncgov.errors import StorageError
+from syncgov.publish.file_list import write_list
 from syncgov.publish.folder import replace_folder
 from syncgov.publish.metadata import format_metadata, make_metadata
 from syncgov.publish.open_data import write_open_data
@@ -85,6 +87,7 @@ def publish(centre: Centre, out: Path, *, progress: Progress | None = None, port
                 scanned = snapshot.size
                 if announced and not hits:
                     done = _write(snapshot, out.absolute(), new, report, newly_withheld=withheld, portal=portal)
+                    write_list(new, partial(centre.sign_list, snapshot.checkpoint))
                     break
                 row = _announcement(ledger, centre.clock())
             # The centre may take in more before the next snapshot; that is looked at too before it is published.
@@ -187,10 +190,12 @@ def _report_some(report: Progress, stage: str, done: int, total: int) -> None:
 
 
 def _write_around(snapshot: Snapshot, new: Path, tables: Mapping[str, Table]) -> None:
-    """Write what describes and repeats public.db: metadata, open data, the first page."""
+    """Write what describes and repeats public.db: metadata, open data, Open311, the first page."""
     metadata = make_metadata(new / "public.db", tables, snapshot.registers)
     write_file(new / "metadata.json", format_metadata(metadata))
     write_open_data(new / "data", tables, snapshot.registers, metadata)
+    for path, data in open311_files(tables, snapshot.registers):
+        write_file(new / path, data)
     write_file(new / "index.html", _INDEX_HTML.encode())
 
 

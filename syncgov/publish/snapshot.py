@@ -38,6 +38,10 @@ class Centre(Protocol):
         """Write rows as the registrar; returns the indexes of the new leaves."""
         ...
 
+    def sign_list(self, checkpoint: Checkpoint, digest: str) -> str:
+        """Return the log's note over the list of files."""
+        ...
+
     def note_published(self, folder: Path, size: int) -> None:
         """Remember that a published folder shows the log up to *size*."""
         ...

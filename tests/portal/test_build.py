@@ -6,6 +6,7 @@ import sqlite3
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlsplit
+from xml.etree import ElementTree
 
 import pytest
 
@@ -13,6 +14,8 @@ from portal import build as building
 from portal.build import build, loads_from_elsewhere, main
 from portal.errors import PortalError
 from tests.portal.public_db import HOSTILE, make_public_db
+
+_ATOM_LINK = "{http://www.w3.org/2005/Atom}link"
 
 
 @pytest.fixture(scope="module")
@@ -123,8 +126,21 @@ def test_no_link_inside_the_portal_is_dead(published: Path) -> None:
                 checked += 1
             elif fragment and target.suffix == ".html" and not fragment.startswith("__"):
                 assert unquote(fragment) in read(target).ids, f"{page}: {link}"
-    assert outside == {"log", "public"}
+    assert outside == {"log", "public", "data"}
     assert checked > 5
+
+
+def test_every_link_of_a_feed_leads_to_a_page(published: Path) -> None:
+    """Feeds are found from the head of every page and from the page of changes; their entries lead to pages."""
+    site = published / "portal"
+    feeds = list((site / "feed").iterdir())
+    assert {f"feed/{path.name}" for path in feeds} <= set(read(site / "news.html").links)
+    links = [(path, each.attrib["href"]) for path in feeds for each in ElementTree.parse(path).iter(_ATOM_LINK)]
+    assert len(links) > 100
+    for path, address in links:
+        assert (path.parent / unquote(address)).resolve().is_file(), address
+    head = '<link rel="alternate" type="application/atom+xml"'
+    assert all(head in page.read_text(encoding="utf-8") for page in site.rglob("*.html"))
 
 
 def test_hostile_rows_add_no_script(published: Path) -> None:

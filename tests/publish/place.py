@@ -54,6 +54,11 @@ figures:
     kind: rate
     n: SELECT count(*) FROM lamp WHERE state = 'done'
     d: SELECT count(*) FROM lamp
+portal:
+  nav: 路灯
+  page: list
+  title: words
+  open311: {service: kind, closed: {state: [done]}, description: words, agency: crew}
 """
 
 CALLER = """\

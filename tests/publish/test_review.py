@@ -76,6 +76,7 @@ class BusyCentre:
         self._texts = texts
         self.clock = place.world.centre.clock
         self.reader = place.world.centre.reader
+        self.sign_list = place.world.centre.sign_list
 
     def write(self, table: str, rows: Sequence[tuple[str, Mapping[str, Any] | None]]) -> list[int]:
         """Take in a changeset first."""

@@ -20,10 +20,9 @@ FORMATS: dict[str, Callable[[], list[Json]]] = {
     each.__name__: each
     for each in (
         changesets.canonical, changesets.statement, changesets.envelope, changesets.body_full, changesets.body_redacted,
-        changesets.leaf, logs.checkpoint, logs.receipt, logs.consistency, logs.bundle, logs.tile, logs.charter,
-        logs.succession, logs.register_set, messages.request, messages.join, messages.staff_key, messages.push,
-        messages.pull,
-        proofs.proof_file, carried.bundle_header, carried.disclosed, carried.erasure,
+        changesets.leaf, logs.checkpoint, logs.receipt, logs.consistency, logs.bundle, logs.tile, logs.file_list,
+        logs.charter, logs.succession, logs.register_set, messages.request, messages.join, messages.staff_key,
+        messages.push, messages.pull, proofs.proof_file, carried.bundle_header, carried.disclosed, carried.erasure,
     )
 }  # fmt: skip
 

@@ -122,6 +122,40 @@ def tile() -> list[Json]:
     return [vector(name, expect, comment, tile={"hex": raw.hex()}) for name, expect, comment, raw in cases]
 
 
+def file_list() -> list[Json]:
+    """Section 9: `SHA256SUMS` and the note that signs it."""
+    one, two = (hashlib.sha256(text).hexdigest() for text in (b"one", b"two"))
+    good = f"{one}  data/lamp.csv\n{two}  log/checkpoint\n"
+    head = f"{ORIGIN}\n11\n{b64(TREE.root())}\n"
+
+    def note(listed: str, label: str = "syncgov-files@v1") -> str:
+        return sign_note(f"{label}\n{head}{hashlib.sha256(listed.encode()).hexdigest()}\n", ORIGIN, LOG)
+
+    swapped = "".join(reversed(good.splitlines(keepends=True)))
+    itself, twice = f"{one}  SHA256SUMS\n", f"{one}  a\n{two}  a\n"
+    upper = good.upper().replace("DATA/LAMP.CSV", "data/lamp.csv").replace("LOG/CHECKPOINT", "log/checkpoint")
+    cases = [
+        ("plain", "ok", "two files", good, note(good)),
+        ("empty", "ok", "no file", "", note("")),
+        ("line", "digest", "a line was changed after signing", good.replace("lamp", "tree"), note(good)),
+        (
+            "key",
+            "signature",
+            "signed by another key",
+            good,
+            sign_note(note(good).split("\n\n")[0] + "\n", ORIGIN, OTHER),
+        ),
+        ("label", "format", "another label", good, note(good, "syncgov-files@v2")),
+        ("checkpoint", "format", "a checkpoint in its place", good, SIGNED),
+        ("order", "format", "paths descend", swapped, note(swapped)),
+        ("twice", "format", "a path twice", twice, note(twice)),
+        ("itself", "format", "the list in the list", itself, note(itself)),
+        ("upper", "format", "hexadecimal in capitals", upper, note(upper)),
+        ("line-end", "format", "no final line end", good[:-1], note(good[:-1])),
+    ]
+    return [vector(n, expect, comment, list=listed, note=text, vkey=VKEY) for n, expect, comment, listed, text in cases]
+
+
 CHARTER = Charter(
     area="101",
     backup_days=30,

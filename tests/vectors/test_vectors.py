@@ -22,6 +22,7 @@ from syncgov.core.canonical import decode, encode, unb64, unb64u
 from syncgov.core.charter import open_charter
 from syncgov.core.commitment import Write, open_body, redact
 from syncgov.core.erasure import is_covered, parse_erasure
+from syncgov.core.file_list import format_list, parse_list, verify_list_note
 from syncgov.core.keys import SigningKey, verify_typed
 from syncgov.core.merge import FieldState, Head, RowState, fold_write, is_conflict, shown
 from syncgov.core.note import verify_checkpoint
@@ -111,6 +112,14 @@ def run_leaf(v: Json, _tmp: Path) -> None:
 
 def run_checkpoint(v: Json, _tmp: Path) -> None:
     verify_checkpoint(text(v["checkpoint"]), v["vkey"])
+
+
+def run_file_list(v: Json, _tmp: Path) -> None:
+    _checkpoint, digest = verify_list_note(text(v["note"]), v["vkey"])
+    if hashlib.sha256(raw(v["list"])).hexdigest() != digest:
+        raise OtherError("digest")
+    listed = parse_list(raw(v["list"]))
+    assert format_list(listed) == raw(v["list"])
 
 
 def run_receipt(v: Json, _tmp: Path) -> None:
