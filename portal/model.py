@@ -8,7 +8,7 @@ from portal.errors import PortalError
 
 Cell: TypeAlias = Any  # a SQLite value, or what its JSON text says
 
-PAGE_KINDS = ("row", "list")
+PAGE_KINDS = ("row", "list", "none")
 SECTION_KINDS = ("text", "list", "steps", "table", "phone")
 COMMUNITY = "_community"
 NEWEST = 50  # rows shown of each part of a split register, unless it says otherwise; the rest is a query away
@@ -37,16 +37,36 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
+class Nearby:
+    """What a community's page shows of a register.
+
+    Attributes:
+        columns: of its table; none: no table.
+        where: only rows with one of these codes in that column.
+        count_by: rows are counted by this code column; "": not.
+        area: column with an area code; a row belongs to the communities within its area. "": by `_community`.
+    """
+
+    title: str
+    columns: tuple[str, ...] = ()
+    where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    count_by: str = ""
+    area: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
     """A register's `portal` block.
 
     Attributes:
-        page: `row` (a page for each row) or `list` (list pages only).
+        page: `row` (a page for each row), `list` (list pages only) or `none` (only its part of a community's page).
         order: place in the menus, ascending.
         badges: boolean columns that mark a row with their label.
         where: only rows with one of these codes in that column are listed.
         limit: rows shown of each part of a register that is split.
         place: the rows are the places: key a community's code, title its name.
+        nearby: what a community's page shows of it; None: its newest rows.
+        review: date column after which a row's content is no longer vouched for; "": none.
     """
 
     nav: str
@@ -61,6 +81,28 @@ class Layout:
     where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     limit: int = NEWEST
     place: bool = False
+    nearby: Nearby | None = None
+    review: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One transition of a workflow: from one of `sources` (none: from any state) to `target`."""
+
+    name: str
+    sources: tuple[str, ...]
+    target: str
+    roles: tuple[str, ...] = ()
+    guards: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """A register's workflow; `states` in the order in which the register declares them."""
+
+    states: Mapping[str, str]
+    moves: tuple[Move, ...]
+    closed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +129,7 @@ class Register:
     paged: bool
     present: frozenset[str]
     count: int
+    flow: Flow | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +180,24 @@ class Figure:
     note: str
     sql_n: str
     sql_d: str
+    kind: str = "count"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A figure over one part of its register: `by` names the columns, `part` their values."""
+
+    figure: str
+    by: str
+    part: str
+    n: int | None
+    d: int | None
+    text: str
+
+    @property
+    def mark(self) -> str:
+        """What marks it on a page, so that an auditor can compare it with public.db."""
+        return f"{self.figure}/{self.by}/{self.part}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +234,42 @@ def parse_layout(name: str, label: str, block: Mapping[str, Any]) -> Layout:
         where={column: tuple(codes) for column, codes in (block.get("where") or {}).items()},
         limit=int(block.get("limit", NEWEST)),
         place=bool(block.get("place")),
+        nearby=_nearby(block["community"]) if block.get("community") else None,
+        review=str(block.get("review") or ""),
     )
+
+
+def _nearby(block: Mapping[str, Any]) -> Nearby:
+    return Nearby(
+        title=str(block.get("title") or ""),
+        columns=_names(block.get("columns")),
+        where={column: tuple(codes) for column, codes in (block.get("where") or {}).items()},
+        count_by=str(block.get("count_by") or ""),
+        area=str(block.get("area") or ""),
+    )
+
+
+def parse_flow(declared: Mapping[str, Any], codes: Mapping[str, Mapping[str, str]]) -> Flow | None:
+    """Return the workflow of a register's text; None where it has none.
+
+    Args:
+        codes: column -> code -> label.
+    """
+    block = declared.get("workflow")
+    if not isinstance(block, dict):
+        return None
+    moves = tuple(
+        Move(
+            str(entry.get("name") or ""),
+            () if entry.get("from") == "any" else _names(entry.get("from")),
+            str(entry.get("to") or ""),
+            _names(entry.get("roles")),
+            _names(entry.get("guards")),
+        )
+        for entry in block.get("transitions") or ()
+        if isinstance(entry, dict)
+    )
+    return Flow(codes.get(str(block.get("state")), {}), moves, _names(block.get("closed")))
 
 
 def _section(name: str, entry: Mapping[str, Any]) -> Section:

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from portal.errors import PortalError
-from portal.model import COMMUNITY, Column, Figure, Head, Layout, Register, Row, parse_layout
+from portal.model import COMMUNITY, Column, Figure, Head, Layout, Part, Register, Row, parse_flow, parse_layout
 
 PROTOCOL_VERSION = "1"  # of the public.db that these pages understand
 
@@ -68,17 +68,19 @@ class Source:
             block = json.loads(row["portal"] or "null") or {}
             layout = parse_layout(row["name"], row["label"], block)
             declared = _declared(row["name"], row["text"] or "")
+            codes = self._codes(row["name"])
             fields = {name: spec for name, spec in declared.get("fields", {}).items() if isinstance(spec, dict)}
             yield Register(
                 name=row["name"],
                 label=row["label"],
                 help=row["help"] or "",
                 columns=self._columns(row["name"], fields),
-                codes=self._codes(row["name"]),
+                codes=codes,
                 groups={name: tuple(spec.get("group") or (name,)) for name, spec in fields.items()},
                 key_label=str(declared.get("key_label") or "编号") if declared.get("key") == "natural" else "",
                 layout=layout,
-                paged=bool(block),
+                paged=bool(block) and layout.page != "none",
+                flow=parse_flow(declared, codes),
                 present=present,
                 count=self._count(row["name"], layout),
             )
@@ -172,9 +174,28 @@ class Source:
         """Return the published figures in order."""
         sql = """
             SELECT id, coalesce(register, ''), label, n, d, text,
-                coalesce(unit, ''), coalesce(note, ''), coalesce(sql_n, ''), coalesce(sql_d, '')
+                coalesce(unit, ''), coalesce(note, ''), coalesce(sql_n, ''), coalesce(sql_d, ''), kind
             FROM figure ORDER BY position, id"""
         return [Figure(*row) for row in self._conn.execute(sql)]
+
+    def parts(self, by: str, part: str = "") -> list[Part]:
+        """Return the figures broken down by the columns *by* (separated by spaces), in order.
+
+        Args:
+            part: only this one; "": all.
+        """
+        sql = """
+            SELECT figure, "by", part, n, d, text FROM figure_part
+            WHERE "by" = ? AND (? = '' OR part = ?) ORDER BY position"""
+        return [Part(*row) for row in self._conn.execute(sql, [by, part, part])]
+
+    def breakdowns(self) -> dict[str, list[str]]:
+        """Return the columns that each figure is broken down by, one at a time, in order."""
+        found: dict[str, list[str]] = {}
+        sql = "SELECT figure, \"by\" FROM figure_part WHERE instr(\"by\", ' ') = 0 GROUP BY 1, 2 ORDER BY min(position)"
+        for figure, by in self._conn.execute(sql):
+            found.setdefault(figure, []).append(by)
+        return found
 
     def verdicts(self) -> list[tuple[str, int]]:
         """Return each verdict of the log with its number, the most frequent first."""

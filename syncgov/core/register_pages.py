@@ -2,32 +2,37 @@
 
 import re
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any, Literal, cast
 
-from syncgov.core.register_model import Column, Field, Figure
+from syncgov.core.register_model import Column, Field, Figure, Skeleton
 from syncgov.core.register_yaml import Item, Table
 
 KINDS = ("count", "rate", "ratio", "text")
 DECIMALS = {"rate": 1, "ratio": 2}  # where the file says nothing
 MAX_SQL = 4000
-PAGES = ("row", "list")  # a page for each row, or only lists of them
+PAGES = ("row", "list", "none")  # a page for each row, only lists of them, or only its part of a community's page
 SECTION_KINDS = ("steps", "list", "table", "text", "phone")
 # columns that every published table may have
 PUBLISHED_COLUMNS = ("key", "_no", "_community", "_month", "_created", "_updated")
 
-_FIGURE_KEYS = "id label unit kind n d decimals note".split()
-_PORTAL_KEYS = "nav page order intro title group_by summary sections badges where limit place".split()
+_FIGURE_KEYS = "id label unit kind n d decimals note by".split()
+_PORTAL_KEYS = "nav page order intro title group_by summary sections badges where limit place community review".split()
+_COMMUNITY_KEYS = "title columns where count_by area".split()
+MAX_TOGETHER = 2  # columns of one breakdown; more make tables that nobody reads
 _COLUMN = ("公开列", "public column")
 _SELECT = re.compile(r"select\s", re.IGNORECASE)
 _ID = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
-def parse_figures(items: Collection[Item]) -> tuple[Figure, ...]:
-    """Return the figures of a list."""
+def parse_figures(items: Collection[Item], fields: Collection[Field], skeleton: Skeleton | None) -> tuple[Figure, ...]:
+    """Return the figures of a list; a breakdown is by public codes of *fields*, or by community and month."""
+    parts = [c.name for field in fields if field.klass == "public" for c in field.columns if c.choices]
+    parts += list(skeleton.sources()) if skeleton is not None else []
     figures: list[Figure] = []
     for item in items:
         table = item.table(_FIGURE_KEYS, ["id", "label", "kind", "n"])
-        figure = _figure(table)
+        figure = replace(_figure(table), by=tuple(_breakdown(each, parts) for each in table.items("by")))
         table["id"].unless(
             _ID.fullmatch(figure.id) is not None and figure.id not in {other.id for other in figures},
             (f"指标编号“{figure.id}”不合规或重复", f"figure id {figure.id!r} is malformed or repeated"),
@@ -35,6 +40,17 @@ def parse_figures(items: Collection[Item]) -> tuple[Figure, ...]:
         )
         figures.append(figure)
     return tuple(figures)
+
+
+def _breakdown(item: Item, parts: Collection[str]) -> tuple[str, ...]:
+    """Return the columns of one breakdown."""
+    names = tuple(each.one_of(parts, ("分组列", "column to break down by")) for each in _one_or_more(item))
+    item.unless(
+        1 <= len(names) <= MAX_TOGETHER and len(set(names)) == len(names),
+        ("一次按一列或两列分组，列不重复", "a breakdown is by one column or by two different ones"),
+        ("写成 category 或 [_community, _month]。", "Write category, or [_community, _month]."),
+    )
+    return names
 
 
 def _figure(table: Table) -> Figure:
@@ -79,7 +95,8 @@ def parse_portal(item: Item, fields: Collection[Field]) -> dict[str, Any]:
     `group_by`, `summary`: columns; `badges`: boolean columns whose label marks a row; `where`: column -> codes, only
     such rows are listed; `limit`: rows shown of each part of a long list; `place`: the keys are the codes that other
     registers have as community; `sections`: parts of a row's page, `{column, as, label, members}`, with the members of
-    a list's objects and their labels.
+    a list's objects and their labels; `community`: what a community's page shows of the register (see `_community`);
+    `review`: the date column after which a row's content is no longer vouched for.
     """
     table = item.table(_PORTAL_KEYS, ["nav", "page"])
     columns = {c.name: c for field in fields if field.klass == "public" for c in field.columns}
@@ -105,7 +122,30 @@ def parse_portal(item: Item, fields: Collection[Field]) -> dict[str, Any]:
     portal["badges"] = [_typed(each, columns, "boolean") for each in table.items("badges")]
     portal["where"] = _where(table["where"], columns) if "where" in table else {}
     portal["sections"] = [_section(each, columns) for each in table.items("sections")]
+    if "community" in table:
+        portal["community"] = _community(table["community"], columns, known)
+    if "review" in table:
+        portal["review"] = _typed(table["review"], columns, "date")
     return portal
+
+
+def _community(item: Item, columns: Mapping[str, Column], known: Collection[str]) -> dict[str, Any]:
+    """Return what a community's page shows of a register.
+
+    `title`; `columns` of the table; `where` as above; `count_by`: a code column, rows are counted by it; `area`: a
+    column with an area code, where rows of wider areas belong to all communities within them.
+    """
+    table = item.table(_COMMUNITY_KEYS, ["title"])
+    block: dict[str, Any] = {
+        "title": table["title"].text(20),
+        "columns": [each.one_of(known, _COLUMN) for each in table.items("columns")],
+        "where": _where(table["where"], columns) if "where" in table else {},
+    }
+    if "count_by" in table:
+        block["count_by"] = _typed(table["count_by"], columns, "code")
+    if "area" in table:
+        block["area"] = _typed(table["area"], columns, "text")
+    return block
 
 
 def _one_or_more(item: Item) -> tuple[Item, ...]:

@@ -19,7 +19,7 @@ from syncgov.publish.static_log import write_file
 _FORMULA = tuple("=+-@\t\r＝＋－＠")
 _SAFE = "'"
 _BOM = "\ufeff"  # without it the usual office programs read Chinese as something else
-_PLAIN_TABLES = ("figure", "label", "column", "withheld", "conflict", "declared")
+_PLAIN_TABLES = ("figure", "figure_part", "label", "column", "withheld", "conflict", "declared")
 _TYPES = {"boolean": "boolean", "date": "date", "list": "array", "datetime": "datetime"}
 
 

@@ -137,7 +137,7 @@ def _write(
     state = public_state(snapshot, leaves, hidden_writes(snapshot.ledger))
     tables = public_tables(PublicLog(snapshot.charter, snapshot.checkpoint_text, leaves, snapshot.registers), state)
     report("tables", 0, 1)
-    tables["figure"] = write_public_db(new / "public.db", tables, snapshot.registers)
+    tables |= write_public_db(new / "public.db", tables, snapshot.registers)
     _write_around(snapshot, new, tables)
     write_head(new / "log", snapshot)
     write_tiles(new / "log", snapshot, tree.get)
