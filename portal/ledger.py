@@ -1,4 +1,4 @@
-"""The record about the record: figures and how they are counted, the log, conflicts, what is withheld."""
+"""The record about the record: the log, conflicts, what is withheld."""
 
 from collections.abc import Iterator
 from itertools import groupby
@@ -9,39 +9,6 @@ from portal.model import Head
 from portal.site import Site
 
 CONFLICTS_SHOWN = 50  # fields; all of them are one query away
-
-
-def figures_page(site: Site) -> Page:
-    """Return every figure with its numerator, denominator, note and SQL."""
-    found = site.figures
-    lines = [
-        [text.esc(item.label), markup.figure(item), _count(item.n), _count(item.d), text.esc(item.note) or text.NOTHING]
-        for item in found
-    ]
-    table = markup.table(["名称", "数字", "分子 n", "分母 d", "说明"], lines)
-    queries = [_query(item.label, [item.sql_n, item.sql_d]) for item in found if item.sql_n]
-    intro = (
-        f"{text.esc(site.as_of)}。每个比率都写明分子和分母；分母为零时写“—”。"
-        "下面的查询语句可以在公开库 public.db 上原样运行，核对这里的数字。"
-    )
-    return Page(
-        "figures.md", "数字怎么算", markup.sections(intro, table, "## 查询语句", *queries), search=False, menu=True
-    )
-
-
-def _count(value: int | None) -> str:
-    return text.NOTHING if value is None else text.number(value)
-
-
-def _query(label: str, statements: list[str]) -> str:
-    code = "\n".join(_code(sql) for sql in statements if sql)
-    return f"<details><summary>{text.esc(label)}</summary>\n{code}\n</details>"
-
-
-def _code(sql: str) -> str:
-    """Return SQL in a `pre` block: line by line, because a blank line would end the HTML block."""
-    lines = [text.esc(line) or "&nbsp;" for line in sql.strip().split("\n")]
-    return f"<pre><code>{chr(10).join(lines)}</code></pre>"
 
 
 def data_page(site: Site) -> Page:

@@ -28,12 +28,18 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One heading of a row's page. `members`: those of a list's objects that are shown, with labels, in order."""
+    """One heading of a row's page.
+
+    Attributes:
+        members: those of a list's objects that are shown, with labels, in order.
+        diagram: those that a flow chart shows, the step first; none: no chart.
+    """
 
     column: str
     kind: str
     label: str
     members: Mapping[str, str] = field(default_factory=dict)
+    diagram: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +282,7 @@ def _section(name: str, entry: Mapping[str, Any]) -> Section:
     kind = entry.get("as", "text")
     if kind not in SECTION_KINDS or "column" not in entry:
         raise _bad_block(name, "sections", kind, SECTION_KINDS)
-    return Section(str(entry["column"]), kind, str(entry.get("label") or ""), entry.get("members") or {})
+    return Section(str(entry["column"]), kind, str(entry.get("label") or ""), entry.get("members") or {}, _names(entry.get("diagram")))
 
 
 def _names(value: Any) -> tuple[str, ...]:

@@ -94,8 +94,8 @@ def parse_portal(item: Item, fields: Collection[Field]) -> dict[str, Any]:
     `nav`: name in the menu, `order`: place there; `page`: row or list; `intro`: text above the list; `title`,
     `group_by`, `summary`: columns; `badges`: boolean columns whose label marks a row; `where`: column -> codes, only
     such rows are listed; `limit`: rows shown of each part of a long list; `place`: the keys are the codes that other
-    registers have as community; `sections`: parts of a row's page, `{column, as, label, members}`, with the members of
-    a list's objects and their labels; `community`: what a community's page shows of the register (see `_community`);
+    registers have as community; `sections`: parts of a row's page, `{column, as, label, members, diagram}`, with the members
+    of a list's objects and their labels, and those that a flow chart of the steps shows; `community`: what a community's page shows of the register (see `_community`);
     `review`: the date column after which a row's content is no longer vouched for.
     """
     table = item.table(_PORTAL_KEYS, ["nav", "page"])
@@ -172,7 +172,7 @@ def _where(item: Item, columns: Mapping[str, Column]) -> dict[str, list[str]]:
 
 
 def _section(item: Item, columns: Mapping[str, Column]) -> dict[str, Any]:
-    table = item.table(("column", "as", "label", "members"), ("column", "as"))
+    table = item.table(("column", "as", "label", "members", "diagram"), ("column", "as"))
     column = columns[table["column"].one_of(columns, _COLUMN)]
     kind = table["as"].one_of(SECTION_KINDS, ("显示方式", "way to show"))
     table["as"].unless(
@@ -183,4 +183,6 @@ def _section(item: Item, columns: Mapping[str, Column]) -> dict[str, Any]:
     section: dict[str, Any] = {"column": column.name, "as": kind, "label": table.text("label", column.label, 40)}
     labels = {each.code: each.label for each in column.items}
     wanted = [each.one_of(labels, ("成员", "member")) for each in table.items("members")] or list(labels)
+    if "diagram" in table:
+        section["diagram"] = [each.one_of(labels, ("成员", "member")) for each in table.items("diagram")]
     return section | ({"members": {name: labels[name] for name in wanted}} if labels else {})
