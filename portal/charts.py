@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 
 from portal import drawing, markup, text
-from portal.model import COMMUNITY, Figure, Part
+from portal.model import COMMUNITY, MONTH, Figure, Part
 from portal.site import Site
 
 WIDTH = 340  # px: fits a phone without making letters smaller
 ROW = 40
 BAR = 12
-MONTH = "_month"
 NEWEST_MONTHS = 24
 ENOUGH = 30  # cases in each part before rates may be put in order of size (DOMAIN 5.5)
 
@@ -31,7 +30,7 @@ def breakdown(site: Site, figure: Figure, by: str, parts: Sequence[Part]) -> str
     headings = [by_label, figure.label, "分子 n", *(["分母 d"] if figure.kind != "count" else [])]
     if figure.kind == "count":
         headings, lines = headings[:2], [line[:2] for line in lines]
-    table = markup.table(headings, lines, "sg-table sg-narrow")
+    table = markup.table(headings, lines, "sg-compact")
     note = f"<p>{text.esc(told)}</p>\n" if told else ""
     return f"## 按{text.esc(by_label)}\n\n" + drawing.beside(chart, note + table)
 

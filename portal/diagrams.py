@@ -1,8 +1,8 @@
 """Diagrams of a workflow and of the steps of a row, laid out for a narrow screen: one box below the other.
 
-States stand in a column in the order in which the register declares them. A move to the next state is an arrow between two
-boxes, one that skips states runs at the right, one that goes back at the left. Each ending has its own track at its side,
-so lines cross but never lie on each other, and no line crosses a word.
+States stand in a column in the order in which the register declares them. A move to the next state is an arrow between
+two boxes, one that skips states runs at the right, one that goes back at the left. The lines to one state share a track
+of their own at each side, so lines cross but never lie on each other, and no upright line crosses a word.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -43,7 +43,7 @@ class _Box:
         return max(BOX_HEIGHT, lines * PORT + 6)
 
     def port(self, side: int, edge: _Edge | None) -> float:
-        """Return where at *side* a line leaves, or (None) where all lines arrive: on the way to the box they come from."""
+        """Return where at *side* a line leaves, or (None) where all lines arrive."""
         lines = len(self.outgoing[side]) + self.incoming[side]
         first = self.top + (self.height - (lines - 1) * PORT) / 2
         above = side == RIGHT and self.incoming[side]  # skipping lines come from above, returning ones from below
@@ -71,7 +71,9 @@ def workflow(flow: Flow, name: str, title: str) -> str:
             boxes[edge.source].outgoing[side].append(edge)
             boxes[edge.target].incoming[side] = True
     for box in boxes.values():  # the farthest leaves last on its way: fewer lines cross
-        box.outgoing[RIGHT].sort(key=lambda edge: place[edge.target] if edge.source != edge.target else 0, reverse=False)
+        box.outgoing[RIGHT].sort(
+            key=lambda edge: place[edge.target] if edge.source != edge.target else 0, reverse=False
+        )
         box.outgoing[LEFT].sort(key=lambda edge: -place[edge.target])
     high = _stack(boxes, straight)
     return _drawn(flow, boxes, straight, (name, title), high)

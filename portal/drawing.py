@@ -1,4 +1,4 @@
-"""Static SVG: text stays text, colours come from the style sheet, every drawing has a title and says where its words are.
+"""Static SVG: text stays text, colours come from the style sheet, a drawing has a title and says where its words are.
 
 A drawing stands inside one `figure` element without blank lines, which Markdown passes on as it is.
 """
@@ -80,7 +80,8 @@ def drawing(name: str, title: str, told: str, size: tuple[float, float], parts: 
     return (
         f'<figure class="sg-drawing" data-search-exclude>\n<svg role="img" aria-labelledby="{ident}-t {ident}-d" '
         f'viewBox="0 0 {wide} {high}" width="{wide}" height="{high}" xmlns="http://www.w3.org/2000/svg">\n'
-        f'<title id="{ident}-t">{esc(title)}</title>\n<desc id="{ident}-d">{esc(told)}</desc>\n{inner}\n</svg>\n</figure>'
+        f'<title id="{ident}-t">{esc(title)}</title>\n<desc id="{ident}-d">{esc(told)}</desc>\n'
+        f"{inner}\n</svg>\n</figure>"
     )
 
 

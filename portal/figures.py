@@ -54,7 +54,7 @@ def _explained(site: Site, figure: Figure) -> str:
 
 def _formula(figure: Figure) -> str:
     note = f"<p>{text.esc(figure.note)}</p>\n" if figure.note else ""
-    sides = ((("分子 n", figure.sql_n), ("分母 d", figure.sql_d)) if figure.sql_d else (("查询语句", figure.sql_n),))
+    sides = (("分子 n", figure.sql_n), ("分母 d", figure.sql_d)) if figure.sql_d else (("查询语句", figure.sql_n),)
     return note + "\n".join(f"<p>{label}：</p>{_code(sql)}" for label, sql in sides if sql)
 
 

@@ -10,7 +10,9 @@ Cell: TypeAlias = Any  # a SQLite value, or what its JSON text says
 
 PAGE_KINDS = ("row", "list", "none")
 SECTION_KINDS = ("text", "list", "steps", "table", "phone")
+SHEET_KINDS = ("month", "one", "nearby")
 COMMUNITY = "_community"
+MONTH = "_month"
 NEWEST = 50  # rows shown of each part of a split register, unless it says otherwise; the rest is a query away
 
 
@@ -61,6 +63,19 @@ class Nearby:
 
 
 @dataclass(frozen=True, slots=True)
+class Sheet:
+    """What a notice-board sheet shows of a register.
+
+    Attributes:
+        show: `month` (the community's rows of that month), `one` (each month another row) or `nearby` (as its page).
+    """
+
+    title: str
+    show: str
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
     """A register's `portal` block.
 
@@ -72,6 +87,7 @@ class Layout:
         limit: rows shown of each part of a register that is split.
         place: the rows are the places: key a community's code, title its name.
         nearby: what a community's page shows of it; None: its newest rows.
+        sheet: what a notice-board sheet shows of it; None: nothing.
         review: date column after which a row's content is no longer vouched for; "": none.
     """
 
@@ -88,6 +104,7 @@ class Layout:
     limit: int = NEWEST
     place: bool = False
     nearby: Nearby | None = None
+    sheet: Sheet | None = None
     review: str = ""
 
 
@@ -241,6 +258,7 @@ def parse_layout(name: str, label: str, block: Mapping[str, Any]) -> Layout:
         limit=int(block.get("limit", NEWEST)),
         place=bool(block.get("place")),
         nearby=_nearby(block["community"]) if block.get("community") else None,
+        sheet=_sheet(name, block["sheet"]) if block.get("sheet") else None,
         review=str(block.get("review") or ""),
     )
 
@@ -253,6 +271,12 @@ def _nearby(block: Mapping[str, Any]) -> Nearby:
         count_by=str(block.get("count_by") or ""),
         area=str(block.get("area") or ""),
     )
+
+
+def _sheet(name: str, block: Mapping[str, Any]) -> Sheet:
+    if block.get("show") not in SHEET_KINDS:
+        raise _bad_block(name, "sheet.show", block.get("show"), SHEET_KINDS)
+    return Sheet(str(block.get("title") or ""), str(block["show"]), _names(block.get("columns")))
 
 
 def parse_flow(declared: Mapping[str, Any], codes: Mapping[str, Mapping[str, str]]) -> Flow | None:
@@ -282,7 +306,13 @@ def _section(name: str, entry: Mapping[str, Any]) -> Section:
     kind = entry.get("as", "text")
     if kind not in SECTION_KINDS or "column" not in entry:
         raise _bad_block(name, "sections", kind, SECTION_KINDS)
-    return Section(str(entry["column"]), kind, str(entry.get("label") or ""), entry.get("members") or {}, _names(entry.get("diagram")))
+    return Section(
+        str(entry["column"]),
+        kind,
+        str(entry.get("label") or ""),
+        entry.get("members") or {},
+        _names(entry.get("diagram")),
+    )
 
 
 def _names(value: Any) -> tuple[str, ...]:

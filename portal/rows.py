@@ -44,7 +44,10 @@ def _facts(site: Site, path: str, row: Row) -> Iterator[tuple[str, str]]:
     elsewhere = {*layout.title, COMMUNITY, *(spec.column for spec in layout.sections)}
     for name in layout.summary:
         if name == layout.review and site.is_past_review(row):
-            yield site.label(row.register, name), f"{text.esc(site.show(row, name, prose=True))} {site.review_mark(row)}"
+            yield (
+                site.label(row.register, name),
+                f"{text.esc(site.show(row, name, prose=True))} {site.review_mark(row)}",
+            )
         elif name not in elsewhere and (row.values.get(name) is not None or row.withheld(name)):
             yield site.label(row.register, name), text.esc(site.show(row, name, prose=True), line=False)
     if row.values.get("_updated"):
@@ -75,18 +78,18 @@ def _text(site: Site, row: Row, spec: Section) -> str:
 
 
 def _list(site: Site, row: Row, spec: Section) -> str:
-    return "\n".join(f"- {_item(entry, spec.members)}" for entry in site.items(row, spec.column))
+    return "\n".join(f"- {item_html(entry, spec.members)}" for entry in site.items(row, spec.column))
 
 
 def _steps(site: Site, row: Row, spec: Section) -> str:
     """Return a numbered list; of an object the first member is the step, the others follow in words."""
-    listed = "\n".join(f"1. {_item(entry, spec.members)}" for entry in site.items(row, spec.column))
+    listed = "\n".join(f"1. {item_html(entry, spec.members)}" for entry in site.items(row, spec.column))
     entries = [entry for entry in site.items(row, spec.column) if isinstance(entry, dict)]
     if not spec.diagram or not entries:
         return listed
     label = spec.label or site.label(row.register, spec.column)
     drawn = diagrams.steps([_charted(entry, spec) for entry in entries], f"steps-{spec.column}", label)
-    items = "\n".join(f"<li>{_item(entry, spec.members)}</li>" for entry in entries)
+    items = "\n".join(f"<li>{item_html(entry, spec.members)}</li>" for entry in entries)
     return drawing.beside(drawn, f"<ol>\n{items}\n</ol>")
 
 
@@ -98,7 +101,8 @@ def _charted(entry: Mapping[str, Any], spec: Section) -> list[str]:
     return [_member(entry, first), *notes]
 
 
-def _item(entry: Any, members: Mapping[str, str]) -> str:
+def item_html(entry: Any, members: Mapping[str, str]) -> str:
+    """Return one entry of a list: of an object the first member stands out, the others follow in words."""
     if not isinstance(entry, dict):
         return text.esc(joined(entry))
     order = members or {str(name): "" for name in entry}

@@ -31,14 +31,20 @@ class Site:
     Args:
         source: the open public.db.
         datasette_url: where Datasette serves it: http(s), or relative to the portal's root; '' where it is not served.
+        address: http(s) address of the portal on the web, which is printed on sheets; '' where it is not known.
     """
 
-    def __init__(self, source: Source, datasette_url: str = "../") -> None:
+    def __init__(self, source: Source, datasette_url: str = "../", address: str = "") -> None:
         if urlsplit(datasette_url).scheme not in ("", "http", "https"):
             raise PortalError(
                 f"Datasette 地址 {datasette_url} 不能用；请写 http(s) 地址或相对路径",
                 f"cannot use {datasette_url} as Datasette's address; give an http(s) or a relative one",
             )
+        if address and urlsplit(address).scheme not in ("http", "https"):
+            raise PortalError(
+                f"网址 {address} 不能用；请写 http(s) 地址", f"cannot use {address}; give an http(s) address"
+            )
+        self.address = address
         self.source = source
         self.meta = source.meta
         self.registers = source.registers

@@ -10,7 +10,20 @@ from typing import Any
 import yaml
 
 from portal.errors import PortalError
-from portal.model import COMMUNITY, Column, Figure, Head, Layout, Part, Register, Row, parse_flow, parse_layout
+from portal.model import (
+    COMMUNITY,
+    MONTH,
+    Column,
+    Figure,
+    Head,
+    Layout,
+    Nearby,
+    Part,
+    Register,
+    Row,
+    parse_flow,
+    parse_layout,
+)
 
 PROTOCOL_VERSION = "1"  # of the public.db that these pages understand
 
@@ -135,6 +148,33 @@ class Source:
         sql = f"SELECT * FROM {quote(register.name)} WHERE {where} ORDER BY {', '.join(order)} LIMIT ?"
         return [Row(register, dict(row)) for row in self._conn.execute(sql, [*codes, limit])]
 
+    def nearby(self, register: Register, community: str, limit: int = -1) -> list[Row]:
+        """Return the rows that a community's page shows of a register, by key."""
+        where, given = _nearby_where(register, community)
+        area = register.layout.nearby.area if register.layout.nearby else ""
+        order = f"length({quote(area)}) DESC, " if area else ""  # the community's own before those of wider areas
+        sql = f'SELECT * FROM {quote(register.name)} WHERE {where} ORDER BY {order}"key" LIMIT ?'
+        return [Row(register, dict(row)) for row in self._conn.execute(sql, [*given, limit])]
+
+    def nearby_counts(self, register: Register, community: str) -> dict[str, int]:
+        """Return the number of a community's rows by the code that its page counts by; '' where there is no code."""
+        nearby = register.layout.nearby
+        if nearby is None or nearby.count_by not in register.present:
+            return {}
+        where, given = _nearby_where(register, community)
+        column = f"coalesce({quote(nearby.count_by)}, '')"
+        sql = f"SELECT {column}, count(*) FROM {quote(register.name)} WHERE {where} GROUP BY 1 ORDER BY 1"
+        return dict(self._conn.execute(sql, given).fetchall())
+
+    def in_month(self, register: Register, community: str, month: str, limit: int) -> list[Row]:
+        """Return a community's rows of one month, by key."""
+        if not {COMMUNITY, MONTH} <= register.present:
+            return []
+        sql = f"""
+            SELECT * FROM {quote(register.name)} WHERE {quote(COMMUNITY)} = ? AND {quote(MONTH)} = ?
+            ORDER BY "key" LIMIT ?"""
+        return [Row(register, dict(row)) for row in self._conn.execute(sql, [community, month, limit])]
+
     def _column(self, register: Register, name: str) -> str:
         return quote(name) if name in register.present else "NULL"
 
@@ -192,7 +232,7 @@ class Source:
     def breakdowns(self) -> dict[str, list[str]]:
         """Return the columns that each figure is broken down by, one at a time, in order."""
         found: dict[str, list[str]] = {}
-        sql = "SELECT figure, \"by\" FROM figure_part WHERE instr(\"by\", ' ') = 0 GROUP BY 1, 2 ORDER BY min(position)"
+        sql = 'SELECT figure, "by" FROM figure_part WHERE instr("by", \' \') = 0 GROUP BY 1, 2 ORDER BY min(position)'
         for figure, by in self._conn.execute(sql):
             found.setdefault(figure, []).append(by)
         return found
@@ -205,6 +245,12 @@ class Source:
         """Return (register, field, reason, number) of what is withheld."""
         sql = "SELECT register, field, reason, count(*) FROM withheld GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3"
         return [tuple(row) for row in self._conn.execute(sql)]
+
+    def withheld_in(self, register: Register, community: str) -> int:
+        """Return the number of a community's rows that show at least one field as withheld."""
+        where = f"{quote(COMMUNITY)} = ? AND coalesce(_withheld, '') <> ''"
+        sql = f"SELECT count(*) FROM {quote(register.name)} WHERE {where}"
+        return int(self._conn.execute(sql, [community]).fetchone()[0])
 
     def declared(self) -> list[tuple[str, int]]:
         """Return (label, value) of the figures that only the centre can know."""
@@ -239,6 +285,19 @@ def _where(layout: Layout) -> tuple[str, list[str]]:
     """Return the condition that a row is listed, and its arguments."""
     parts = [f"{quote(column)} IN ({', '.join('?' * len(codes))})" for column, codes in layout.where.items()]
     return " AND ".join(parts) or "true", [code for codes in layout.where.values() for code in codes]
+
+
+def _nearby_where(register: Register, community: str) -> tuple[str, list[str]]:
+    """Return the condition that a row stands on the page of *community*, and its arguments."""
+    nearby = register.layout.nearby or Nearby("")
+    parts = [f"{quote(column)} IN ({', '.join('?' * len(codes))})" for column, codes in nearby.where.items()]
+    given = [code for codes in nearby.where.values() for code in codes]
+    if nearby.area:
+        area = quote(nearby.area)
+        return " AND ".join([*parts, f"{area} <> '' AND substr(?, 1, length({area})) = {area}"]), [*given, community]
+    if COMMUNITY not in register.present:
+        return "false", []
+    return " AND ".join([*parts, f"{quote(COMMUNITY)} = ?"]), [*given, community]
 
 
 def _json(text: str | None) -> Any:

@@ -17,7 +17,10 @@ SECTION_KINDS = ("steps", "list", "table", "text", "phone")
 PUBLISHED_COLUMNS = ("key", "_no", "_community", "_month", "_created", "_updated")
 
 _FIGURE_KEYS = "id label unit kind n d decimals note by".split()
-_PORTAL_KEYS = "nav page order intro title group_by summary sections badges where limit place community review".split()
+_PORTAL_KEYS = (
+    "nav page order intro title group_by summary sections badges where limit place community sheet review".split()
+)
+SHEET_KINDS = ("month", "one", "nearby")  # rows of the month, each month another row, or those of the community's page
 _COMMUNITY_KEYS = "title columns where count_by area".split()
 MAX_TOGETHER = 2  # columns of one breakdown; more make tables that nobody reads
 _COLUMN = ("公开列", "public column")
@@ -91,12 +94,13 @@ def _sql(item: Item) -> str:
 def parse_portal(item: Item, fields: Collection[Field]) -> dict[str, Any]:
     """Return the portal block as plain JSON values; all columns that it names are published.
 
-    `nav`: name in the menu, `order`: place there; `page`: row or list; `intro`: text above the list; `title`,
+    `nav`: name in the menu, `order`: place there; `page`: row, list or none; `intro`: text above the list; `title`,
     `group_by`, `summary`: columns; `badges`: boolean columns whose label marks a row; `where`: column -> codes, only
     such rows are listed; `limit`: rows shown of each part of a long list; `place`: the keys are the codes that other
-    registers have as community; `sections`: parts of a row's page, `{column, as, label, members, diagram}`, with the members
-    of a list's objects and their labels, and those that a flow chart of the steps shows; `community`: what a community's page shows of the register (see `_community`);
-    `review`: the date column after which a row's content is no longer vouched for.
+    registers have as community; `sections`: parts of a row's page, `{column, as, label, members, diagram}`, with the
+    members of a list's objects and their labels, and those that a flow chart of the steps shows; `community`: what a
+    community's page shows of the register, see `_community`; `sheet`: what a notice-board sheet shows of it, `{title,
+    show, columns}`; `review`: the date column after which nobody vouches for a row's content any more.
     """
     table = item.table(_PORTAL_KEYS, ["nav", "page"])
     columns = {c.name: c for field in fields if field.klass == "public" for c in field.columns}
@@ -124,6 +128,8 @@ def parse_portal(item: Item, fields: Collection[Field]) -> dict[str, Any]:
     portal["sections"] = [_section(each, columns) for each in table.items("sections")]
     if "community" in table:
         portal["community"] = _community(table["community"], columns, known)
+    if "sheet" in table:
+        portal["sheet"] = _sheet(table["sheet"], columns)
     if "review" in table:
         portal["review"] = _typed(table["review"], columns, "date")
     return portal
@@ -146,6 +152,15 @@ def _community(item: Item, columns: Mapping[str, Column], known: Collection[str]
     if "area" in table:
         block["area"] = _typed(table["area"], columns, "text")
     return block
+
+
+def _sheet(item: Item, columns: Collection[str]) -> dict[str, Any]:
+    table = item.table(("title", "show", "columns"), ("title", "show", "columns"))
+    return {
+        "title": table["title"].text(20),
+        "show": table["show"].one_of(SHEET_KINDS, ("公示栏内容", "content of a sheet")),
+        "columns": [each.one_of(columns, _COLUMN) for each in table.items("columns")],
+    }
 
 
 def _one_or_more(item: Item) -> tuple[Item, ...]:

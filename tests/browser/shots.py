@@ -16,9 +16,7 @@ from tests.browser.browsing import CHROMIUM, FLAGS
 WIDTHS = (390, 1280)
 HEIGHT = 900
 MAX_HEIGHT = 4000  # px: nobody looks at more of one page
-FIXED = (
-    "index about check complain data decisions figures verify withheld community/index spec/protocol"
-).split()
+FIXED = ("index about check complain data decisions figures verify withheld community/index spec/protocol").split()
 
 
 def page_kinds(portal: Path) -> Iterator[str]:

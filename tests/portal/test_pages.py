@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from portal import ledger, lists, pages, rows
+from portal import figures, ledger, lists, pages, rows
 from portal.errors import PortalError
 from portal.markup import Page
 from portal.site import Site
@@ -142,7 +142,7 @@ def test_withheld_group_hides_each_of_its_columns(site: Site) -> None:
 
 def test_figures_page_shows_queries(site: Site) -> None:
     """Each figure with n, d and SQL, blank lines included."""
-    body = ledger.figures_page(site).body
+    body = figures.figures_page(site).body
     assert '<span data-figure="lamp_none">—</span>' in body
     assert "select count(&#42;)\n&nbsp;\nfrom lamp" in body
     assert "where 1&#60;2 and &#39;&#124;&#39;" in body
