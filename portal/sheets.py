@@ -59,7 +59,7 @@ def sheet(site: Site, code: str, month: str, paper: str = "A4") -> str:
     columns = "\n".join(f"<div>\n{_joined(column)}\n</div>" for column in (shown["one"], right) if _joined(column))
     parts = [_head(site, name, when), _figures(site, code, month), *shown["month"]]
     body = _joined([*parts, f'<div class="pair">\n{columns}\n</div>'])
-    page = f"@page {{ size: {paper}; margin: {14 * PAPERS[paper]:.0f}mm; }}\n:root {{ --size: {PAPERS[paper]}; }}"
+    page = f"@page {{ size: {paper}; margin: {12 * PAPERS[paper]:.0f}mm; }}\n:root {{ --size: {PAPERS[paper]}; }}"
     return (
         '<!doctype html>\n<html lang="zh-CN">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -79,10 +79,12 @@ def _shows(register: Register) -> str:
 
 def _head(site: Site, name: str, when: str) -> str:
     simulated = site.meta.get("simulated") == "1"
-    demo = '<p class="demo">演示数据：记录由程序模拟生成，不是真实的政务信息，电话不能拨打</p>\n' if simulated else ""
-    button = '<button class="print screen" type="button" onclick="print()">打印这一页</button>\n'
+    demo = (
+        '<p class="sg-notice">演示数据：记录由程序模拟生成，不是真实的政务信息，电话不能拨打</p>\n' if simulated else ""
+    )
+    how = '<p class="screen note">打印：电脑按 Ctrl+P；手机用浏览器菜单里的“打印”。</p>\n'
     told = f"{text.esc(site.meta.get('name', ''))}　{text.esc(when)}　{text.esc(site.as_of)}"
-    return f"{button}{demo}<header>\n<h1>{text.esc(name)}公示栏</h1>\n<p>{told}</p>\n</header>"
+    return f"{how}{demo}<header>\n<h1>{text.esc(name)}公示栏</h1>\n<p>{told}</p>\n</header>"
 
 
 def _figures(site: Site, code: str, month: str) -> str:
@@ -157,21 +159,20 @@ def _foot(site: Site, code: str) -> str:
     groups = "".join(f"<span>{root[at : at + HASH_GROUP]}</span>" for at in range(0, len(root), HASH_GROUP))
     address = page_address(site, code)
     if address:
-        what, content = "手机扫码看本社区的网页", address
+        what, content = "扫码看本社区的网页", address
     else:
         what, content = (
-            "扫码得到日志名、条数和校验码",
+            "二维码里是日志名、条数和根哈希",
             "\n".join(site.meta.get(key, "") for key in ("origin", "size", "root")),
         )
     drawn = segno.make(content, error="m").svg_inline(border=4, omitsize=True)
     size = text.number(int(site.meta.get("size") or 0))
     return (
         f'<footer>\n<div class="qr" role="img" aria-label="二维码：{text.attribute(what)}">{drawn}</div>\n<div>\n'
-        f'<h2>校验码</h2>\n<p class="hash">{groups}</p>\n'
-        f'<p class="note">二维码：{what}。' + (f"网址：{text.esc(address)}" if address else "") + "</p>\n"
-        f'<p class="note">校验码代表截至今天的全部 {size} 条签名记录，改动、删去任何一条都会使它不同。'
-        "拍照或抄下它，以后用 syncgov verify --hash 核对，或请人代为核对：今天的记录一条也不能少。</p>\n"
-        "</div>\n</footer>"
+        f'<h2>校验码</h2>\n<p class="hash">{groups}</p>\n</div>\n'
+        f'<p class="note">{what}' + (f"：{text.esc(address)}" if address else "") + "。</p>\n"
+        f'<p class="note">校验码代表截至今天的全部 {size} 条签名记录，改一个字、少一条都会不同。抄下或拍下它，'
+        "以后用 syncgov verify --hash 核对（也可请人代办），就知道今天的记录有没有被改过。</p>\n</footer>"
     )
 
 

@@ -58,8 +58,8 @@ def test_row_page_shows_steps_materials_phone_and_evidence(site: Site) -> None:
     body = page_of(site, "r/errand/k-BS-01.md").body
     assert '<span class="sg-badge sg-mark">示例</span>' in body
     assert "## 要带的材料\n\n- 身份证原件\n- 户口簿" in body
-    assert '1. <strong>提出申请</strong><br><span class="sg-note">谁办：居民；时限：当日</span>' in body
-    assert '1. <strong>盖章</strong><br><span class="sg-note">谁办：社区</span>' in body
+    assert '<li><strong>提出申请</strong><br><span class="sg-note">谁办：居民；时限：当日</span></li>' in body
+    assert '<li><strong>盖章</strong><br><span class="sg-note">谁办：社区</span></li>' in body
     assert '<td data-label="风险">优亲厚友</td><td data-label="等级">高</td>' in body
     assert "## 依据\n\n第一条<br>第二行\n\n第二段" in body
     assert '<a href="tel:09380000001" class="sg-phone">' in body
