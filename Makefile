@@ -21,7 +21,7 @@ LOCK_FLAGS := --all-extras --group dev --universal --python-version 3.11.0 \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install test demo bench load month crash fuzz properties mutations guards vectors format lock clean
+.PHONY: help install test demo shots bench load month crash fuzz properties mutations guards vectors format lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ test: $(INSTALLED) ## format check, lint, types, vectors, tests
 
 demo: $(INSTALLED) ## a year of one street into ./demo-data, then browse it
 	$(BIN)/syncgov demo ./demo-data $(DEMO_FLAGS)
+
+shots: $(INSTALLED) ## pictures of every kind of page of ./demo-data into ./shots: 390 and 1280 px, light and dark
+	$(BIN)/python -m tests.browser.shots ./demo-data/public/portal ./shots
 
 bench: $(INSTALLED) $(PEERS)/.installed ## the benches of the design, medians of five
 	$(BIN)/python -m tests.bench $(BENCH_FLAGS)

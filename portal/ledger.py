@@ -1,4 +1,4 @@
-"""The record about the record: figures and how they are counted, the log, conflicts, what is withheld."""
+"""The record about the record: the log, conflicts, what is withheld."""
 
 from collections.abc import Iterator
 from itertools import groupby
@@ -13,39 +13,6 @@ ERASED_INTRO = (
     "依法删除的内容不再存在：值和盐都已清除，签名和日志不受影响。删了哪一项、为什么，逐项记入日志，"
     "页面上显示“已删除”。不公开的内容也会依法删除，不计在这里，审计程序会把全部删除数出来。"
 )
-
-
-def figures_page(site: Site) -> Page:
-    """Return every figure with its numerator, denominator, note and SQL."""
-    found = site.figures
-    lines = [
-        [text.esc(item.label), markup.figure(item), _count(item.n), _count(item.d), text.esc(item.note) or text.NOTHING]
-        for item in found
-    ]
-    table = markup.table(["名称", "数字", "分子 n", "分母 d", "说明"], lines)
-    queries = [_query(item.label, [item.sql_n, item.sql_d]) for item in found if item.sql_n]
-    intro = (
-        f"{text.esc(site.as_of)}。每个比率都写明分子和分母；分母为零时写“—”。"
-        "下面的查询语句可以在公开库 public.db 上原样运行，核对这里的数字。"
-    )
-    return Page(
-        "figures.md", "数字怎么算", markup.sections(intro, table, "## 查询语句", *queries), search=False, menu=True
-    )
-
-
-def _count(value: int | None) -> str:
-    return text.NOTHING if value is None else text.number(value)
-
-
-def _query(label: str, statements: list[str]) -> str:
-    code = "\n".join(_code(sql) for sql in statements if sql)
-    return f"<details><summary>{text.esc(label)}</summary>\n{code}\n</details>"
-
-
-def _code(sql: str) -> str:
-    """Return SQL in a `pre` block: line by line, because a blank line would end the HTML block."""
-    lines = [text.esc(line) or "&nbsp;" for line in sql.strip().split("\n")]
-    return f"<pre><code>{chr(10).join(lines)}</code></pre>"
 
 
 def data_page(site: Site) -> Page:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from portal import calendars, communities, ledger, lists, markup, news, rows, text
+from portal import calendars, communities, figures, flows, ledger, lists, markup, news, rows, text
 from portal.markup import Page
 from portal.site import Site
 
@@ -19,7 +19,9 @@ def generate(site: Site) -> Iterator[Page]:
     for register in site.listed:
         yield from lists.register_pages(site, register)
         yield from rows.row_pages(site, register)
-    yield ledger.figures_page(site)
+    yield from flows.flow_pages(site)
+    yield figures.figures_page(site)
+    yield from figures.breakdown_pages(site)
     yield ledger.data_page(site)
     yield ledger.withheld_page(site)
     yield news.news_page(site)

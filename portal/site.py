@@ -31,14 +31,20 @@ class Site:
     Args:
         source: the open public.db.
         datasette_url: where Datasette serves it: http(s), or relative to the portal's root; '' where it is not served.
+        address: http(s) address of the portal on the web, which is printed on sheets; '' where it is not known.
     """
 
-    def __init__(self, source: Source, datasette_url: str = "../") -> None:
+    def __init__(self, source: Source, datasette_url: str = "../", address: str = "") -> None:
         if urlsplit(datasette_url).scheme not in ("", "http", "https"):
             raise PortalError(
                 f"Datasette 地址 {datasette_url} 不能用；请写 http(s) 地址或相对路径",
                 f"cannot use {datasette_url} as Datasette's address; give an http(s) or a relative one",
             )
+        if address and urlsplit(address).scheme not in ("http", "https"):
+            raise PortalError(
+                f"网址 {address} 不能用；请写 http(s) 地址", f"cannot use {address}; give an http(s) address"
+            )
+        self.address = address
         self.source = source
         self.meta = source.meta
         self.registers = source.registers
@@ -125,6 +131,11 @@ class Site:
         """Return the name of a community."""
         return self.source.places.get(code, code) if code else "不分社区"
 
+    def role(self, code: str) -> str:
+        """Return the words for a role: those of the code list that knows it."""
+        known = (codes[code] for item in self.registers.values() for codes in item.codes.values() if code in codes)
+        return next(known, code)
+
     def _name(self, register: str, key: str) -> str:
         target = self.registers.get(register)
         if target is None:
@@ -174,8 +185,22 @@ class Site:
         address = f"{markup.href(page, 'check.html')}#{percent('../' + row.evidence, safe='/~.')}"
         return markup.anchor(address, "在浏览器里核对", "sg-check-link")
 
+    def is_past_review(self, row: Row) -> bool:
+        """Tell whether the day has passed until which somebody vouched for what *row* says."""
+        column = row.register.layout.review
+        until = str(row.values.get(column) or "") if column and not row.withheld(column) else ""
+        return bool(until) and text.day(until) < text.day(self.meta.get("as_of", ""))
+
+    def review_mark(self, row: Row) -> str:
+        """Return the mark of a row that is past its review, "" of others."""
+        return markup.badge("已过复审日期", "late") if self.is_past_review(row) else ""
+
     def badges(self, row: Row) -> str:
         """Return the marks that follow a title."""
+        late = self.review_mark(row)
+        return self._plain_badges(row) + (f" {late}" if late else "")
+
+    def _plain_badges(self, row: Row) -> str:
         marks = [name for name in row.register.layout.badges if row.values.get(name) and not row.withheld(name)]
         return "".join(f" {markup.badge(self.label(row.register, name), 'mark')}" for name in marks)
 

@@ -10,7 +10,20 @@ from typing import Any
 import yaml
 
 from portal.errors import PortalError
-from portal.model import COMMUNITY, Column, Figure, Head, Layout, Register, Row, parse_layout
+from portal.model import (
+    COMMUNITY,
+    MONTH,
+    Column,
+    Figure,
+    Head,
+    Layout,
+    Nearby,
+    Part,
+    Register,
+    Row,
+    parse_flow,
+    parse_layout,
+)
 
 PROTOCOL_VERSION = "1"  # of the public.db that these pages understand
 
@@ -68,17 +81,19 @@ class Source:
             block = json.loads(row["portal"] or "null") or {}
             layout = parse_layout(row["name"], row["label"], block)
             declared = _declared(row["name"], row["text"] or "")
+            codes = self._codes(row["name"])
             fields = {name: spec for name, spec in declared.get("fields", {}).items() if isinstance(spec, dict)}
             yield Register(
                 name=row["name"],
                 label=row["label"],
                 help=row["help"] or "",
                 columns=self._columns(row["name"], fields),
-                codes=self._codes(row["name"]),
+                codes=codes,
                 groups={name: tuple(spec.get("group") or (name,)) for name, spec in fields.items()},
                 key_label=str(declared.get("key_label") or "编号") if declared.get("key") == "natural" else "",
                 layout=layout,
-                paged=bool(block),
+                paged=bool(block) and layout.page != "none",
+                flow=parse_flow(declared, codes),
                 present=present,
                 count=self._count(row["name"], layout),
             )
@@ -132,6 +147,33 @@ class Source:
         order = [f"{quote(name)} NULLS LAST" for name in first if name in register.present] + order
         sql = f"SELECT * FROM {quote(register.name)} WHERE {where} ORDER BY {', '.join(order)} LIMIT ?"
         return [Row(register, dict(row)) for row in self._conn.execute(sql, [*codes, limit])]
+
+    def nearby(self, register: Register, community: str, limit: int = -1) -> list[Row]:
+        """Return the rows that a community's page shows of a register, by key."""
+        where, given = _nearby_where(register, community)
+        area = register.layout.nearby.area if register.layout.nearby else ""
+        order = f"length({quote(area)}) DESC, " if area else ""  # the community's own before those of wider areas
+        sql = f'SELECT * FROM {quote(register.name)} WHERE {where} ORDER BY {order}"key" LIMIT ?'
+        return [Row(register, dict(row)) for row in self._conn.execute(sql, [*given, limit])]
+
+    def nearby_counts(self, register: Register, community: str) -> dict[str, int]:
+        """Return the number of a community's rows by the code that its page counts by; '' where there is no code."""
+        nearby = register.layout.nearby
+        if nearby is None or nearby.count_by not in register.present:
+            return {}
+        where, given = _nearby_where(register, community)
+        column = f"coalesce({quote(nearby.count_by)}, '')"
+        sql = f"SELECT {column}, count(*) FROM {quote(register.name)} WHERE {where} GROUP BY 1 ORDER BY 1"
+        return dict(self._conn.execute(sql, given).fetchall())
+
+    def in_month(self, register: Register, community: str, month: str, limit: int) -> list[Row]:
+        """Return a community's rows of one month, by key."""
+        if not {COMMUNITY, MONTH} <= register.present:
+            return []
+        sql = f"""
+            SELECT * FROM {quote(register.name)} WHERE {quote(COMMUNITY)} = ? AND {quote(MONTH)} = ?
+            ORDER BY "key" LIMIT ?"""
+        return [Row(register, dict(row)) for row in self._conn.execute(sql, [community, month, limit])]
 
     def _column(self, register: Register, name: str) -> str:
         return quote(name) if name in register.present else "NULL"
@@ -218,9 +260,28 @@ class Source:
         """Return the published figures in order."""
         sql = """
             SELECT id, coalesce(register, ''), label, n, d, text,
-                coalesce(unit, ''), coalesce(note, ''), coalesce(sql_n, ''), coalesce(sql_d, '')
+                coalesce(unit, ''), coalesce(note, ''), coalesce(sql_n, ''), coalesce(sql_d, ''), kind
             FROM figure ORDER BY position, id"""
         return [Figure(*row) for row in self._conn.execute(sql)]
+
+    def parts(self, by: str, part: str = "") -> list[Part]:
+        """Return the figures broken down by the columns *by* (separated by spaces), in order.
+
+        Args:
+            part: only this one; "": all.
+        """
+        sql = """
+            SELECT figure, "by", part, n, d, text FROM figure_part
+            WHERE "by" = ? AND (? = '' OR part = ?) ORDER BY position"""
+        return [Part(*row) for row in self._conn.execute(sql, [by, part, part])]
+
+    def breakdowns(self) -> dict[str, list[str]]:
+        """Return the columns that each figure is broken down by, one at a time, in order."""
+        found: dict[str, list[str]] = {}
+        sql = 'SELECT figure, "by" FROM figure_part WHERE instr("by", \' \') = 0 GROUP BY 1, 2 ORDER BY min(position)'
+        for figure, by in self._conn.execute(sql):
+            found.setdefault(figure, []).append(by)
+        return found
 
     def verdicts(self) -> list[tuple[str, int]]:
         """Return each verdict of the log with its number, the most frequent first."""
@@ -232,6 +293,12 @@ class Source:
             SELECT register, field, reason, count(*) FROM withheld WHERE kind = ?
             GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3"""
         return [tuple(row) for row in self._conn.execute(sql, (kind,))]
+
+    def withheld_in(self, register: Register, community: str) -> int:
+        """Return the number of a community's rows that show at least one field as withheld."""
+        where = f"{quote(COMMUNITY)} = ? AND coalesce(_withheld, '') <> ''"
+        sql = f"SELECT count(*) FROM {quote(register.name)} WHERE {where}"
+        return int(self._conn.execute(sql, [community]).fetchone()[0])
 
     def declared(self) -> list[tuple[str, int]]:
         """Return (label, value) of the figures that only the centre can know."""
@@ -270,6 +337,19 @@ def _where(layout: Layout) -> tuple[str, list[str]]:
     """Return the condition that a row is listed, and its arguments."""
     parts = [f"{quote(column)} IN ({', '.join('?' * len(codes))})" for column, codes in layout.where.items()]
     return " AND ".join(parts) or "true", [code for codes in layout.where.values() for code in codes]
+
+
+def _nearby_where(register: Register, community: str) -> tuple[str, list[str]]:
+    """Return the condition that a row stands on the page of *community*, and its arguments."""
+    nearby = register.layout.nearby or Nearby("")
+    parts = [f"{quote(column)} IN ({', '.join('?' * len(codes))})" for column, codes in nearby.where.items()]
+    given = [code for codes in nearby.where.values() for code in codes]
+    if nearby.area:
+        area = quote(nearby.area)
+        return " AND ".join([*parts, f"{area} <> '' AND substr(?, 1, length({area})) = {area}"]), [*given, community]
+    if COMMUNITY not in register.present:
+        return "false", []
+    return " AND ".join([*parts, f"{quote(COMMUNITY)} = ?"]), [*given, community]
 
 
 def _json(text: str | None) -> Any:

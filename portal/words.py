@@ -32,6 +32,24 @@ WITHHOLDINGS = {
 }
 
 
+NEW = "新登记"  # where a workflow begins
+
+GUARDS = {
+    "before_expiry": "期限届满以前",
+    "due": "办理期限",
+    "other_person": "由另一人办",
+    "owner": "责任单位",
+    "photo_before_after": "办理前后的照片",
+    "reason": "理由",
+    "second_signature": "第二人签名",
+}
+
+
+def guard(code: str) -> str:
+    """Return the words for what a step must have."""
+    return GUARDS.get(code, code)
+
+
 def verdict(code: str) -> str:
     """Return the words for a verdict as it stands in the log."""
     kind, _, reason = code.partition(":")

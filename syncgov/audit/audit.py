@@ -12,7 +12,7 @@ from syncgov.audit.folder import CHARTER_FILE, Log, load_log, load_trusted_chart
 from syncgov.audit.open311 import check_open311
 from syncgov.audit.portal_figures import check_portal
 from syncgov.audit.proofs import check_proofs
-from syncgov.audit.public_db import DATABASE, FIGURES, check_public_db, expected_figures
+from syncgov.audit.public_db import DATABASE, check_public_db, expected_figures
 from syncgov.audit.report import Finding, Progress, Report, quiet
 from syncgov.audit.signatures import checked_signatures
 from syncgov.audit.walk import Walk
@@ -102,14 +102,14 @@ def _check_published(out: Path, log: Log, walk: Walk, report: Report, progress: 
     registers = walk.ledger.registers(len(log.leaves))
     public = PublicLog(log.charter_raw, log.checkpoint_text, walk.leaves, registers)
     tables = public_tables(public, walk.ledger.state)
-    figures: Table | None = None
+    figures: dict[str, Table] = {}
     try:
         figures = expected_figures(tables, registers)
-        tables = {**tables, FIGURES: figures}
+        tables = {**tables, **figures}
     except (sqlite3.Error, TypeError, ValueError) as error:  # the last two: a divisor that is no number
         report.add("figure", f"数字算不出：{error}", f"the figures cannot be computed: {error}", path=DATABASE)
     check_public_db(out, tables, registers, report, progress)
-    if figures is not None:
+    if figures:
         check_portal(out, figures, registers, report, progress)
     check_proofs(out, log, walk.ledger, tables, report, progress)
     check_data(out, tables, registers, report, progress)

@@ -25,7 +25,15 @@ DESCRIPTIONS = frozenset(
 )  # the words of the last two are not compared
 MAX_PACKAGE_BYTES = 16 << 20  # it describes columns, not rows
 MAX_CSV_BYTES = 2 << 30  # read as one text; a county's largest register is far below
-_PLAIN_TABLES = ("figure", "label", "column", "withheld", "conflict", "declared")  # beside those of the registers
+_PLAIN_TABLES = (
+    "figure",
+    "figure_part",
+    "label",
+    "column",
+    "withheld",
+    "conflict",
+    "declared",
+)  # beside those of the registers
 _BYTE_ORDER_MARK = "\ufeff"  # written for spreadsheet programs
 
 Difference: TypeAlias = tuple[str, str]

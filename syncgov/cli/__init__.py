@@ -42,7 +42,7 @@ __all__ = [
 _DAY = (
     "init load enrol revoke renew charter staff serve backup restore close-log "
     "join attach commit sync bundle receive status conflicts resolve resubmit adopt rejoin "
-    "publish browse audit prove verify erase withhold fsck import "
+    "publish browse audit prove verify sheet erase withhold fsck import "
     "register demo"
 ).split()
 root.commands = {name: root.commands[name] for name in _DAY}

@@ -52,6 +52,7 @@ __all__ = [
     "figure_rows",
     "fold_public",
     "newest_publication",
+    "part_rows",
     "public_tables",
     "published_registers",
     "search_columns",
@@ -60,6 +61,8 @@ __all__ = [
 # System registers with a table of their own; what the others say is in `register`, `withheld`, `declared` and `meta`.
 SYSTEM_TABLES = ("device", "staff_key")
 _META = "key value"
+MONTH = "_month"
+NEWEST_MONTHS = 13  # of a breakdown by month and something else: a year, and the same month of the year before
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,6 +305,59 @@ def figure_rows(registers: RegisterSet, ask: Callable[[str], Any]) -> Table:
             rows.append((figure.id, register.name, figure.label, figure.kind, _number(n, figure), d, text, *described))
     columns = "id register label kind n:INTEGER d:INTEGER text unit note position:INTEGER sql_n sql_d"
     return make_table(columns, "id", rows)
+
+
+def part_rows(registers: RegisterSet, tables: Mapping[str, Table], ask: Callable[[str], Any]) -> Table:
+    """Return table `figure_part`: every figure once more over each part of its register that it is declared by.
+
+    Args:
+        tables: the base tables; their rows say which parts there are.
+        ask: as of `figure_rows`.
+    """
+    rows: list[tuple[Cell, ...]] = []
+    for register in published_registers(registers):
+        for figure in register.figures:
+            for columns in figure.by:
+                for part in _parts(tables[register.name], columns):
+                    restrict = _restriction(register.name, columns, part)
+                    n, d = ask(restrict + figure.n), ask(restrict + figure.d) if figure.d else None
+                    name = (figure.id, " ".join(columns), " ".join(map(str, part)))
+                    rows.append((*name, _number(n, figure), d, figure.format(n, d), len(rows)))
+    return make_table("figure by part n:INTEGER d:INTEGER text position:INTEGER", "figure by part", rows)
+
+
+def _parts(table: Table, columns: Sequence[str]) -> list[tuple[Cell, ...]]:
+    """Return the values of *columns* together that occur, in order; rows without one are in no part.
+
+    Months stand last in `columns` by custom; of a breakdown by two columns only the newest months are kept, so that the
+    number of parts does not grow with the years.
+    """
+    names = [name for name, _kind in table.columns]
+    if not set(columns) <= set(names):
+        return []
+    places = [names.index(column) for column in columns]
+    found = {tuple(row[place] for place in places) for row in table.rows}
+    whole = sorted((part for part in found if None not in part), key=lambda part: tuple(map(str, part)))
+    if len(columns) == 1 or MONTH not in columns:
+        return whole
+    at = columns.index(MONTH)
+    newest = sorted({str(part[at]) for part in whole})[-NEWEST_MONTHS:]
+    return [part for part in whole if part[at] in newest]
+
+
+def _restriction(table: str, columns: Sequence[str], part: Sequence[Cell]) -> str:
+    """Return the WITH clause that stands before a figure's SQL, so that it sees only one part of its table."""
+    quoted = [f"{_quote(name)} = {_literal(value)}" for name, value in zip(columns, part, strict=True)]
+    name = _quote(table)
+    return f"WITH {name} AS (SELECT * FROM main.{name} WHERE {' AND '.join(quoted)}) "
+
+
+def _quote(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(value: Cell) -> str:
+    return str(value) if isinstance(value, int) else "'" + str(value).replace("'", "''") + "'"
 
 
 def _number(n: Any, figure: Figure) -> Cell:

@@ -151,6 +151,7 @@ class Figure:
         kind: `count` (n), `rate` (n/d in percent, shown with n/d), `ratio` (n/d), `text` (n).
         n, d: SELECT statements that give one value.
         decimals: of a rate or a ratio.
+        by: columns of the register's table, alone or several together, by whose values the figure is also given.
     """
 
     id: str
@@ -161,6 +162,7 @@ class Figure:
     d: str = ""
     decimals: int = 0
     note: str = ""
+    by: tuple[tuple[str, ...], ...] = ()
 
     def format(self, n: int | str | None, d: int | None = None) -> str:
         """Return the text that shows this figure, rounded half up: `96.6% (544/563)`; without a divisor `—`."""

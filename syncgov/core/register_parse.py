@@ -22,7 +22,7 @@ __all__ = ["MAX_REGISTER_CHARS", "SYSTEM_NAMES", "parse_register"]
 SYSTEM_NAMES = frozenset({"charter", "register", "device", "staff_key", "erasure", "withholding", "publication"})
 # Tables of the published file and of SQLite itself; a register of that name could not be published.
 RESERVED_NAMES = frozenset(
-    "meta column label figure leaf history conflict withheld declared sqlite_master sqlite_schema".split()
+    "meta column label figure figure_part leaf history conflict withheld declared sqlite_master sqlite_schema".split()
 )
 
 
@@ -52,6 +52,7 @@ def parse_register(text: str, filename: str) -> Register:
     context = Context(parse_roles(top["write"]), read, moves, workflow)
     fields = parse_fields(top["fields"], context)
     columns = {column.name: column for field in fields for column in field.columns}
+    skeleton = _skeleton(top["skeleton"], columns)
     register = Register(
         name=name,
         version=top["version"].integer(1, 10**6),
@@ -63,13 +64,13 @@ def parse_register(text: str, filename: str) -> Register:
         parent=_column(top, "parent", columns) if "parent" in top else None,
         parent_register=columns[top["parent"].text()].ref if "parent" in top else None,
         area=_column(top, "area", columns) if "area" in top else None,
-        skeleton=_skeleton(top["skeleton"], columns),
+        skeleton=skeleton,
         immutable=top.boolean("immutable"),
         write=context.write,
         read=read,
         fields=fields,
         workflow=_workflow(workflow, fields, top),
-        figures=parse_figures(top.items("figures")),
+        figures=parse_figures(top.items("figures"), fields, skeleton),
         portal=MappingProxyType(parse_portal(top["portal"], fields) if "portal" in top else {}),
         text=text,
         number=top.boolean("number"),

@@ -24,6 +24,7 @@ _GUARD = "'"
 _BOM = "\ufeff"  # without it the usual office programs read Chinese as something else
 _PLAIN_TABLES = {
     "figure": "公布的数字",
+    "figure_part": "公布的数字，分项",
     "label": "代码表",
     "column": "栏目",
     "withheld": "不予公开",

@@ -64,12 +64,15 @@ class Published:
         return sum(self.tables.values())
 
 
-def publish(centre: Centre, out: Path, *, progress: Progress | None = None, portal: bool = True) -> Published:
+def publish(
+    centre: Centre, out: Path, *, progress: Progress | None = None, portal: bool = True, address: str = ""
+) -> Published:
     """Publish everything that is public into folder *out*, replacing it only when all of it is done.
 
     Args:
         progress: called with (stage, done, total).
         portal: whether to build the static site too.
+        address: where the site will be on the web, for the QR codes of its notice-board sheets; "": not known.
 
     Raises:
         StorageError: *out* is something else than a published folder, or writing or the portal failed.
@@ -77,7 +80,7 @@ def publish(centre: Centre, out: Path, *, progress: Progress | None = None, port
         LogError: the centre's log does not lead to its own checkpoint.
     """
     report = progress or _silent
-    ledger = centre.reader()
+    ledger, site = centre.reader(), address if portal else None
     with replace_folder(out) as new:
         scanned, withheld, announced = 0, 0, False
         while True:
@@ -86,7 +89,7 @@ def publish(centre: Centre, out: Path, *, progress: Progress | None = None, port
                 hits = find_hits(snapshot, scanned)
                 scanned = snapshot.size
                 if announced and not hits:
-                    done = _write(snapshot, out.absolute(), new, report, newly_withheld=withheld, portal=portal)
+                    done = _write(snapshot, out.absolute(), new, report, newly_withheld=withheld, site=site)
                     write_list(new, partial(centre.sign_list, snapshot.checkpoint))
                     break
                 row = _announcement(ledger, centre.clock())
@@ -138,15 +141,19 @@ def _count(ledger: Ledger, sql: str) -> int:
 
 
 def _write(
-    snapshot: Snapshot, out: Path, new: Path, report: Progress, *, newly_withheld: int, portal: bool
+    snapshot: Snapshot, out: Path, new: Path, report: Progress, *, newly_withheld: int, site: str | None
 ) -> Published:
-    """Write the whole folder into *new*; *out* is only where it will be."""
+    """Write the whole folder into *new*; *out* is only where it will be.
+
+    Args:
+        site: the portal's address, "" where it is not known; None: no portal.
+    """
     leaves = _disclose(snapshot, new / "log", report)
     tree = snapshot.tree()
     state = public_state(snapshot, leaves, hidden_writes(snapshot.ledger))
     tables = public_tables(PublicLog(snapshot.charter, snapshot.checkpoint_text, leaves, snapshot.registers), state)
     report("tables", 0, 1)
-    tables["figure"] = write_public_db(new / "public.db", tables, snapshot.registers)
+    tables |= write_public_db(new / "public.db", tables, snapshot.registers)
     _write_around(snapshot, new, tables)
     write_head(new / "log", snapshot)
     write_tiles(new / "log", snapshot, tree.get)
@@ -155,9 +162,9 @@ def _write(
     names = [each.name for each in published_registers(snapshot.registers)]
     rows: list[RowKey] = [(name, str(row[0])) for name in names for row in tables[name].rows]
     write_proofs(new, snapshot, tree, state, rows, partial(_report_some, report, "proofs"))
-    if portal:
+    if site is not None:
         report("portal", 0, 1)
-        _build_portal(new)
+        _build_portal(new, site)
     return Published(
         out=out,
         checkpoint=snapshot.checkpoint,
@@ -199,9 +206,9 @@ def _write_around(snapshot: Snapshot, new: Path, tables: Mapping[str, Table]) ->
     write_file(new / "index.html", _INDEX_HTML.encode())
 
 
-def _build_portal(new: Path) -> None:
+def _build_portal(new: Path, address: str) -> None:
     """Run the portal in a process of its own: it may use nothing but public.db."""
-    command = [sys.executable, "-m", "portal.build", str(new / "public.db"), str(new / "portal")]
+    command = [sys.executable, "-m", "portal.build", str(new / "public.db"), str(new / "portal"), "--address", address]
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", errors="replace")
     if done.returncode != 0:
         why = (done.stderr or done.stdout).strip()[-MAX_PORTAL_MESSAGE:]

@@ -627,6 +627,8 @@ def test_every_shipped_figure_can_be_computed_from_public_columns() -> None:
     for register in registers:
         columns = [column.name for field in register.fields if field.klass == "public" for column in field.columns]
         conn.execute(f'CREATE TABLE "{register.name}" ({", ".join(["key", *columns])})')
+    conn.execute("CREATE TABLE meta (key, value)")
+    conn.execute("CREATE TABLE history (idx, register, key, field, value, received)")
     states = ["closed"] * 500 + ["evaluated"] * 4 + ["archived"] * 40 + ["handling"] * 18 + ["rejected"] + ["void"] * 7
     conn.executemany("INSERT INTO event (state) VALUES (?)", [(state,) for state in states])
     conn.executemany("INSERT INTO compound (kind) VALUES (?)", [("new",)] * 41 + [("old",)] * 17)

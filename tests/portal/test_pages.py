@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from portal import ledger, lists, pages, rows
+from portal import figures, ledger, lists, pages, rows
 from portal.errors import PortalError
 from portal.markup import Page
 from portal.site import Site
@@ -58,8 +58,8 @@ def test_row_page_shows_steps_materials_phone_and_evidence(site: Site) -> None:
     body = page_of(site, "r/errand/k-BS-01.md").body
     assert '<span class="sg-badge sg-mark">示例</span>' in body
     assert "## 要带的材料\n\n- 身份证原件\n- 户口簿" in body
-    assert '1. <strong>提出申请</strong><br><span class="sg-note">谁办：居民；时限：当日</span>' in body
-    assert '1. <strong>盖章</strong><br><span class="sg-note">谁办：社区</span>' in body
+    assert '<li><strong>提出申请</strong><br><span class="sg-note">谁办：居民；时限：当日</span></li>' in body
+    assert '<li><strong>盖章</strong><br><span class="sg-note">谁办：社区</span></li>' in body
     assert '<td data-label="风险">优亲厚友</td><td data-label="等级">高</td>' in body
     assert "## 依据\n\n第一条<br>第二行\n\n第二段" in body
     assert '<a href="tel:09380000001" class="sg-phone">' in body
@@ -152,7 +152,7 @@ def test_withheld_group_hides_each_of_its_columns(site: Site) -> None:
 
 def test_figures_page_shows_queries(site: Site) -> None:
     """Each figure with n, d and SQL, blank lines included."""
-    body = ledger.figures_page(site).body
+    body = figures.figures_page(site).body
     assert '<span data-figure="lamp_none">—</span>' in body
     assert "select count(&#42;)\n&nbsp;\nfrom lamp" in body
     assert "where 1&#60;2 and &#39;&#124;&#39;" in body
