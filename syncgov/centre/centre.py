@@ -162,11 +162,12 @@ class Centre:
         rows: Sequence[tuple[str, Mapping[str, Value] | None]],
         *,
         also: Callable[[], None] | None = None,
+        by: str | None = None,
     ) -> list[int]:
         """Write rows as the registrar: (key, columns), None to delete; all or nothing.
 
         Columns that are not named stay as they are. Returns the indexes of the new leaves; a row that changes nothing
-        makes none. *also* is called in the same transaction.
+        makes none. *also* is called in the same transaction. *by* is the person who decided it.
 
         Raises:
             InputError: no such register, or a row it does not allow; names row and column.
@@ -174,9 +175,9 @@ class Centre:
         with self.lock, self._logging():
             if also is not None:
                 also()
-            return [index for key, columns in rows if (index := self._write_row((table, key), columns)) is not None]
+            return [index for key, columns in rows if (index := self._write_row((table, key), columns, by)) is not None]
 
-    def _write_row(self, row: RowKey, columns: Mapping[str, Value] | None) -> int | None:
+    def _write_row(self, row: RowKey, columns: Mapping[str, Value] | None, by: str | None = None) -> int | None:
         ledger = self.ledger
         registers = ledger.registers(ledger.size)
         register = registers.get(row[0])
@@ -189,7 +190,7 @@ class Centre:
         if change is None:
             return None
         signed = capture.sign_writes(
-            capture.field_writes(register, change, stored), self._author(), registers, secrets.token_bytes(32)
+            capture.field_writes(register, change, stored), self._author(by), registers, secrets.token_bytes(32)
         )
         outcome, _new = take(ledger, authenticate(ledger, signed.envelope, signed.raw_body), self.clock())
         if outcome.verdict != ACCEPTED or outcome.index is None:
@@ -199,13 +200,13 @@ class Centre:
             )
         return outcome.index
 
-    def _author(self) -> capture.Author:
+    def _author(self, by: str | None = None) -> capture.Author:
         ledger = self.ledger
         chain = ledger.chain(self.registrar.id)
         seq, prev = (0, ledger.meta.get("charter_hash")) if chain is None else (chain.seq, chain.hash)
         size = ledger.size
         seen = Seen(b64u(ledger.root(size)), size) if size else Seen(EMPTY_ROOT, 0)
-        return capture.Author(self.registrar, seq + 1, prev, seen, Stamp(self.clock(), 0), None)
+        return capture.Author(self.registrar, seq + 1, prev, seen, Stamp(self.clock(), 0), by)
 
 
 def _charter(

@@ -5,7 +5,7 @@ Arguments and results are documented by `syncgov COMMAND --help`.
 
 import sys
 
-from syncgov.cli import bundle, centre, certificates, field, fsck, public, registers, resolve
+from syncgov.cli import bundle, centre, certificates, field, fsck, public, registers, resolve, review
 from syncgov.cli.app import EXIT_CODES, root
 
 __all__ = [
@@ -19,12 +19,13 @@ __all__ = [
     "public",
     "registers",
     "resolve",
+    "review",
     "root",
 ]
 
 _DAY = (
     "init load enrol revoke renew serve join commit sync bundle receive status conflicts resolve resubmit adopt rejoin "
-    "publish browse audit prove verify fsck import "
+    "review publish browse audit prove verify fsck import "
     "register demo"
 ).split()
 root.commands = {name: root.commands[name] for name in _DAY}
