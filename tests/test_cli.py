@@ -131,7 +131,7 @@ def test_the_commands_are_those_of_the_design() -> None:
     """Names are a contract; nothing is there before it works."""
     expected = (
         "init load enrol revoke renew serve join commit sync bundle receive status conflicts resolve resubmit adopt "
-        "rejoin publish browse audit prove verify fsck import register demo"
+        "rejoin review publish browse audit prove verify fsck import register demo"
     )
     assert list(root.commands) == expected.split()
 

@@ -14,7 +14,7 @@ from syncgov.core.public_log import slot_key
 from syncgov.core.register_model import REGISTRAR, Field, Register
 from syncgov.core.statement import Leaf, parse_leaf
 from syncgov.errors import InputError
-from syncgov.publish.detectors import LABELS, Match, normal
+from syncgov.publish.detectors import LABELS, Match
 from syncgov.publish.review import Reader, withholding
 from syncgov.publish.snapshot import Rows, Snapshot, take_snapshot
 from syncgov.storage.ledger import Ledger
@@ -164,11 +164,12 @@ def matches_words(matches: Sequence[Match], language: int = 0) -> str:
 
 def marked(text: str, matches: Sequence[Match]) -> str:
     """Return *text* with marks around what detectors stopped at; overlapping matches share theirs."""
-    plain, parts, done = normal(text), [], 0
+    parts: list[str] = []
+    done = 0
     for start, end in _spans(matches):
-        parts += [plain[done:start], MARKS[0], plain[start:end], MARKS[1]]
+        parts += [text[done:start], MARKS[0], text[start:end], MARKS[1]]
         done = end
-    return "".join([*parts, plain[done:]])
+    return "".join([*parts, text[done:]])
 
 
 def _spans(matches: Sequence[Match]) -> list[tuple[int, int]]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from syncgov.publish.lexicon import (
+    CASE,
     CHILD,
     ILLNESS,
     INFORMATION,
@@ -17,6 +18,7 @@ from syncgov.publish.lexicon import (
     PATIENT,
     PROVINCES,
     SURNAMES,
+    TITLES,
     WORDS,
 )
 
@@ -36,6 +38,7 @@ LABELS: Mapping[str, tuple[str, str]] = {
     "address": ("门牌室号", "home address"),
     "minor": ("未成年人", "minor"),
     "illness": ("病情", "illness"),
+    "person": ("人名", "name of a person"),
     "roster": ("人员名单", "list of names"),
     "known": ("本记录的联系人信息", "of the record's own contact"),
 }
@@ -43,7 +46,7 @@ LABELS: Mapping[str, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A part of a text that a detector stopped at; `text` as normalised: full width made plain."""
+    """A part of a text that a detector stopped at; `text` is that part with full width made plain."""
 
     detector: str
     start: int
@@ -73,6 +76,7 @@ _LOCAL = re.compile(
     r"(?:电话|座机|手机|致电|拨打|热线|联系方式|来电|号码)[^\d,。;]{0,6}(\d{3,4}[\s-]?\d{4})(?![\s-]?[\d元件人户次度吨年.])"
 )
 _SERVICE = re.compile(r"(?:400|800)\d{7}|9[56]\d{3,6}|1\d{2,4}")
+_DASHES = frozenset("‐‑‒–—―−")
 _CHINESE_DIGITS = re.compile(r"[〇零一二三四五六七八九幺]{7,}")
 _TO_DIGITS = str.maketrans("〇零一二三四五六七八九幺", "001234567891")
 _ID_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
@@ -87,6 +91,7 @@ _AFTER_A_NAME = (
     "今年|的|在|被|因|系|就读|走失|失踪|落水|受伤|溺|未|已|独自"
     "|由|和|与|从|向|疑似|多次|放学|上学|不慎|遭|意外|有|无|父母|家"
 )
+_SPEAKS = "每|按|搬|因|反映|称|来电|要求|身份证|手机|电话|患|住|投诉|举报|申请|表示|家|每月|同意|不|对|到|提出|拒"
 
 
 def _digits(text: str) -> str:
@@ -189,7 +194,7 @@ DETECTORS: Mapping[str, Callable[[str], Iterator[Span]]] = {
         r"(?:微信号?|wx|vx|薇信|QQ号?|支付宝|抖音号?|快手号?)(?!群|公众号|小程序)[^\w,。;]{0,3}(?:是|为|账号)?[^\w,。;]{0,3}[A-Z0-9_-]{5,20}"
     ),
     "plate": _pattern(rf"[{PROVINCES}][A-Z][·•.\s-]?[A-HJ-NP-Z0-9]{{4,5}}[A-HJ-NP-Z0-9挂学警港澳](?![A-Z0-9])"),
-    "email": _pattern(r"[A-Z0-9._%+-]+@[A-Z0-9-]+(?:\.[A-Z0-9-]+)*\.[A-Z]{2,}"),
+    "email": _pattern(r"(?<![A-Z0-9._%+-])[A-Z0-9._%+-]{1,64}@[A-Z0-9-]{1,63}(?:\.[A-Z0-9-]+)*\.[A-Z]{2,}"),
     "address": _address,
     "minor": _pattern(
         rf"(?:{CHILD})(?:名叫|叫做|叫|姓名[::]?|是)\s?{_SURNAME}[\w*×]",
@@ -201,6 +206,9 @@ DETECTORS: Mapping[str, Callable[[str], Iterator[Span]]] = {
         r"[一二三四五六七八九]年级\s?\(?[一二三四五六七八九十\d]{1,2}\)?班",
     ),
     "illness": _illness,
+    "person": _pattern(
+        rf"(?:{CASE})[\s::(]{{0,2}}{_SURNAME}(?![一-鿿]?(?:{TITLES}))[一-鿿]{{1,2}}(?=[,。;、()\s]|{_AFTER_A_NAME}|{_SPEAKS}|\d|$)"
+    ),
     "roster": _pattern(rf"(?<![一-鿿]){_NAME}(?:[、,\s]{{1,2}}{_NAME}(?![一-鿿])){{2,}}"),
 }
 _OFFICIAL = frozenset({"mobile", "landline", "account", "email", "id15", "bank_card"})
@@ -213,16 +221,17 @@ def find_matches(text: str, known: Collection[str] = (), official: Collection[st
         known: private strings of the same record, such as the name of the person who reported it.
         official: telephones, e-mail addresses and codes that registers declare; they are no hits.
     """
-    plain = normal(text)
+    plain, places = _plain(text)
     exempt = {official_form(each) for each in official}
     found = [
-        Match(name, start, end, plain[start:end])
+        (name, start, end)
         for name, detect in DETECTORS.items()
         for start, end in detect(plain)
         if not (name in _OFFICIAL and _is_official(plain[start:end], exempt))
     ]
-    found += [Match("known", start, end, plain[start:end]) for start, end in _known(plain, known)]
-    return tuple(sorted(set(found), key=lambda match: (match.start, match.end, match.detector)))
+    found += [("known", start, end) for start, end in _known(plain, known)]
+    matches = {Match(name, places[start], places[end - 1] + 1, plain[start:end]) for name, start, end in found}
+    return tuple(sorted(matches, key=lambda match: (match.start, match.end, match.detector)))
 
 
 def find_sensitive(text: str, known: Collection[str] = (), official: Collection[str] = ()) -> tuple[str, ...]:
@@ -253,7 +262,8 @@ def _known(plain: str, known: Collection[str]) -> Iterator[Span]:
         if len(digits) >= MIN_KNOWN_DIGITS and re.fullmatch(r"[\d\s()+-]+", name):
             pattern = r"[\s()-]{0,2}".join(digits)
         elif len(name) >= MIN_KNOWN_LENGTH:
-            pattern = r"\s?".join(re.escape(sign) for sign in re.sub(r"\s", "", name))
+            spaced = "" if name.isascii() else r"\s?"
+            pattern = spaced.join(re.escape(sign) for sign in (name if name.isascii() else re.sub(r"\s", "", name)))
         else:
             continue
         yield from (match.span() for match in re.finditer(pattern, plain))
@@ -261,7 +271,16 @@ def _known(plain: str, known: Collection[str]) -> Iterator[Span]:
 
 def normal(text: str) -> str:
     """Return *text* with full width made plain, one kind of dash, Chinese digits as digits, no invisible signs."""
-    plain = unicodedata.normalize("NFKC", text)
-    plain = re.sub(r"[‐‑‒–—―−]", "-", plain)
-    plain = _CHINESE_DIGITS.sub(lambda run: run.group().translate(_TO_DIGITS), plain)
-    return "".join(sign for sign in plain if unicodedata.category(sign) != "Cf").strip()
+    return _plain(text)[0].strip()
+
+
+def _plain(text: str) -> tuple[str, list[int]]:
+    """Return *text* in normal form, and for each of its characters where in *text* it stood."""
+    signs: list[str] = []
+    places: list[int] = []
+    for place, sign in enumerate(text):
+        for part in unicodedata.normalize("NFKC", sign):
+            if unicodedata.category(part) != "Cf":
+                signs.append("-" if part in _DASHES else part)
+                places.append(place)
+    return _CHINESE_DIGITS.sub(lambda run: run.group().translate(_TO_DIGITS), "".join(signs)), places

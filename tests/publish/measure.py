@@ -1,4 +1,4 @@
-"""Precision and recall of the detectors on `labelled.csv`: `python -m tests.publish.measure [tune|check|hard]`.
+"""Precision and recall of the detectors on `labelled.csv`: `python -m tests.publish.measure [tune|check|hard|--write]`.
 
 The patterns were improved by the mistakes in `tune`; those in `check` were only counted. The sentences of `hard` were
 written afterwards, to get past the patterns or to set them off by chance.
@@ -6,7 +6,7 @@ written afterwards, to get past the patterns or to set them off by chance.
 
 import csv
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from syncgov.publish.detectors import LABELS, find_sensitive
 
 LABELLED = Path(__file__).with_name("labelled.csv")
 PAGE = Path(__file__).parents[2] / "portal" / "content" / "review.md"
+START, END = "<!-- measured: python -m tests.publish.measure --write -->", "<!-- end -->"
 WHOLE = "合计（是否有命中）"
 ROWS = (("其中没有用来改进的一半", "check"), ("其中特意为难检测的", "hard"))
 PARTS = ("tune", "check", "hard")
@@ -104,14 +105,43 @@ def table(sentences: Sequence[Sentence]) -> str:
     return "\n".join(lines)
 
 
+def mistakes(sentences: Sequence[Sentence]) -> str:
+    """Return the lists of the page: sentences that should have been stopped, and those that should not."""
+    found = [(sentence, find(sentence)) for sentence in sentences]
+    missed = [f"- {s.text}（{words(s.expected)}）" for s, names in found if s.expected and not names]
+    wrong = [f"- {s.text}（{words(names)}）" for s, names in found if names and not s.expected]
+    return "\n".join(["漏报的句子：", "", *missed, "", "误报的句子：", "", *wrong])
+
+
+def words(names: Collection[str]) -> str:
+    """Return detectors in words."""
+    return "、".join(label for name, (label, _en) in LABELS.items() if name in names)
+
+
+def measured(sentences: Sequence[Sentence]) -> str:
+    """Return what stands between the marks of the page."""
+    good = sum(not sentence.expected for sentence in sentences)
+    head = f"{len(sentences)} 个句子，其中 {good} 个没有个人信息。"
+    return f"{START}\n{head}\n\n{table(sentences)}\n\n{mistakes(sentences)}\n{END}"
+
+
+def on_page() -> str:
+    """Return what the page has between its marks, marks included."""
+    text = PAGE.read_text(encoding="utf-8")
+    return text[text.index(START) : text.index(END) + len(END)]
+
+
 def main(part: str | None) -> None:
-    """Print mistakes of *part*, and the table."""
+    """Print the mistakes of *part*, and the table; with `--write`, bring the page up to date."""
     sentences = read_labelled()
     for sentence in sentences:
         found = find(sentence)
         if sentence.part == part and found != sentence.expected:
             print(f"{sentence.text}\n    应 {sorted(sentence.expected)} 得 {sorted(found)}")
     print(table(sentences))
+    if part == "--write":
+        text = PAGE.read_text(encoding="utf-8")
+        PAGE.write_text(text.replace(on_page(), measured(sentences)), encoding="utf-8")
 
 
 if __name__ == "__main__":
