@@ -31,7 +31,7 @@ MAX_LISTED = 200  # texts that are printed one by one
         "List texts for the public that may name people or that nobody approved; approve them, or word them anew.",
     ),
     "syncgov review centre --community 620502007001",
-    "syncgov review centre --set 812.3 '三号楼有住户反映漏水，已修复。' --staff P001",
+    "syncgov review centre --set 812.3 Repaired. --staff P001",
     "syncgov review centre --approve 815.2 --approve 816.2 --staff P001",
 )
 @path_argument("centre")
