@@ -132,7 +132,7 @@ def test_the_commands_are_those_of_the_design() -> None:
     expected = (
         "init load enrol revoke renew charter staff serve backup restore close-log "
         "join attach commit sync bundle receive status conflicts resolve resubmit adopt "
-        "rejoin publish browse audit prove verify sheet erase withhold fsck import register demo"
+        "rejoin review publish browse audit prove verify sheet erase withhold fsck import register demo"
     )
     assert list(root.commands) == expected.split()
 

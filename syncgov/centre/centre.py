@@ -277,11 +277,12 @@ class Centre:
         rows: Sequence[tuple[str, Mapping[str, Value] | None]],
         *,
         also: Callable[[], None] | None = None,
+        by: str | None = None,
     ) -> list[int]:
         """Write rows as the registrar: (key, columns), None to delete; all or nothing.
 
         Columns that are not named stay as they are. Returns the indexes of the new leaves; a row that changes nothing
-        makes none. *also* is called in the same transaction.
+        makes none. *also* is called in the same transaction. *by* is the person who decided it.
 
         Raises:
             InputError: no such register, or a row it does not allow; names row and column.
@@ -291,7 +292,7 @@ class Centre:
                 self.follow_charter()
             if also is not None:
                 also()
-            return [index for key, columns in rows if (index := self._write_row((table, key), columns)) is not None]
+            return [index for key, columns in rows if (index := self._write_row((table, key), columns, by)) is not None]
 
     def write_charter(self, raw: bytes, registrar: SigningKey, *, also: Callable[[], None] | None = None) -> None:
         """Log a new charter, signed by *registrar*, whom it may name first, and follow it.
@@ -310,7 +311,7 @@ class Centre:
                 self._entering = ""
             self.follow_charter()
 
-    def _write_row(self, row: RowKey, columns: Mapping[str, Value] | None) -> int | None:
+    def _write_row(self, row: RowKey, columns: Mapping[str, Value] | None, by: str | None = None) -> int | None:
         ledger = self.ledger
         registers = ledger.registers(ledger.size)
         register = registers.get(row[0])
@@ -324,7 +325,7 @@ class Centre:
         if change is None:
             return None
         signed = capture.sign_writes(
-            capture.field_writes(register, change, stored), self._author(), registers, secrets.token_bytes(32)
+            capture.field_writes(register, change, stored), self._author(by), registers, secrets.token_bytes(32)
         )
         outcome, _new = take(ledger, authenticate(ledger, signed.envelope, signed.raw_body), self.clock())
         if outcome.verdict != ACCEPTED or outcome.index is None:
@@ -334,14 +335,14 @@ class Centre:
             )
         return outcome.index
 
-    def _author(self) -> capture.Author:
+    def _author(self, by: str | None = None) -> capture.Author:
         ledger = self.ledger
         chain = ledger.chain(self.registrar.id)
         first = self._entering or ledger.enrolment(self.registrar.id) or ""
         seq, prev = (0, first) if chain is None else (chain.seq, chain.hash)
         size = ledger.size
         seen = Seen(b64u(ledger.root(size)), size) if size else Seen(EMPTY_ROOT, 0)
-        return capture.Author(self.registrar, seq + 1, prev, seen, Stamp(self.clock(), 0), None)
+        return capture.Author(self.registrar, seq + 1, prev, seen, Stamp(self.clock(), 0), by)
 
 
 def _charter(

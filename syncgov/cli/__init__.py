@@ -18,6 +18,7 @@ from syncgov.cli import (
     registers,
     resolve,
     restoring,
+    review,
 )
 from syncgov.cli.app import EXIT_CODES, root
 
@@ -36,13 +37,14 @@ __all__ = [
     "registers",
     "resolve",
     "restoring",
+    "review",
     "root",
 ]
 
 _DAY = (
     "init load enrol revoke renew charter staff serve backup restore close-log "
     "join attach commit sync bundle receive status conflicts resolve resubmit adopt rejoin "
-    "publish browse audit prove verify sheet erase withhold fsck import "
+    "review publish browse audit prove verify sheet erase withhold fsck import "
     "register demo"
 ).split()
 root.commands = {name: root.commands[name] for name in _DAY}

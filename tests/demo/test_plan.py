@@ -273,8 +273,8 @@ def test_only_the_careless_texts_stop_the_detectors(default: Story) -> None:
                 hits.update(found)
                 stopped += bool(found)
     assert stopped == default.expect.careless
-    assert hits["phone"] >= 2
-    assert hits["id_number"] >= 2
+    assert hits["landline"] >= 2
+    assert hits["id18"] >= 2
 
 
 def contact_writes(story: Story) -> list[Write]:
