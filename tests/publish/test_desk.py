@@ -153,6 +153,8 @@ def test_a_new_text_with_a_hit_needs_a_sure_person(own_place: Place) -> None:
     for text in ("请打0938-0000009", "", "  "):
         with pytest.raises(InputError):
             replace(desk_of(own_place), item.id, text)
+    with pytest.raises(InputError, match="--approve"):
+        replace(desk_of(own_place), item.id, WITHHELD_TEXT, sure=True)
     assert own_place.world.centre.ledger.size == size
     replace(desk_of(own_place), item.id, "请打0938-0000009", sure=True)
     sound(own_place)
