@@ -24,7 +24,7 @@ __all__ = [
 
 _DAY = (
     "init load enrol revoke renew serve join commit sync bundle receive status conflicts resolve resubmit adopt rejoin "
-    "publish browse audit prove verify fsck import "
+    "publish browse audit prove verify sheet fsck import "
     "register demo"
 ).split()
 root.commands = {name: root.commands[name] for name in _DAY}

@@ -288,38 +288,6 @@ def sheet(out: Output, out_folder: Path, sheets: Path, pdf: bool, **choices: str
 @command(
     root,
     (
-        "打印公示栏：每个社区一页，有数字、公开事项、电话和校验码。",
-        "Print notice-board sheets, one for each community.",
-    ),
-    "syncgov sheet public sheets --month 2026-10 --paper A3 --pdf",
-)
-@path_argument("out_folder")
-@path_argument("sheets")
-@click.option(
-    "--month", metavar="YYYY-MM", default="", help=both("哪个月；默认最近一个月。", "Which; default: newest.")
-)
-@click.option(
-    "--community", metavar="CODE", default="", help=both("社区代码；默认全部。", "One community; default: all.")
-)
-@click.option(
-    "--paper", type=click.Choice(["A4", "A3"]), default="A4", show_default=True, help=both("纸张。", "Paper.")
-)
-@click.option("--address", metavar="URL", default="", help=both("网站的网址，印成二维码。", "The site's, as QR code."))
-@click.option(
-    "--pdf", is_flag=True, help=both("再用本机的浏览器生成 PDF。", "Make PDF too, by a browser of this machine.")
-)
-def sheet(out: Output, out_folder: Path, sheets: Path, pdf: bool, **choices: str) -> None:
-    from syncgov.publish.sheets import print_sheets
-
-    written = print_sheets(out_folder, sheets, choices, pdf=pdf)
-    for path in written:
-        out.line(f"已写入 {path}", f"wrote {path}")
-    out.result({"files": [str(path) for path in written]})
-
-
-@command(
-    root,
-    (
         "完整的故事：一个街道的一年，公开，审计，浏览。",
         "The whole story: a street's year, published, audited, browsed.",
     ),
