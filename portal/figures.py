@@ -20,10 +20,10 @@ def figures_page(site: Site) -> Page:
     found = site.figures
     broken = site.source.breakdowns()
     lines = [
-        [_name(item, item.id in broken), markup.figure(item), _count(item.n), _count(item.d), text.esc(item.unit)]
+        [_name(item, item.id in broken), f"{markup.figure(item)} {text.esc(item.unit)}", _count(item.n), _count(item.d)]
         for item in found
     ]
-    table = markup.table(["名称", "数字", "分子 n", "分母 d", "单位"], lines)
+    table = markup.table(["名称", "数字", "分子 n", "分母 d"], lines, "sg-compact")
     intro = (
         f"{text.esc(site.as_of)}。每个比率都写明分子和分母；分母为零时写“—”，不写成 0% 或 100%。"
         "名称带链接的，点开有按社区、类别、月份的图和表。"

@@ -50,7 +50,7 @@ def _intro(site: Site, register: Register, page: str) -> str:
     words = register.layout.intro or register.help
     count = f"共 {text.number(register.count)} 条，{text.esc(site.as_of)}。"
     more = [count, flow_link(page, register), site.datasette(page, "查询、筛选和下载", register)]
-    return markup.sections(text.esc(words), " ".join(part for part in more if part))
+    return markup.sections(text.esc(words), "　".join(part for part in more if part))
 
 
 def _part(site: Site, register: Register, code: str | None) -> Iterator[Page]:

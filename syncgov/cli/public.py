@@ -180,7 +180,7 @@ def prove(out: Output, out_folder: Path, table: str, key: str, output: Path | No
         "Check one record's proof, offline; or the hash on a notice-board sheet (--hash).",
     ),
     "syncgov verify proof.json --charter charter.json",
-    "syncgov verify --hash 'c541 e895 ...' public",
+    "syncgov verify --hash C541-E895-… public",
 )
 @path_argument("proof")
 @click.option(

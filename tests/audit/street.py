@@ -22,6 +22,7 @@ figures:
     n: SELECT count(*) FROM task WHERE state = 'closed'
     d: SELECT count(*) FROM task
     decimals: 1
+    by: [_community, state, [_community, _month]]
 """
 
 REMARK = """\

@@ -501,6 +501,9 @@ def test_a_cell_of_another_type_is_found(street: Path) -> None:
         ("ALTER TABLE task ADD COLUMN extra", "schema"),
         ("UPDATE figure SET text = '99.9% (9/9)' WHERE id = 'task_rate'", "figure"),
         ("UPDATE figure SET n = n + 1 WHERE id = 'task_all'", "figure"),
+        ("UPDATE figure_part SET text = '99.9% (9/9)' WHERE \"by\" = '_community'", "figure"),
+        ("UPDATE figure_part SET d = d + 1 WHERE \"by\" = '_community _month'", "figure"),
+        ("DELETE FROM figure_part WHERE \"by\" = 'state'", "row-missing"),
         ("CREATE INDEX extra ON task(state)", "schema"),
         ("DROP INDEX task_state_index", "schema"),
         ("PRAGMA user_version = 1", "schema"),
@@ -511,6 +514,32 @@ def test_another_public_db_is_found(street: Path, statement: str, code: str) -> 
     """Rows, objects and figures are exactly those that the log gives."""
     edit(street, statement)
     assert codes(run(street)) == {code}
+
+
+def test_parts_add_up_to_their_figure(street: Path) -> None:
+    """The parts by community are the figure over fewer rows: together they are all of it."""
+    with closing(sqlite3.connect(street / "out/public.db")) as conn:
+        whole = conn.execute("SELECT n, d FROM figure WHERE id = 'task_rate'").fetchone()
+        sql = "SELECT sum(n), sum(d), count(*) FROM figure_part WHERE figure = 'task_rate' AND \"by\" = ?"
+        for by in ("_community", "state"):
+            *added, number = conn.execute(sql, [by]).fetchone()
+            assert tuple(added) == whole
+            assert number > 1
+
+
+def test_a_marked_part_on_a_page_is_compared(street: Path) -> None:
+    """A page may mark any part of a figure; a changed text, or a part that does not exist, is found."""
+    with closing(sqlite3.connect(street / "out/public.db")) as conn:
+        query = "SELECT figure || '/' || \"by\" || '/' || part, text FROM figure_part LIMIT 1"
+        mark, text = conn.execute(query).fetchone()
+    page = street / "out/portal/about.html"
+    honest = page.read_text(encoding="utf-8").replace("</html>", f'<b data-figure="{mark}">{text}</b></html>')
+    page.write_text(honest, encoding="utf-8")
+    assert run(street).ok
+    for wrong in (honest.replace(f">{text}</b>", ">7</b>"), honest.replace(mark, mark + "x")):
+        assert wrong != honest
+        page.write_text(wrong, encoding="utf-8")
+        assert codes(run(street)) == {"portal"}
 
 
 def test_an_index_over_another_column_than_it_says_is_found(street: Path) -> None:
