@@ -162,7 +162,7 @@ def test_a_figure_without_its_mark_and_a_missing_page_are_noticed(ran: Ran, publ
         page = public / "portal" / f"{name}.html"
         text = page.read_text()
         page.write_text(re.sub('data-figure="event_reported">[^<]*', 'data-x="">999', text))
-        found = audit(public, ran.centre / "charter.json").findings
+        found = [each for each in audit(public, ran.centre / "charter.json").findings if each.code != "file"]
         assert [(each.path, each.key) for each in found] == [(f"portal/{name}.html", "event_reported")]
         page.write_text(text)
     for name in FIXED_PAGES:
@@ -177,7 +177,8 @@ def test_an_index_that_is_not_published_is_noticed(ran: Ran, public: Path) -> No
     """public.db declares what publication declares, and nothing else."""
     with closing(sqlite3.connect(public / "public.db")) as db:
         db.execute("CREATE INDEX i9 ON event(state)")
-    assert {each.code for each in audit(public, ran.centre / "charter.json").findings} == {"schema"}
+    # the list of files finds every change; what it is about is found apart from it
+    assert {each.code for each in audit(public, ran.centre / "charter.json").findings} == {"schema", "file"}
 
 
 def test_wrong_arguments_exit_65_and_findings_are_errors(ran: Ran, public: Path) -> None:

@@ -34,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         conn.execute("INSERT INTO register VALUES ('paper', '公开', 1, '公开', 'register: paper', ?, 1)", [CALENDAR])
         conn.execute(
             "CREATE TABLE paper(key TEXT PRIMARY KEY, name, due_on, done_on, state, _community, _created, _updated,"
-            " _withheld, _conflict, _evidence)"
+            " _withheld, _erased, _conflict, _evidence)"
         )
         days: list[tuple[str | None, str | None]] = [
             ("2026-11-10", "2026-11-10"),

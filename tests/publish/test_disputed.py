@@ -12,9 +12,9 @@ from portal import pages
 from portal.site import Site
 from portal.source import open_source
 from syncgov.audit.audit import audit
-from syncgov.audit.portal_figures import FIXED_PAGES
 from syncgov.centre.certificates import revoke
 from syncgov.publish.publish import publish
+from tests.audit.street import write_pages
 from tests.helpers import EAST, World, a_task, insert, update
 
 Cells = list[tuple[Any, ...]]
@@ -40,10 +40,7 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
         revoke(world.centre, thief.dev, last_good=1)
         publish(world.centre, folder / "out", portal=False)
         (folder / "thief").write_text(thief.dev, encoding="utf-8")
-    for name in FIXED_PAGES:
-        path = folder / "out" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("<html></html>", encoding="utf-8")
+    write_pages(folder / "out", {})
     return folder
 
 

@@ -92,7 +92,9 @@ def test_frictionless_would_find_something(place: Place, tmp_path: Path) -> None
 def write(folder: Path, lamps: list[tuple[Cell, ...]], crews: list[str]) -> dict[str, Any]:
     """Write lamps (key, kind, parts, crew) and crews; return the package's description of the lamps."""
     registers = RegisterSet([parse_register(LAMP, "lamp.yml"), parse_register(CREW, "crew.yml")])
-    tables = dict.fromkeys("figure label column withheld conflict declared".split(), make_table("name", "name", ()))
+    tables = dict.fromkeys(
+        "figure figure_part label column withheld conflict declared".split(), make_table("name", "name", ())
+    )
     tables["lamp"] = make_table("key kind parts crew", "key", lamps)
     tables["crew"] = make_table("key name", "key", [(crew, crew) for crew in crews])
     meta = {"name": "丙", "as_of": "2026-11-21T18:30:00+08:00", "origin": "example.invalid/log", "simulated": "1"}
