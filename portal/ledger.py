@@ -24,9 +24,7 @@ def figures_page(site: Site) -> Page:
         f"{text.esc(site.as_of)}。每个比率都写明分子和分母；分母为零时写“—”。"
         "下面的查询语句可以在公开库 public.db 上原样运行，核对这里的数字。"
     )
-    return Page(
-        "figures.md", "数字怎么算", markup.sections(intro, table, "## 查询语句", *queries), search=False, menu=True
-    )
+    return Page("figures.md", "数字怎么算", markup.sections(intro, table, "## 查询语句", *queries), menu=True)
 
 
 def _count(value: int | None) -> str:
@@ -64,7 +62,7 @@ def data_page(site: Site) -> Page:
         "已采纳与未采纳之和等于日志规模。怎样自己核对，见" + markup.link("data.md", "verify.html", "怎样核验") + "。"
     )
     body = markup.sections(intro, log, "## 采纳与未采纳", table, _declared(site), *_conflicts(site))
-    return Page("data.md", "数据与冲突", body, search=False, menu=True)
+    return Page("data.md", "数据与冲突", body, menu=True)
 
 
 def _declared(site: Site) -> str:
@@ -151,7 +149,7 @@ def withheld_page(site: Site) -> Page:
         "## 在哪些登记册",
         markup.table(["登记册", "内容", "理由", "项数"], detail),
     )
-    return Page("withheld.md", "不予公开的内容", body, search=False, menu=True)
+    return Page("withheld.md", "不予公开的内容", body, menu=True)
 
 
 def _register_label(site: Site, name: str) -> str:

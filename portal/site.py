@@ -44,6 +44,7 @@ class Site:
         self.registers = source.registers
         longest = max(map(len, source.places), default=0)
         self.communities = {code: name for code, name in source.places.items() if len(code) == longest}
+        self.device_roles = source.roles()
         self._datasette = datasette_url
         self._names: dict[str, Mapping[str, str]] = {}
 
@@ -143,6 +144,18 @@ class Site:
     def row_path(self, row: Row) -> str:
         """Return the path of a row's page, without its ending."""
         return f"r/{row.register.name}/k-{_slug(row.key)}"
+
+    def page_of(self, row: Row) -> str:
+        """Return the address of the page that shows *row*, from the portal's root: its own, or the one for all."""
+        if row.register.layout.page == "row":
+            return percent(self.row_path(row)) + ".html"
+        if row.register.layout.place and row.key in self.communities:
+            return percent(self.community_path(row.key)) + ".html"
+        return f"record.html#{percent(self.address(row), safe='/')}"
+
+    def address(self, row: Row) -> str:
+        """Return what names *row* on the page for all records."""
+        return f"{row.register.name}/{row.key}"
 
     def community_path(self, code: str) -> str:
         """Return the path of a community's page, without its ending."""

@@ -32,6 +32,9 @@ CREATE TABLE "column"(register, name, label, type, unit, help, position, public_
 CREATE TABLE label(register, "column", code, label, position, PRIMARY KEY(register, "column", code));
 CREATE TABLE figure(id TEXT PRIMARY KEY, register, label, kind, n, d, text, unit, note, position, sql_n, sql_d);
 CREATE TABLE leaf(idx INTEGER PRIMARY KEY, received, device, seq, verdict, register, key);
+CREATE TABLE history(idx INTEGER, position INTEGER, register, key, field, value, withheld INTEGER, received, device,
+    shown INTEGER, PRIMARY KEY(idx, position));
+CREATE TABLE device("key" TEXT PRIMARY KEY, roles);
 CREATE TABLE conflict(register, key, field, idx, value, shown INTEGER, received, device);
 CREATE TABLE withheld(id INTEGER PRIMARY KEY, path, register, key, field, reason, dot);
 CREATE TABLE declared(name TEXT PRIMARY KEY, value INTEGER, label);
@@ -73,6 +76,18 @@ fields:
       due: {type: date}
       ward: {type: text, ref: ward}
   cost: {type: money, class: public}
+workflow:
+  field: step
+  state: state
+  open: [open, wait]
+  closed: [done]
+  transitions:
+    - {name: 报修, from: [new], to: open, roles: [grid_worker]}
+    - {name: 改期, from: [open], to: open, roles: [operator]}
+    - {name: 等料, from: [open], to: wait, roles: [operator]}
+    - {name: 再开工, from: [wait], to: open, roles: [operator]}
+    - {name: 修好, from: [open], to: done, roles: [handler]}
+    - {name: 返修, from: [done], to: open, roles: [operator]}
 """
 
 # name -> (label, text, portal, columns: (name, label, type, unit), codes: (column, code, label))
@@ -126,6 +141,7 @@ _REGISTERS: dict[str, tuple[str, str, Mapping[str, Any] | None, list[tuple[str, 
             "title": "place",
             "group_by": ["_community", "state"],
             "summary": ["state", "due", "ward", "cost"],
+            "timeline": {"due": "due", "unit": "ward", "paused": ["wait"]},
         },
         [
             ("place", "地点", "text"),
@@ -134,7 +150,7 @@ _REGISTERS: dict[str, tuple[str, str, Mapping[str, Any] | None, list[tuple[str, 
             ("ward", "片区", "text"),
             ("cost", "费用", "money"),
         ],
-        [("state", "open", "办理中"), ("state", "done", "已修好")],
+        [("state", "open", "办理中"), ("state", "wait", "等料"), ("state", "done", "已修好")],
     ),
 }
 
@@ -142,6 +158,8 @@ _REGISTERS: dict[str, tuple[str, str, Mapping[str, Any] | None, list[tuple[str, 
 def make_public_db(path: Path, hostile: Sequence[str] = HOSTILE, simulated: bool = True, **meta: str) -> Path:
     """Write a public.db and return its path."""
     with sqlite3.connect(path, isolation_level=None) as conn:
+        conn.execute("PRAGMA journal_mode=OFF")
+        conn.execute("PRAGMA synchronous=OFF")
         conn.executescript(_SCHEMA)
         known = {
             "name": "两社区街道",
@@ -165,7 +183,8 @@ def _declare(conn: sqlite3.Connection, name: str, label: str, text: str, portal:
     row = (name, label, 1, f"{label}登记册", text, json.dumps(portal), 1)
     conn.execute("INSERT INTO register VALUES (?, ?, ?, ?, ?, ?, ?)", row)
     for position, (column, title, kind, *unit) in enumerate(columns):
-        values = (name, column, title, kind, unit[0] if unit else "", "", position, 0)
+        searched = int(kind in ("text", "list") and (name, column) != ("lamp", "ward"))
+        values = (name, column, title, kind, unit[0] if unit else "", "", position, searched)
         conn.execute('INSERT INTO "column" VALUES (?, ?, ?, ?, ?, ?, ?, ?)', values)
     for position, (column, code, title) in enumerate(codes):
         conn.execute("INSERT INTO label VALUES (?, ?, ?, ?, ?)", (name, column, code, title, position))
@@ -233,4 +252,13 @@ def _ledger(conn: sqlite3.Connection) -> None:
         ("lamp/lost/step", "lamp", "lost", "step", "privacy", "[]"),
     ]
     conn.executemany("INSERT INTO withheld(path, register, key, field, reason, dot) VALUES (?, ?, ?, ?, ?, ?)", hidden)
+    conn.executemany("INSERT INTO device VALUES (?, ?)", [("w1", '["grid_worker"]'), ("o1", '["operator", "handler"]')])
+    late = [
+        ("w1", "2026-11-01T09:00:00+08:00", {"state": "open", "due": None, "ward": None}),
+        ("o1", "2026-11-02T09:00:00+08:00", {"state": "open", "due": "2026-11-10", "ward": WEST}),
+        ("o1", "2026-11-12T09:00:00+08:00", {"state": "open", "due": "2026-11-15", "ward": WEST}),
+    ]
+    for idx, (device, received, value) in enumerate(late):
+        row = (idx, 0, "lamp", "lamp-000", "step", json.dumps(value), 0, received, device, 1)
+        conn.execute("INSERT INTO history VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
     conn.execute("INSERT INTO declared VALUES ('waiting', 3, '等待前序的变更集')")
