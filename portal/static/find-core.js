@@ -226,11 +226,12 @@
     var parts = typeof row[4] === "number" ? await part("x/" + row[4]) : row[4];
     return { number: number, kind: row[0], title: row[1], note: row[2], address: row[3], parts: parts };
   };
-  // The next `count` results; fewer only when there are no more, and then `done` is true.
-  Search.prototype.take = async function (count) {
+  // The next `count` results; fewer when there are no more (then `done` is true) or `most` texts have been read.
+  Search.prototype.take = async function (count, most) {
     var found = [];
+    var read = 0;
     if (!this.done && !this.postings) await this.open();
-    while (!this.done && found.length < count) {
+    while (!this.done && found.length < count && !(read >= most)) {
       var numbers = [];
       while (!this.done && found.length + numbers.length < count) {
         var number = await this.candidate();
@@ -238,6 +239,7 @@
         else numbers.push(number);
         this.at = number + 1;
       }
+      read += numbers.length;
       var cards = await Promise.all(numbers.map(this.card));
       var asked = this.asked;
       found = found.concat(asked.exact ? cards : cards.filter(function (c) { return matches(c.parts, asked.phrases); }));

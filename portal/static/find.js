@@ -3,6 +3,7 @@
   "use strict";
 
   var STEP = 20;
+  var MOST = 400; // texts read at a time: words that stand in many texts, but never together, end here
   var PAUSE = 200; // ms after the last key
   var SNIPPET = 60; // characters around the first hit
 
@@ -93,7 +94,7 @@
   async function show(mine, query, fresh) {
     var found;
     try {
-      found = await search.take(STEP);
+      found = await search.take(STEP, MOST);
     } catch (error) {
       if (mine !== current) return;
       say(error.message === "edition" ? "网站刚刚更新，请刷新这一页再查。" : "查找用的文件没有取到。请检查网络，再按一次“查找”。");
@@ -106,8 +107,9 @@
     found.forEach(function (one) { list.append(item(one, query)); });
     more.hidden = search.done;
     var count = list.children.length;
-    help.hidden = count > 0;
-    if (!count) say("没有找到“" + query.trim() + "”。可以少写几个字，或者换一个说法。");
+    help.hidden = count > 0 || !search.done;
+    if (!count && !search.done) say("还没有找到，也还没有看完。按“再看 20 条”接着找。");
+    else if (!count) say("没有找到“" + query.trim() + "”。可以少写几个字，或者换一个说法。");
     else say(search.done ? "找到 " + count + " 条。" : "先列出 " + count + " 条，后面还有。");
     if (!fresh && list.children[before]) list.children[before].querySelector("a").focus();
   }

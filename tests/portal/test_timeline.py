@@ -12,7 +12,10 @@ from portal.records import temporary_number
 from portal.site import Site
 from portal.source import open_source
 from portal.timeline import Way
+from syncgov.core import public_rows as publishing
+from syncgov.core.register import parse_register
 from tests.portal.public_db import EAST, WEST, insert, make_public_db
+from tests.publish.place import LAMP
 
 KEY = "019c2b20-f2c0-709f-94b4-f2e0430125c5"
 Case = list[tuple[str, str, str | None]]  # (day of November and hour, state, deadline's day)
@@ -104,6 +107,7 @@ def test_a_matter_has_every_number_that_people_type(tmp_path: Path) -> None:
         row = site.source.find(site.registers["lamp"], KEY)
         assert row is not None
         assert records.numbers(row) == [f"{EAST}20261101001", "20261101001", "临-4301-25c5", "430125c5"]
+        assert temporary_number(row) == publishing.temporary_number(parse_register(LAMP, "lamp.yml"), KEY)
         errand = site.source.find(site.registers["errand"], "BS-01")
         assert errand is not None
         assert temporary_number(errand) == ""
