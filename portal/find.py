@@ -5,26 +5,27 @@ the answer is what reading everything would give. Source: decisions, "Portal".
 """
 
 import html
-import json
 import re
 from array import array
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import yaml
 
 from portal import records, text
 from portal.markup import Page
-from portal.model import COMMUNITY, Register, Row
-from portal.shards import LONG_TEXT, PER_FILE, Shards, batches, edition_of
+from portal.model import COMMUNITY, Row
+from portal.shards import LONG_TEXT, PER_FILE, Shards, batches, edition_of, encode
 from portal.site import Site
 from portal.timeline import Way
 from portal.wording import terms
 
 FORMAT = 1  # of the files below find/
 FOLDER = "find"
-RECORD_BYTES = 1_200  # of one record, about
+
+Record: TypeAlias = tuple[str, object]  # address, what is shown
 
 _TAG = re.compile(r"<[^>]*>")
 _TARGET = re.compile(r"\]\([^)]*\)|\{[#.][^}]*\}")
@@ -59,51 +60,56 @@ def write_index(site: Site, pages: Iterable[Page], content: Path, out: Path) -> 
         pages: the generated pages that belong to no register; they are found by their title and first words.
         content: the folder of hand-written pages.
     """
-    found = list(documents(site, pages, content))
-    state = (site.meta.get(name, "") for name in ("origin", "size", "root", "as_of"))
-    edition = edition_of([str(FORMAT), *state, *(f"{each.address} {each.title}" for each in found)])
-    shards = Shards(out, edition)
+    cards: list[str] = []
+    told: list[tuple[str, str]] = []
+    long: list[tuple[int, str]] = []
     postings: dict[str, array[int]] = {}
-    for number, document in enumerate(found):
+    for number, (document, record) in enumerate(_found(site, pages, content)):
         for term in terms("\n".join(document.parts)):
             postings.setdefault(term, array("I")).append(number)
+        cards.append(encode(document.card(number)))
         if document.is_long:
-            shards.write(f"x/{number}", list(document.parts))
-    cards = [each.card(number) for number, each in enumerate(found)]
+            long.append((number, encode(list(document.parts))))
+        if record is not None:
+            told.append((record[0], encode(record[1])))
+    state = (site.meta.get(name, "") for name in ("origin", "size", "root", "as_of"))
+    edition = edition_of([str(FORMAT), *state, *cards])
+    shards = Shards(out, edition)
+    for number, text_of in long:
+        shards.write(f"x/{number}", text_of)
     for number, batch in enumerate(batches(cards, PER_FILE)):
-        shards.write(f"c/{number}", batch)
-    shown = [register for register in site.listed if register.layout.page == "list"]
+        shards.write(f"c/{number}", f"[{','.join(batch)}]")
     start = {
-        "docs": len(found),
+        "edition": edition,
+        "docs": len(cards),
         "perCard": PER_FILE,
         "terms": shards.write_terms(postings),
-        "records": shards.write_records(
-            sum(register.count for register in shown) * RECORD_BYTES, _records(site, shown)
-        ),
+        "records": shards.write_records(told),
         "lists": [[register.layout.nav, f"{site.list_path(register)}.html"] for register in site.listed],
         "asOf": site.as_of,
     }
-    line = json.dumps({"edition": edition, **start}, ensure_ascii=False).replace("<", "\\u003c")
-    (out / "start.js").write_text(f"syncgovStart({line})\n", encoding="utf-8")
-    return len(found)
-
-
-def _records(site: Site, shown: Iterable[Register]) -> Iterator[tuple[str, object]]:
-    for register in shown:
-        for row, way in records.records(site, register):
-            yield site.address(row), records.record(site, row, way)
+    (out / "start.js").write_text(f"syncgovStart({encode(start)})\n", encoding="utf-8")
+    return len(cards)
 
 
 def documents(site: Site, pages: Iterable[Page], content: Path) -> Iterator[Document]:
     """Yield all that can be found, in the order in which it is shown: guides, then pages, then the newest matters."""
+    for document, _ in _found(site, pages, content):
+        yield document
+
+
+def _found(site: Site, pages: Iterable[Page], content: Path) -> Iterator[tuple[Document, Record | None]]:
+    """Yield each document and, of a row that the page for all records shows, its address and record."""
     places = [row for item in site.listed if item.layout.place for row in site.source.rows(item)]
     for kind in ("row", "list"):
         if kind == "list":
-            yield from _pages(pages, content, {site.page_of(row) for row in places})
+            for document in _pages(pages, content, {site.page_of(row) for row in places}):
+                yield document, None
         for register in site.listed:
             if register.layout.page == kind:
                 for row, way in records.records(site, register):
-                    yield _row(site, row, way)
+                    shown = (site.address(row), records.record(site, row, way)) if kind == "list" else None
+                    yield _row(site, row, way), shown
 
 
 def _row(site: Site, row: Row, way: Way | None) -> Document:

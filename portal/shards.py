@@ -50,6 +50,14 @@ def files_for(total: int) -> int:
     return files
 
 
+def encode(data: Any) -> str:
+    """Return *data* as JSON that may stand in a script."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    for sign, safe in _IN_SCRIPT.items():
+        text = text.replace(sign, safe)
+    return text
+
+
 class Shards:
     """A folder of parts, each a script file.
 
@@ -61,13 +69,10 @@ class Shards:
         self._folder = folder
         self._edition = edition
 
-    def write(self, name: str, data: Any) -> None:
-        """Write one part."""
+    def write(self, name: str, text: str) -> None:
+        """Write one part, whose data is *text* as `encode` gives it."""
         path = self._folder / f"{name}.js"
         path.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-        for sign, safe in _IN_SCRIPT.items():
-            text = text.replace(sign, safe)
         path.write_text(f'syncgovPart("{self._edition}","{name}",{text})\n', encoding="utf-8")
 
     def write_terms(self, postings: Mapping[str, "array[int]"]) -> int:
@@ -81,25 +86,25 @@ class Shards:
                 continue
             chunks: list[tuple[int, int]] = []
             for start in range(0, len(ids), CHUNK_IDS):
-                self.write(f"p/{part}", encode_ids(ids[start : start + CHUNK_IDS]))
+                self.write(f"p/{part}", encode(encode_ids(ids[start : start + CHUNK_IDS])))
                 chunks.append((ids[start], part))
                 part += 1
             entries[term] = chunks
         total = sum(len(term) * 3 + 6 + (len(found) if isinstance(found, str) else 12 * len(found))
                     for term, found in entries.items())  # fmt: skip
-        return self._spread("t", total, entries.items())
+        return self._spread("t", total, ((term, encode(found)) for term, found in entries.items()))
 
-    def write_records(self, total: int, records: Iterable[tuple[str, Any]]) -> int:
-        """Write (address, record) pairs, *total* bytes of them, and return the number of files."""
-        return self._spread("m", total, records)
+    def write_records(self, records: Sequence[tuple[str, str]]) -> int:
+        """Write (address, encoded record) pairs and return the number of files."""
+        return self._spread("m", sum(len(address) + 2 * len(told) for address, told in records), records)
 
-    def _spread(self, kind: str, total: int, pairs: Iterable[tuple[str, Any]]) -> int:
+    def _spread(self, kind: str, total: int, pairs: Iterable[tuple[str, str]]) -> int:
         files = files_for(total)
-        buckets: list[list[tuple[str, Any]]] = [[] for _ in range(files)]
-        for name, value in pairs:
-            buckets[shard_of(name, files)].append((name, value))
+        buckets: list[list[str]] = [[] for _ in range(files)]
+        for name, text in pairs:
+            buckets[shard_of(name, files)].append(f"[{encode(name)},{text}]")
         for number, bucket in enumerate(buckets):
-            self.write(f"{kind}/{number}", bucket)
+            self.write(f"{kind}/{number}", f"[{','.join(bucket)}]")
         return files
 
 

@@ -3,7 +3,7 @@
   "use strict";
 
   var STEP = 20;
-  var MOST = 400; // texts read at a time: words that stand in many texts, but never together, end here
+  var MOST = 200; // texts read at a time: words that stand in many texts, but never together, end here
   var PAUSE = 200; // ms after the last key
   var SNIPPET = 60; // characters around the first hit
 
