@@ -3,6 +3,14 @@
 PYTHON ?= python3
 PYTEST_FLAGS ?=
 DEMO_FLAGS ?=
+CRASH_FLAGS ?=
+FUZZ_FLAGS ?=
+BENCH_FLAGS ?=
+LOAD_FLAGS ?=
+
+# What syncgov is measured against, in an environment of its own: Morango wants an old Django.
+PEERS := build/peers
+PEER_VERSIONS := morango==0.8.15 Django==3.2.25 apsw==3.54.1.0
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,10 +21,10 @@ LOCK_FLAGS := --all-extras --group dev --universal --python-version 3.11.0 \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install test demo bench month vectors format lock clean
+.PHONY: help install test demo shots bench load month crash fuzz properties mutations guards vectors format lock clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) ## make .venv and install everything from requirements.lock
 
@@ -45,11 +53,38 @@ test: $(INSTALLED) ## format check, lint, types, vectors, tests
 demo: $(INSTALLED) ## a year of one street into ./demo-data, then browse it
 	$(BIN)/syncgov demo ./demo-data $(DEMO_FLAGS)
 
-bench: $(INSTALLED) ## the benches of the design, medians of five
-	$(BIN)/python -m tests.bench
+shots: $(INSTALLED) ## pictures of every kind of page of ./demo-data into ./shots: 390 and 1280 px, light and dark
+	$(BIN)/python -m tests.browser.shots ./demo-data/public/portal ./shots
+
+bench: $(INSTALLED) $(PEERS)/.installed ## the benches of the design, medians of five
+	$(BIN)/python -m tests.bench $(BENCH_FLAGS)
+
+$(PEERS)/.installed: Makefile
+	$(PYTHON) -m venv --clear $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check $(PEER_VERSIONS)
+	@touch $@
+
+load: $(INSTALLED) ## a centre under load: 184 devices in a minute, then 4 000
+	$(BIN)/python -m tests.bench.load $(LOAD_FLAGS)
 
 month: $(INSTALLED) ## 500 devices, 2 000 households, 30 days: every change has a fate
 	$(BIN)/python -m tests.bench.month
+
+crash: $(INSTALLED) ## kill every operation at every step, fill the disk at every write; prints the counts
+	$(BIN)/python -W ignore -m tests.crash $(CRASH_FLAGS)
+
+fuzz: $(INSTALLED) ## fuzz every parser, a minute each (needs the network once: atheris)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group fuzz
+	$(BIN)/python -W ignore -m tests.fuzz $(FUZZ_FLAGS)
+
+properties: $(INSTALLED) ## a long run of the street in the field, other examples each time
+	SYNCGOV_FIELD_EXAMPLES=$${SYNCGOV_FIELD_EXAMPLES:-300} $(BIN)/python -m pytest -q -s tests/properties/test_field.py
+
+mutations: $(INSTALLED) ## break merge, verdicts and redaction line by line; a property must fail each time
+	$(BIN)/python -m tests.properties.mutations
+
+guards: $(INSTALLED) ## take away the guard of each case of tests/cases.yml; its test must fail
+	$(BIN)/python -m tests.guards
 
 vectors: $(INSTALLED) ## write tests/vectors anew
 	$(BIN)/python tests/vectors/generate.py

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from portal import find, pages, text
+from portal import calendars, feeds, find, pages, sheets, text
 from portal.errors import PortalError
 from portal.markup import Page
 from portal.site import Site
@@ -36,11 +36,12 @@ _ELSEWHERE = "https://unpkg.com/"
 _NOWHERE = "assets/not-fetched/"
 
 
-def build(public_db: Path, out_site: Path, datasette_url: str = "../") -> None:
+def build(public_db: Path, out_site: Path, datasette_url: str = "../", address: str = "") -> None:
     """Build the portal into *out_site*, replacing what is there only when everything succeeded.
 
     Args:
         datasette_url: address of the Datasette that serves public.db, relative to the portal or http(s); '' for none.
+        address: http(s) address of the portal, for the QR codes of printed sheets; '' where it is not known.
 
     Raises:
         PortalError: public.db is not usable, MkDocs refused a page, or a page would load from another host.
@@ -50,8 +51,10 @@ def build(public_db: Path, out_site: Path, datasette_url: str = "../") -> None:
     with tempfile.TemporaryDirectory(prefix=f".{out_site.name}.", dir=out_site.parent) as scratch:
         work = Path(scratch)
         with open_source(public_db) as source:
-            site = Site(source, datasette_url)
+            site = Site(source, datasette_url, address)
             write_docs(work / "docs", pages.generate(site))
+            write_feeds(work / "docs", feeds.feeds(site))
+            write_sheets(work / "docs", site)
             config = site_config(site, work)
             find.write_index(site, pages.others(site), HERE / "content", work / find.FOLDER)
         (work / "mkdocs.yml").write_text(yaml.safe_dump(config, allow_unicode=True, sort_keys=False), encoding="utf-8")
@@ -69,6 +72,21 @@ def write_docs(docs: Path, generated: Iterable[Page]) -> None:
         target = docs / page.path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(page.markdown(), encoding="utf-8")
+
+
+def write_feeds(docs: Path, found: Iterable[tuple[str, bytes]]) -> None:
+    """Write the feeds into *docs*; MkDocs copies what is no Markdown as it is."""
+    for path, data in found:
+        (docs / path).parent.mkdir(parents=True, exist_ok=True)
+        (docs / path).write_bytes(data)
+
+
+def write_sheets(docs: Path, site: Site) -> None:
+    """Write the notice-board sheets, which are whole pages already; MkDocs only copies them."""
+    for path, html in sheets.site_sheets(site):
+        target = docs / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(html, encoding="utf-8")
 
 
 def site_config(site: Site, work: Path) -> dict[str, Any]:
@@ -97,7 +115,9 @@ def _template() -> Path:
 def _menus(site: Site) -> list[dict[str, Any]]:
     """Return the generated part of `nav`: communities, registers, the record about the record."""
     registers = [{text.plain_title(item.layout.nav): f"{site.list_path(item)}.md"} for item in site.listed[:NAV_LIMIT]]
-    data = [{"数字怎么算": "figures.md"}, {"数据与冲突": "data.md"}, {"不予公开的内容": "withheld.md"}]
+    data = [{"最新变化": "news.md"}, *([{"公开日历": "calendar.md"}] if calendars.registers(site) else [])]
+    data += [{"数字怎么算": "figures.md"}, {"数据与冲突": "data.md"}, {"不予公开的内容": "withheld.md"}]
+    data += [{"数据怎么用": "reuse.md"}]
     return [{"社区": "community/index.md"}, *registers, {"数据": data}]
 
 
@@ -172,9 +192,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("public_db", type=Path, metavar="PUBLIC_DB")
     parser.add_argument("out_site", type=Path, metavar="OUT_SITE")
     parser.add_argument("--datasette-url", default="../", help="Datasette 的地址；不提供查询服务时写空串")
+    parser.add_argument("--address", default="", help="网站的网址，印在公示栏的二维码里")
     given = parser.parse_args(arguments)
     try:
-        build(given.public_db, given.out_site, given.datasette_url)
+        build(given.public_db, given.out_site, given.datasette_url, given.address)
     except PortalError as error:
         print(error.zh, error, sep="\n", file=sys.stderr)
         return error.exit_code

@@ -1,13 +1,16 @@
 """The index of communities and each community's page."""
 
-from portal import markup, text
+from portal import charts, markup, text
 from portal.lists import is_split
 from portal.markup import Page
-from portal.model import COMMUNITY, Register
+from portal.model import COMMUNITY, Nearby, Register
+from portal.sheets import sheet_links
 from portal.site import Site
 from portal.tables import row_table
 
 GLANCE = 10  # rows of each register on a community's page
+OPEN = 15  # rows of such a table that stand open; longer ones are folded up
+NEARBY = 200  # rows of a table that a register declares for it: grids, posts, telephones
 
 
 def communities_page(site: Site) -> Page:
@@ -28,14 +31,52 @@ def communities_page(site: Site) -> Page:
 
 
 def community_page(site: Site, code: str) -> Page:
-    """Return one community's page: what it is, and the newest rows of each register."""
+    """Return one community's page: what it is, its figures, what registers declare for it, their newest rows."""
     path = site.community_path(code)
-    parts = [_community_facts(site, path, code)]
+    parts = [_community_facts(site, path, code), sheet_links(site, path, code), _figures(site, path, code)]
+    for register in _by_order(site):
+        if register.layout.nearby is not None:
+            parts.append(_nearby(site, path, register, register.layout.nearby, code))
     for register in site.listed:
         number = site.source.counts(register).get(code, 0)
-        if number:
+        if number and not register.layout.place:
             parts.append(_glance(site, path, register, code, number))
+    parts.append(_withheld(site, path, code))
     return Page(f"{path}.md", site.community(code), markup.sections(*parts), toc=False)
+
+
+def _by_order(site: Site) -> list[Register]:
+    return sorted(site.registers.values(), key=lambda item: (item.layout.order, item.name))
+
+
+def _figures(site: Site, path: str, code: str) -> str:
+    """Return the figures that are given by community, as cards; each leads to the others' of the same figure."""
+    known = {item.id: item for item in site.figures}
+    cards = [
+        (markup.link(path, f"figure/{part.figure}.html", known[part.figure].label), charts.part_mark(part))
+        for part in site.source.parts(COMMUNITY, code)
+        if part.figure in known
+    ]
+    return markup.sections("## 数字", f"{text.esc(site.as_of)}。", markup.cards(cards)) if cards else ""
+
+
+def _nearby(site: Site, path: str, register: Register, nearby: Nearby, code: str) -> str:
+    """Return the block that a register declares for communities: rows counted by a code, and a table."""
+    counts = site.source.nearby_counts(register, code)
+    order = list(register.codes.get(nearby.count_by, ()))
+    ranked = sorted(counts.items(), key=lambda item: order.index(item[0]) if item[0] in order else len(order))
+    told = "；".join(
+        f"{site.words(register, nearby.count_by, value) if value else '没有写明'} {text.number(count)}"
+        for value, count in ranked
+    )
+    rows = site.source.nearby(register, code, NEARBY) if nearby.columns else []
+    if not told and not rows:
+        return ""
+    lines = [[text.esc(text.shorten(site.show(row, name))) for name in nearby.columns] for row in rows]
+    table = markup.table([site.label(register, name) for name in nearby.columns], lines, "sg-compact") if rows else ""
+    if len(rows) > OPEN:
+        table = f"<details><summary>全部 {len(rows)} 条</summary>\n{table}\n</details>"
+    return markup.sections(f"## {text.esc(nearby.title)}", f"{text.esc(told)}。" if told else "", table)
 
 
 def _glance(site: Site, path: str, register: Register, code: str, number: int) -> str:
@@ -47,6 +88,14 @@ def _glance(site: Site, path: str, register: Register, code: str, number: int) -
         row_table(site, path, rows, [COMMUNITY]),
         all_of_it if number > GLANCE else "",
     )
+
+
+def _withheld(site: Site, path: str, code: str) -> str:
+    """Return how many values of this community's rows are withheld."""
+    registers = [item for item in site.registers.values() if COMMUNITY in item.present]
+    number = sum(site.source.withheld_in(item, code) for item in registers)
+    link = markup.link(path, "withheld.html", "为什么，有哪些")
+    return f"## 不予公开\n\n本社区的记录里有 {text.number(number)} 条含有不予公开的内容。{link}"
 
 
 def _community_facts(site: Site, path: str, code: str) -> str:

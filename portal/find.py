@@ -108,7 +108,7 @@ def _found(site: Site, pages: Iterable[Page], content: Path) -> Iterator[tuple[D
         for register in site.listed:
             if register.layout.page == kind:
                 for row, way in records.records(site, register):
-                    shown = (site.address(row), records.record(site, row, way)) if kind == "list" else None
+                    shown = (site.record_name(row), records.record(site, row, way)) if kind == "list" else None
                     yield _row(site, row, way), shown
 
 

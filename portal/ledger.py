@@ -1,4 +1,4 @@
-"""The record about the record: figures and how they are counted, the log, conflicts, what is withheld."""
+"""The record about the record: the log, conflicts, what is withheld."""
 
 from collections.abc import Iterator
 from itertools import groupby
@@ -9,37 +9,10 @@ from portal.model import Head
 from portal.site import Site
 
 CONFLICTS_SHOWN = 50  # fields; all of them are one query away
-
-
-def figures_page(site: Site) -> Page:
-    """Return every figure with its numerator, denominator, note and SQL."""
-    found = site.figures
-    lines = [
-        [text.esc(item.label), markup.figure(item), _count(item.n), _count(item.d), text.esc(item.note) or text.NOTHING]
-        for item in found
-    ]
-    table = markup.table(["名称", "数字", "分子 n", "分母 d", "说明"], lines)
-    queries = [_query(item.label, [item.sql_n, item.sql_d]) for item in found if item.sql_n]
-    intro = (
-        f"{text.esc(site.as_of)}。每个比率都写明分子和分母；分母为零时写“—”。"
-        "下面的查询语句可以在公开库 public.db 上原样运行，核对这里的数字。"
-    )
-    return Page("figures.md", "数字怎么算", markup.sections(intro, table, "## 查询语句", *queries), menu=True)
-
-
-def _count(value: int | None) -> str:
-    return text.NOTHING if value is None else text.number(value)
-
-
-def _query(label: str, statements: list[str]) -> str:
-    code = "\n".join(_code(sql) for sql in statements if sql)
-    return f"<details><summary>{text.esc(label)}</summary>\n{code}\n</details>"
-
-
-def _code(sql: str) -> str:
-    """Return SQL in a `pre` block: line by line, because a blank line would end the HTML block."""
-    lines = [text.esc(line) or "&nbsp;" for line in sql.strip().split("\n")]
-    return f"<pre><code>{chr(10).join(lines)}</code></pre>"
+ERASED_INTRO = (
+    "依法删除的内容不再存在：值和盐都已清除，签名和日志不受影响。删了哪一项、为什么，逐项记入日志，"
+    "页面上显示“已删除”。不公开的内容也会依法删除，不计在这里，审计程序会把全部删除数出来。"
+)
 
 
 def data_page(site: Site) -> Page:
@@ -61,7 +34,7 @@ def data_page(site: Site) -> Page:
         "每一次签名的写入，中心都记入一本只增不改的日志，并写明采纳还是不采纳、为什么。"
         "已采纳与未采纳之和等于日志规模。怎样自己核对，见" + markup.link("data.md", "verify.html", "怎样核验") + "。"
     )
-    body = markup.sections(intro, log, "## 采纳与未采纳", table, _declared(site), *_conflicts(site))
+    body = markup.sections(intro, log, "## 采纳与未采纳", table, _declared(site), *_disputed(site), *_conflicts(site))
     return Page("data.md", "数据与冲突", body, menu=True)
 
 
@@ -74,6 +47,17 @@ def _declared(site: Site) -> str:
         return ""
     told = "下面的数字要用不公开的内容才能算出，外人无法重算，只能由中心声明。"
     return markup.sections("## 由中心声明的数字", told, markup.table(["名称", "数字", "依据"], lines))
+
+
+def _disputed(site: Site) -> Iterator[str]:
+    """Yield the blocks on what a stopped device wrote after its last change beyond doubt."""
+    count = site.source.disputed()
+    if count:
+        yield "## 有争议"
+        yield (
+            f"有 {text.number(count)} 条已采纳的写入有争议：写入的终端后来停用（例如遗失），"
+            "它们在这台终端最后可信的变更之后。内容照样显示，标明“有争议”，由有权的人核实后重新写入。"
+        )
 
 
 def _conflicts(site: Site) -> Iterator[str]:
@@ -116,40 +100,47 @@ def _conflict(site: Site, heads: list[Head]) -> list[str]:
 
 
 def withheld_page(site: Site) -> Page:
-    """Return what is withheld, counted by reason and by register."""
-    found = site.source.withheld()
-    by_reason: dict[str, int] = {}
-    for _, _, reason, count in found:
-        by_reason[reason] = by_reason.get(reason, 0) + count
-    lines = [[text.esc(words.withholding(reason)), text.number(count)] for reason, count in by_reason.items()]
-    detail = [
-        [
-            text.esc(_register_label(site, name)),
-            text.esc(_field_label(site, name, field)),
-            text.esc(words.withholding(reason)),
-            text.number(count),
-        ]
-        for name, field, reason, count in found
-    ]
+    """Return what is withheld and what is erased, counted by reason and by register."""
+    withheld, erased = _hidden(site, "withholding"), _hidden(site, "erasure")
     intro = (
         "居民的姓名、电话、住址和上门走访的内容从来不进入公开库，公开日志里只有它们的加盐摘要。"
         "本来应当公开、但暂时或依法不公开的内容，逐项记入日志，写明理由，页面上显示“不予公开”，"
         "不会悄悄拿掉，也不会用旧的内容顶替。"
     )
-    if not lines:
-        return Page(
-            "withheld.md",
-            "不予公开的内容",
-            markup.sections(intro, f"{text.esc(site.as_of)}，没有应公开而不予公开的内容。"),
-        )
+    none = f"{text.esc(site.as_of)}，没有应公开而不予公开的内容。"
     body = markup.sections(
         intro,
+        *(withheld or [none]),
+        *(["## 已删除的内容", ERASED_INTRO, *erased] if erased else []),
+    )
+    return Page("withheld.md", "不予公开的内容", body, menu=bool(withheld or erased))
+
+
+def _hidden(site: Site, kind: str) -> list[str]:
+    """Return the blocks that count what is hidden for one kind of reason; none if nothing is."""
+    found = site.source.withheld(kind)
+    by_reason: dict[str, int] = {}
+    for _, _, reason, count in found:
+        by_reason[reason] = by_reason.get(reason, 0) + count
+    if not by_reason:
+        return []
+    said = words.erasure if kind == "erasure" else words.withholding
+    lines = [[text.esc(said(reason)), text.number(count)] for reason, count in by_reason.items()]
+    detail = [
+        [
+            text.esc(_register_label(site, name)),
+            text.esc(_field_label(site, name, field)),
+            text.esc(said(reason)),
+            text.number(count),
+        ]
+        for name, field, reason, count in found
+    ]
+    return [
         f"{text.esc(site.as_of)}，共 {text.number(sum(by_reason.values()))} 项。",
         markup.table(["理由", "项数"], lines),
-        "## 在哪些登记册",
+        "### 在哪些登记册" if kind == "erasure" else "## 在哪些登记册",
         markup.table(["登记册", "内容", "理由", "项数"], detail),
-    )
-    return Page("withheld.md", "不予公开的内容", body, menu=True)
+    ]
 
 
 def _register_label(site: Site, name: str) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from portal import markup, text
+from portal.flows import flow_link
 from portal.markup import Page
 from portal.model import COMMUNITY, Register, Row
 from portal.site import Site
@@ -48,7 +49,8 @@ def _page(path: str, title: str, body: str) -> Page:
 def _intro(site: Site, register: Register, page: str) -> str:
     words = register.layout.intro or register.help
     count = f"共 {text.number(register.count)} 条，{text.esc(site.as_of)}。"
-    return markup.sections(text.esc(words), f"{count} {site.datasette(page, '查询、筛选和下载', register)}")
+    more = [count, flow_link(page, register), site.datasette(page, "查询、筛选和下载", register)]
+    return markup.sections(text.esc(words), " ".join(part for part in more if part))
 
 
 def _part(site: Site, register: Register, code: str | None) -> Iterator[Page]:

@@ -8,9 +8,11 @@ from portal.errors import PortalError
 
 Cell: TypeAlias = Any  # a SQLite value, or what its JSON text says
 
-PAGE_KINDS = ("row", "list")
+PAGE_KINDS = ("row", "list", "none")
 SECTION_KINDS = ("text", "list", "steps", "table", "phone")
+SHEET_KINDS = ("month", "one", "nearby")
 COMMUNITY = "_community"
+MONTH = "_month"
 NEWEST = 50  # rows shown of each part of a split register, unless it says otherwise; the rest is a query away
 
 
@@ -28,12 +30,49 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One heading of a row's page. `members`: those of a list's objects that are shown, with labels, in order."""
+    """One heading of a row's page.
+
+    Attributes:
+        members: those of a list's objects that are shown, with labels, in order.
+        diagram: those that a flow chart shows, the step first; none: no chart.
+    """
 
     column: str
     kind: str
     label: str
     members: Mapping[str, str] = field(default_factory=dict)
+    diagram: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Nearby:
+    """What a community's page shows of a register.
+
+    Attributes:
+        columns: of its table; none: no table.
+        where: only rows with one of these codes in that column.
+        count_by: rows are counted by this code column; "": not.
+        area: column with an area code; a row belongs to the communities within its area. "": by `_community`.
+    """
+
+    title: str
+    columns: tuple[str, ...] = ()
+    where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    count_by: str = ""
+    area: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """What a notice-board sheet shows of a register.
+
+    Attributes:
+        show: `month` (the community's rows of that month), `one` (each month another row) or `nearby` (as its page).
+    """
+
+    title: str
+    show: str
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +111,16 @@ class Layout:
     """A register's `portal` block.
 
     Attributes:
-        page: `row` (a page for each row) or `list` (list pages only).
+        page: `row` (a page for each row), `list` (list pages only) or `none` (only its part of a community's page).
         order: place in the menus, ascending.
         badges: boolean columns that mark a row with their label.
         where: only rows with one of these codes in that column are listed.
         limit: rows shown of each part of a register that is split.
         place: the rows are the places: key a community's code, title its name.
+        calendar: `due` and `done`: the dates by which and on which something was made public; none: no calendar.
+        nearby: what a community's page shows of it; None: its newest rows.
+        sheet: what a notice-board sheet shows of it; None: nothing.
+        review: date column after which a row's content is no longer vouched for; "": none.
     """
 
     nav: str
@@ -92,6 +135,30 @@ class Layout:
     where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     limit: int = NEWEST
     place: bool = False
+    calendar: Mapping[str, str] = field(default_factory=dict)
+    nearby: Nearby | None = None
+    sheet: Sheet | None = None
+    review: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One transition of a workflow: from one of `sources` (none: from any state) to `target`."""
+
+    name: str
+    sources: tuple[str, ...]
+    target: str
+    roles: tuple[str, ...] = ()
+    guards: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """A register's workflow; `states` in the order in which the register declares them."""
+
+    states: Mapping[str, str]
+    moves: tuple[Move, ...]
+    closed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +187,7 @@ class Register:
     paged: bool
     present: frozenset[str]
     count: int
+    flow: Flow | None = None
     timeline: Timeline | None = None
     searched: tuple[str, ...] = ()
 
@@ -152,9 +220,21 @@ class Row:
     def conflict(self) -> bool:
         return bool(self.values.get("_conflict"))
 
+    @property
+    def disputed(self) -> bool:
+        """Tell whether a stopped device wrote something here after its last change beyond doubt."""
+        return bool(self.values.get("_disputed"))
+
     def withheld(self, column: str) -> bool:
-        """Tell whether the field that *column* belongs to is not disclosed."""
-        hidden = str(self.values.get("_withheld") or "").split(",")
+        """Tell whether the field that *column* belongs to is not disclosed: withheld, or erased."""
+        return self._is_among("_withheld", column) or self.erased(column)
+
+    def erased(self, column: str) -> bool:
+        """Tell whether the field that *column* belongs to is erased."""
+        return self._is_among("_erased", column)
+
+    def _is_among(self, names: str, column: str) -> bool:
+        hidden = str(self.values.get(names) or "").split(",")
         return any(column == name or column in self.register.groups.get(name, ()) for name in hidden)
 
 
@@ -181,6 +261,24 @@ class Figure:
     note: str
     sql_n: str
     sql_d: str
+    kind: str = "count"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A figure over one part of its register: `by` names the columns, `part` their values."""
+
+    figure: str
+    by: str
+    part: str
+    n: int | None
+    d: int | None
+    text: str
+
+    @property
+    def mark(self) -> str:
+        """What marks it on a page, so that an auditor can compare it with public.db."""
+        return f"{self.figure}/{self.by}/{self.part}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +315,10 @@ def parse_layout(name: str, label: str, block: Mapping[str, Any]) -> Layout:
         where={column: tuple(codes) for column, codes in (block.get("where") or {}).items()},
         limit=int(block.get("limit", NEWEST)),
         place=bool(block.get("place")),
+        calendar=_calendar(name, block.get("calendar") or {}),
+        nearby=_nearby(block["community"]) if block.get("community") else None,
+        sheet=_sheet(name, block["sheet"]) if block.get("sheet") else None,
+        review=str(block.get("review") or ""),
     )
 
 
@@ -241,11 +343,62 @@ def parse_timeline(block: Mapping[str, Any], workflow: Mapping[str, Any]) -> Tim
     )
 
 
+def _nearby(block: Mapping[str, Any]) -> Nearby:
+    return Nearby(
+        title=str(block.get("title") or ""),
+        columns=_names(block.get("columns")),
+        where={column: tuple(codes) for column, codes in (block.get("where") or {}).items()},
+        count_by=str(block.get("count_by") or ""),
+        area=str(block.get("area") or ""),
+    )
+
+
+def _sheet(name: str, block: Mapping[str, Any]) -> Sheet:
+    if block.get("show") not in SHEET_KINDS:
+        raise _bad_block(name, "sheet.show", block.get("show"), SHEET_KINDS)
+    return Sheet(str(block.get("title") or ""), str(block["show"]), _names(block.get("columns")))
+
+
+def parse_flow(declared: Mapping[str, Any], codes: Mapping[str, Mapping[str, str]]) -> Flow | None:
+    """Return the workflow of a register's text; None where it has none.
+
+    Args:
+        codes: column -> code -> label.
+    """
+    block = declared.get("workflow")
+    if not isinstance(block, dict):
+        return None
+    moves = tuple(
+        Move(
+            str(entry.get("name") or ""),
+            () if entry.get("from") == "any" else _names(entry.get("from")),
+            str(entry.get("to") or ""),
+            _names(entry.get("roles")),
+            _names(entry.get("guards")),
+        )
+        for entry in block.get("transitions") or ()
+        if isinstance(entry, dict)
+    )
+    return Flow(codes.get(str(block.get("state")), {}), moves, _names(block.get("closed")))
+
+
 def _section(name: str, entry: Mapping[str, Any]) -> Section:
     kind = entry.get("as", "text")
     if kind not in SECTION_KINDS or "column" not in entry:
         raise _bad_block(name, "sections", kind, SECTION_KINDS)
-    return Section(str(entry["column"]), kind, str(entry.get("label") or ""), entry.get("members") or {})
+    return Section(
+        str(entry["column"]),
+        kind,
+        str(entry.get("label") or ""),
+        entry.get("members") or {},
+        _names(entry.get("diagram")),
+    )
+
+
+def _calendar(name: str, entry: Mapping[str, Any]) -> Mapping[str, str]:
+    if entry and sorted(entry) != ["done", "due"]:
+        raise _bad_block(name, "calendar", sorted(entry), ("due", "done"))
+    return {key: str(column) for key, column in entry.items()}
 
 
 def _names(value: Any) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from portal import communities, ledger, lists, markup, rows, text
+from portal import calendars, communities, figures, flows, ledger, lists, markup, news, rows, text
 from portal.markup import Page
 from portal.site import Site
 
@@ -24,9 +24,13 @@ def others(site: Site) -> Iterator[Page]:
     yield communities.communities_page(site)
     for code in site.communities:
         yield communities.community_page(site, code)
-    yield ledger.figures_page(site)
+    yield from flows.flow_pages(site)
+    yield figures.figures_page(site)
+    yield from figures.breakdown_pages(site)
     yield ledger.data_page(site)
     yield ledger.withheld_page(site)
+    yield news.news_page(site)
+    yield from calendars.calendar_pages(site)
 
 
 def name(site: Site) -> str:
@@ -55,6 +59,8 @@ def home_page(site: Site) -> Page:
             markup.cards(registers) if registers else "",
             "## 您的社区" if places else "",
             markup.cards(places) if places else "",
+            "## 跟进",
+            markup.cards(_follow(site)),
             "## 信不信得过",
             markup.cards(_trust()),
         ),
@@ -78,6 +84,13 @@ def _figures(site: Site) -> str:
 
 def _needs_unit(shown: str, unit: str) -> bool:
     return bool(unit) and unit not in shown and shown != text.NOTHING
+
+
+def _follow(site: Site) -> Iterator[tuple[str, str]]:
+    yield markup.link("index.md", "news.html", "最新变化"), "最近新增和更新了什么，可以订阅"
+    if calendars.registers(site):
+        yield markup.link("index.md", "calendar.html", "公开日历"), "什么该公开，公开了没有，有没有逾期"
+    yield markup.link("index.md", "reuse.html", "数据怎么用"), "整份下载，接入别的系统"
 
 
 def _trust() -> Iterator[tuple[str, str]]:

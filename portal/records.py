@@ -66,7 +66,8 @@ def record(site: Site, row: Row, found: Way | None) -> dict[str, Any]:
 
 def _marks(site: Site, row: Row) -> list[str]:
     marks = [site.label(row.register, name) for name in row.register.layout.badges if row.values.get(name)]
-    return [*marks, *(["冲突待裁定"] if row.conflict else [])]
+    late = ["已过复审日期"] if site.is_past_review(row) else []
+    return [*marks, *late, *(["冲突待裁定"] if row.conflict else []), *(["有争议"] if row.disputed else [])]
 
 
 def _facts(site: Site, row: Row) -> Iterator[list[str]]:
@@ -94,7 +95,7 @@ def _section(site: Site, row: Row, spec: Section) -> list[Any] | None:
     shown = site.show(row, spec.column, prose=True)
     if shown == text.NOTHING:
         return [label, "没有公开的内容。"] if row.register.timeline else None
-    if spec.kind in ("text", "phone") or shown == text.WITHHELD:
+    if spec.kind in ("text", "phone") or shown in (text.WITHHELD, text.ERASED):
         return [label, text.clean(shown)]
     return [label, [_item(entry, spec) for entry in site.items(row, spec.column)]]
 

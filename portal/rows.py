@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from portal import markup, text
+from portal import diagrams, drawing, markup, text
 from portal.markup import Page
 from portal.model import COMMUNITY, Register, Row, Section
 from portal.site import Site, joined
@@ -43,7 +43,12 @@ def _facts(site: Site, path: str, row: Row) -> Iterator[tuple[str, str]]:
         yield site.label(row.register, COMMUNITY), where
     elsewhere = {*layout.title, COMMUNITY, *(spec.column for spec in layout.sections)}
     for name in layout.summary:
-        if name not in elsewhere and (row.values.get(name) is not None or row.withheld(name)):
+        if name == layout.review and site.is_past_review(row):
+            yield (
+                site.label(row.register, name),
+                f"{text.esc(site.show(row, name, prose=True))} {site.review_mark(row)}",
+            )
+        elif name not in elsewhere and (row.values.get(name) is not None or row.withheld(name)):
             yield site.label(row.register, name), text.esc(site.show(row, name, prose=True), line=False)
     if row.values.get("_updated"):
         yield "更新时间", text.esc(site.show(row, "_updated", prose=True))
@@ -62,7 +67,7 @@ def section(site: Site, row: Row, spec: Section) -> str:
     """Return one section with its heading; an empty one says so, a withheld one too."""
     label = spec.label or site.label(row.register, spec.column)
     shown = site.show(row, spec.column, prose=True)
-    told = shown in (text.WITHHELD, text.NOTHING)
+    told = shown in (text.WITHHELD, text.ERASED, text.NOTHING)
     content = text.esc(shown) if told else _WRITERS[spec.kind](site, row, spec)
     return f"## {text.esc(label)}\n\n{content}"
 
@@ -73,15 +78,31 @@ def _text(site: Site, row: Row, spec: Section) -> str:
 
 
 def _list(site: Site, row: Row, spec: Section) -> str:
-    return "\n".join(f"- {_item(entry, spec.members)}" for entry in site.items(row, spec.column))
+    return "\n".join(f"- {item_html(entry, spec.members)}" for entry in site.items(row, spec.column))
 
 
 def _steps(site: Site, row: Row, spec: Section) -> str:
     """Return a numbered list; of an object the first member is the step, the others follow in words."""
-    return "\n".join(f"1. {_item(entry, spec.members)}" for entry in site.items(row, spec.column))
+    listed = "\n".join(f"1. {item_html(entry, spec.members)}" for entry in site.items(row, spec.column))
+    entries = [entry for entry in site.items(row, spec.column) if isinstance(entry, dict)]
+    if not spec.diagram or not entries:
+        return listed
+    label = spec.label or site.label(row.register, spec.column)
+    drawn = diagrams.steps([_charted(entry, spec) for entry in entries], f"steps-{spec.column}", label)
+    items = "\n".join(f"<li>{item_html(entry, spec.members)}</li>" for entry in entries)
+    return drawing.beside(drawn, f"<ol>\n{items}\n</ol>")
 
 
-def _item(entry: Any, members: Mapping[str, str]) -> str:
+def _charted(entry: Mapping[str, Any], spec: Section) -> list[str]:
+    """Return what a flow chart's box says: the step, then one note with the other members."""
+    first, *others = spec.diagram
+    said = [(spec.members.get(name, ""), member(entry, name)) for name in others]
+    notes = [f"{label}：{told}" if label else told for label, told in said if told != text.NOTHING]
+    return [member(entry, first), *notes]
+
+
+def item_html(entry: Any, members: Mapping[str, str]) -> str:
+    """Return one entry of a list: of an object the first member stands out, the others follow in words."""
     if not isinstance(entry, dict):
         return text.esc(joined(entry))
     order = members or {str(name): "" for name in entry}

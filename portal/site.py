@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote as percent
 from urllib.parse import urlsplit
 
-from portal import markup, text
+from portal import markup, text, words
 from portal.errors import PortalError
 from portal.model import COMMUNITY, Column, Figure, Register, Row
 from portal.source import Source
@@ -31,14 +31,20 @@ class Site:
     Args:
         source: the open public.db.
         datasette_url: where Datasette serves it: http(s), or relative to the portal's root; '' where it is not served.
+        address: http(s) address of the portal on the web, which is printed on sheets; '' where it is not known.
     """
 
-    def __init__(self, source: Source, datasette_url: str = "../") -> None:
+    def __init__(self, source: Source, datasette_url: str = "../", address: str = "") -> None:
         if urlsplit(datasette_url).scheme not in ("", "http", "https"):
             raise PortalError(
                 f"Datasette 地址 {datasette_url} 不能用；请写 http(s) 地址或相对路径",
                 f"cannot use {datasette_url} as Datasette's address; give an http(s) or a relative one",
             )
+        if address and urlsplit(address).scheme not in ("http", "https"):
+            raise PortalError(
+                f"网址 {address} 不能用；请写 http(s) 地址", f"cannot use {address}; give an http(s) address"
+            )
+        self.address = address
         self.source = source
         self.meta = source.meta
         self.registers = source.registers
@@ -47,6 +53,7 @@ class Site:
         self.device_roles = source.roles()
         self._datasette = datasette_url
         self._names: dict[str, Mapping[str, str]] = {}
+        self._roles: dict[str, str] = {}
 
     # what has pages -------------------------------------------------------------------------------------------------
 
@@ -84,7 +91,7 @@ class Site:
     def show(self, row: Row, column: str, prose: bool = False) -> str:
         """Return the words for one value of *row*, not yet escaped."""
         if row.withheld(column):
-            return text.WITHHELD
+            return text.ERASED if row.erased(column) else text.WITHHELD
         if column == COMMUNITY:
             return self.community(row.community)
         return self.words(row.register, column, row.values.get(column), prose)
@@ -126,6 +133,13 @@ class Site:
         """Return the name of a community."""
         return self.source.places.get(code, code) if code else "不分社区"
 
+    def role(self, code: str) -> str:
+        """Return the words for a role: those of the code list that knows it, else the usual ones."""
+        if code not in self._roles:
+            known = (codes[code] for item in self.registers.values() for codes in item.codes.values() if code in codes)
+            self._roles[code] = next(known, words.role(code))
+        return self._roles[code]
+
     def _name(self, register: str, key: str) -> str:
         target = self.registers.get(register)
         if target is None:
@@ -151,9 +165,9 @@ class Site:
             return percent(self.row_path(row)) + ".html"
         if row.register.layout.place and row.key in self.communities:
             return percent(self.community_path(row.key)) + ".html"
-        return f"record.html#{percent(self.address(row), safe='/')}"
+        return f"record.html#{percent(self.record_name(row), safe='/')}"
 
-    def address(self, row: Row) -> str:
+    def record_name(self, row: Row) -> str:
         """Return what names *row* on the page for all records."""
         return f"{row.register.name}/{row.key}"
 
@@ -161,9 +175,21 @@ class Site:
         """Return the path of a community's page, without its ending."""
         return f"community/{_slug(code)}"
 
+    def calendar_path(self, code: str) -> str:
+        """Return the path of a community's calendar, without its ending."""
+        return f"calendar/c-{_slug(code or 'none')}"
+
+    def feed_path(self, register: Register | None = None, community: str = "") -> str:
+        """Return the path of the feed of a register, of a community, or of everything."""
+        if register is not None:
+            return f"feed/r-{register.name}.xml"
+        return f"feed/c-{_slug(community)}.xml" if community else "feed/all.xml"
+
     def evidence(self, page: str, row: Row) -> str:
-        """Return the link to the file that proves *row*, and its conflict mark."""
-        mark = markup.badge("冲突待裁定", "conflict") if row.conflict else ""
+        """Return the link to the file that proves *row*, and its marks."""
+        marks = [markup.badge("冲突待裁定", "conflict")] if row.conflict else []
+        marks += [markup.badge("有争议", "conflict")] if row.disputed else []
+        mark = " ".join(marks)
         if not row.evidence:
             return mark
         return f"{markup.link(page, '../' + row.evidence, '查看签名证据', 'sg-evidence')} {mark}".rstrip()
@@ -175,8 +201,22 @@ class Site:
         address = f"{markup.href(page, 'check.html')}#{percent('../' + row.evidence, safe='/~.')}"
         return markup.anchor(address, "在浏览器里核对", "sg-check-link")
 
+    def is_past_review(self, row: Row) -> bool:
+        """Tell whether the day has passed until which somebody vouched for what *row* says."""
+        column = row.register.layout.review
+        until = str(row.values.get(column) or "") if column and not row.withheld(column) else ""
+        return bool(until) and text.day(until) < text.day(self.meta.get("as_of", ""))
+
+    def review_mark(self, row: Row) -> str:
+        """Return the mark of a row that is past its review, "" of others."""
+        return markup.badge("已过复审日期", "late") if self.is_past_review(row) else ""
+
     def badges(self, row: Row) -> str:
         """Return the marks that follow a title."""
+        late = self.review_mark(row)
+        return self._plain_badges(row) + (f" {late}" if late else "")
+
+    def _plain_badges(self, row: Row) -> str:
         marks = [name for name in row.register.layout.badges if row.values.get(name) and not row.withheld(name)]
         return "".join(f" {markup.badge(self.label(row.register, name), 'mark')}" for name in marks)
 

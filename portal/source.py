@@ -10,7 +10,22 @@ from typing import Any
 import yaml
 
 from portal.errors import PortalError
-from portal.model import COMMUNITY, Column, Figure, Head, Layout, Register, Row, Step, parse_layout, parse_timeline
+from portal.model import (
+    COMMUNITY,
+    MONTH,
+    Column,
+    Figure,
+    Head,
+    Layout,
+    Nearby,
+    Part,
+    Register,
+    Row,
+    Step,
+    parse_flow,
+    parse_layout,
+    parse_timeline,
+)
 
 PROTOCOL_VERSION = "1"  # of the public.db that these pages understand
 
@@ -68,17 +83,19 @@ class Source:
             block = json.loads(row["portal"] or "null") or {}
             layout = parse_layout(row["name"], row["label"], block)
             declared = _declared(row["name"], row["text"] or "")
+            codes = self._codes(row["name"])
             fields = {name: spec for name, spec in declared.get("fields", {}).items() if isinstance(spec, dict)}
             yield Register(
                 name=row["name"],
                 label=row["label"],
                 help=row["help"] or "",
                 columns=self._columns(row["name"], fields),
-                codes=self._codes(row["name"]),
+                codes=codes,
                 groups={name: tuple(spec.get("group") or (name,)) for name, spec in fields.items()},
                 key_label=str(declared.get("key_label") or "编号") if declared.get("key") == "natural" else "",
                 layout=layout,
-                paged=bool(block),
+                paged=bool(block) and layout.page != "none",
+                flow=parse_flow(declared, codes),
                 present=present,
                 count=self._count(row["name"], layout),
                 timeline=parse_timeline(block, declared.get("workflow") or {}),
@@ -139,6 +156,33 @@ class Source:
         sql = f"SELECT * FROM {quote(register.name)} WHERE {where} ORDER BY {', '.join(order)} LIMIT ?"
         return [Row(register, dict(row)) for row in self._conn.execute(sql, [*codes, limit])]
 
+    def nearby(self, register: Register, community: str, limit: int = -1) -> list[Row]:
+        """Return the rows that a community's page shows of a register, by key."""
+        where, given = _nearby_where(register, community)
+        area = register.layout.nearby.area if register.layout.nearby else ""
+        order = f"length({quote(area)}) DESC, " if area else ""  # the community's own before those of wider areas
+        sql = f'SELECT * FROM {quote(register.name)} WHERE {where} ORDER BY {order}"key" LIMIT ?'
+        return [Row(register, dict(row)) for row in self._conn.execute(sql, [*given, limit])]
+
+    def nearby_counts(self, register: Register, community: str) -> dict[str, int]:
+        """Return the number of a community's rows by the code that its page counts by; '' where there is no code."""
+        nearby = register.layout.nearby
+        if nearby is None or nearby.count_by not in register.present:
+            return {}
+        where, given = _nearby_where(register, community)
+        column = f"coalesce({quote(nearby.count_by)}, '')"
+        sql = f"SELECT {column}, count(*) FROM {quote(register.name)} WHERE {where} GROUP BY 1 ORDER BY 1"
+        return dict(self._conn.execute(sql, given).fetchall())
+
+    def in_month(self, register: Register, community: str, month: str, limit: int) -> list[Row]:
+        """Return a community's rows of one month, by key."""
+        if not {COMMUNITY, MONTH} <= register.present:
+            return []
+        sql = f"""
+            SELECT * FROM {quote(register.name)} WHERE {quote(COMMUNITY)} = ? AND {quote(MONTH)} = ?
+            ORDER BY "key" LIMIT ?"""
+        return [Row(register, dict(row)) for row in self._conn.execute(sql, [community, month, limit])]
+
     def _column(self, register: Register, name: str) -> str:
         return quote(name) if name in register.present else "NULL"
 
@@ -147,10 +191,32 @@ class Source:
         found = self._conn.execute(f'SELECT * FROM {quote(register.name)} WHERE "key" = ?', [key]).fetchone()
         return Row(register, dict(found)) if found else None
 
+    def newest(self, registers: Sequence[Register], limit: int, community: str | None = None) -> list[Row]:
+        """Return the listed rows that changed last, the newest first, across *registers*.
+
+        Args:
+            community: only those of this community.
+            limit: how many at most.
+        """
+        found: list[Row] = []
+        for register in registers:
+            where, codes = _where(register.layout)
+            if community is not None:
+                where, codes = f"{where} AND {self._column(register, COMMUNITY)} = ?", [*codes, community]
+            sql = f"""SELECT * FROM {quote(register.name)} WHERE {where}
+                ORDER BY {self._column(register, "_updated")} DESC, "key" LIMIT ?"""
+            found += [Row(register, dict(row)) for row in self._conn.execute(sql, [*codes, limit])]
+        found.sort(
+            key=lambda row: str(row.values.get("_updated") or ""), reverse=True
+        )  # stable: registers stay in order
+        return found[:limit]
+
     def histories(self, register: Register, field: str) -> Mapping[str, list[Step]]:
-        """Return what was written to *field* of each row, in log order."""
+        """Return what was written to *field* of each row, in log order; what was erased is no step."""
         found: dict[str, list[Step]] = {}
-        sql = "SELECT key, value, received, device FROM history WHERE register = ? AND field = ? ORDER BY idx, position"
+        sql = """
+            SELECT key, value, received, device FROM history WHERE register = ? AND field = ? AND NOT erased
+            ORDER BY idx, position"""
         for row in self._conn.execute(sql, [register.name, field]):
             found.setdefault(row["key"], []).append(Step(_json(row["value"]), row["received"], row["device"]))
         return found
@@ -187,28 +253,85 @@ class Source:
                 names |= self.names(register)
         return {code: names.get(code) or code for code in sorted(codes)}
 
+    # the calendar ---------------------------------------------------------------------------------------------------
+
+    def calendar(self, register: Register, today: str) -> list[tuple[str, str, str, int]]:
+        """Return (community, month, state, number) of a register with a calendar; `""` where there is none of these.
+
+        States: `on_time`, `late`, `overdue` (not yet public), `pending`, `open` (no day was set).
+        """
+        place = f"coalesce({self._column(register, COMMUNITY)}, '')"
+        sql = f"""SELECT {place}, coalesce(substr(_due, 1, 7), ''), _state, count(*)
+            FROM ({self._dated(register)}) GROUP BY 1, 2, 3 ORDER BY 1, 2 DESC, 3"""
+        return [tuple(row) for row in self._conn.execute(sql, {"today": today})]
+
+    def dated(self, register: Register, today: str, state: str, community: str, limit: int) -> list[Row]:
+        """Return the rows in one state of the calendar, those due first before the others."""
+        sql = f"""SELECT * FROM ({self._dated(register)}) WHERE _state = :state
+            AND coalesce({self._column(register, COMMUNITY)}, '') = :community ORDER BY _due, "key" LIMIT :limit"""
+        values = {"today": today, "state": state, "community": community, "limit": limit}
+        return [Row(register, dict(row)) for row in self._conn.execute(sql, values)]
+
+    def _dated(self, register: Register) -> str:
+        """Return the query of a register's rows with `_due` and `_state`, which no register can declare."""
+        due, done = (self._column(register, register.layout.calendar[name]) for name in ("due", "done"))
+        state = f"""CASE WHEN {due} IS NULL THEN 'open' WHEN {done} <= {due} THEN 'on_time'
+            WHEN {done} IS NOT NULL THEN 'late' WHEN {due} < :today THEN 'overdue' ELSE 'pending' END"""
+        return f"SELECT {due} AS _due, {state} AS _state, * FROM {quote(register.name)}"
+
     # the record about the record ------------------------------------------------------------------------------------
 
     def figures(self) -> list[Figure]:
         """Return the published figures in order."""
         sql = """
             SELECT id, coalesce(register, ''), label, n, d, text,
-                coalesce(unit, ''), coalesce(note, ''), coalesce(sql_n, ''), coalesce(sql_d, '')
+                coalesce(unit, ''), coalesce(note, ''), coalesce(sql_n, ''), coalesce(sql_d, ''), kind
             FROM figure ORDER BY position, id"""
         return [Figure(*row) for row in self._conn.execute(sql)]
+
+    def parts(self, by: str, part: str = "") -> list[Part]:
+        """Return the figures broken down by the columns *by* (separated by spaces), in order.
+
+        Args:
+            part: only this one; "": all.
+        """
+        sql = """
+            SELECT figure, "by", part, n, d, text FROM figure_part
+            WHERE "by" = ? AND (? = '' OR part = ?) ORDER BY position"""
+        return [Part(*row) for row in self._conn.execute(sql, [by, part, part])]
+
+    def breakdowns(self) -> dict[str, list[str]]:
+        """Return the columns that each figure is broken down by, one at a time, in order."""
+        found: dict[str, list[str]] = {}
+        sql = 'SELECT figure, "by" FROM figure_part WHERE instr("by", \' \') = 0 GROUP BY 1, 2 ORDER BY min(position)'
+        for figure, by in self._conn.execute(sql):
+            found.setdefault(figure, []).append(by)
+        return found
 
     def verdicts(self) -> list[tuple[str, int]]:
         """Return each verdict of the log with its number, the most frequent first."""
         return self._pairs("SELECT verdict, count(*) FROM leaf GROUP BY 1 ORDER BY 2 DESC, 1")
 
-    def withheld(self) -> list[tuple[str, str, str, int]]:
-        """Return (register, field, reason, number) of what is withheld."""
-        sql = "SELECT register, field, reason, count(*) FROM withheld GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3"
-        return [tuple(row) for row in self._conn.execute(sql)]
+    def withheld(self, kind: str) -> list[tuple[str, str, str, int]]:
+        """Return (register, field, reason, number) of what is hidden: *kind* is `withholding` or `erasure`."""
+        sql = """
+            SELECT register, field, reason, count(*) FROM withheld WHERE kind = ?
+            GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3"""
+        return [tuple(row) for row in self._conn.execute(sql, (kind,))]
+
+    def withheld_in(self, register: Register, community: str) -> int:
+        """Return the number of a community's rows that show at least one field as withheld."""
+        where = f"{quote(COMMUNITY)} = ? AND coalesce(_withheld, '') <> ''"
+        sql = f"SELECT count(*) FROM {quote(register.name)} WHERE {where}"
+        return int(self._conn.execute(sql, [community]).fetchone()[0])
 
     def declared(self) -> list[tuple[str, int]]:
         """Return (label, value) of the figures that only the centre can know."""
         return self._pairs("SELECT label, value FROM declared ORDER BY rowid")
+
+    def disputed(self) -> int:
+        """Return the number of accepted log entries that are in dispute."""
+        return int(self._conn.execute("SELECT count(*) FROM leaf WHERE disputed").fetchone()[0])
 
     def conflicts(self) -> tuple[int, int]:
         """Return the numbers of fields in conflict and of their rows."""
@@ -239,6 +362,19 @@ def _where(layout: Layout) -> tuple[str, list[str]]:
     """Return the condition that a row is listed, and its arguments."""
     parts = [f"{quote(column)} IN ({', '.join('?' * len(codes))})" for column, codes in layout.where.items()]
     return " AND ".join(parts) or "true", [code for codes in layout.where.values() for code in codes]
+
+
+def _nearby_where(register: Register, community: str) -> tuple[str, list[str]]:
+    """Return the condition that a row stands on the page of *community*, and its arguments."""
+    nearby = register.layout.nearby or Nearby("")
+    parts = [f"{quote(column)} IN ({', '.join('?' * len(codes))})" for column, codes in nearby.where.items()]
+    given = [code for codes in nearby.where.values() for code in codes]
+    if nearby.area:
+        area = quote(nearby.area)
+        return " AND ".join([*parts, f"{area} <> '' AND substr(?, 1, length({area})) = {area}"]), [*given, community]
+    if COMMUNITY not in register.present:
+        return "false", []
+    return " AND ".join([*parts, f"{quote(COMMUNITY)} = ?"]), [*given, community]
 
 
 def _json(text: str | None) -> Any:

@@ -14,6 +14,7 @@ GROUPED_FROM = 10_000  # smaller numbers are written without a comma, so that ye
 
 NOTHING = "—"
 WITHHELD = "不予公开"
+ERASED = "已删除"
 
 _JOINER = "\u200d"  # keeps compound emoji together
 _BREAKS = re.compile("\r\n|[\r\n\u0085\u2028\u2029]")

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from portal import text, words
+from portal import text
 from portal.model import Cell, Row, Step, Timeline
 from portal.site import Site
 
@@ -148,8 +148,8 @@ def _transition(site: Site, line: Timeline, step: Step, before: str, state: Cell
     start = before or "new"
     for each in line.transitions:
         if each.target == state and (start in each.sources or "any" in each.sources) and each.roles & held:
-            return each.name, "、".join(words.role(code) for code in sorted(each.roles & held))
-    return "", "、".join(words.role(code) for code in sorted(held))
+            return each.name, "、".join(site.role(code) for code in sorted(each.roles & held))
+    return "", "、".join(site.role(code) for code in sorted(held))
 
 
 def _lamp(line: Timeline, row: Row, clock: _Clock, now: datetime | None) -> Lamp:

@@ -18,6 +18,13 @@ REFUSALS = {
     "value": "填写的值不符合登记册的规定",
 }
 
+ERASURES = {
+    "error": "误录",
+    "expired": "保存期满",
+    "law": "法律规定删除",
+    "request": "本人要求删除",
+}
+
 # What people call the roles of the shipped registers; a role of somebody's own register goes by its code.
 ROLES = {
     "auditor": "监督员",
@@ -38,6 +45,24 @@ WITHHOLDINGS = {
 }
 
 
+NEW = "新登记"  # where a workflow begins
+
+GUARDS = {
+    "before_expiry": "期限届满以前",
+    "due": "办理期限",
+    "other_person": "由另一人办",
+    "owner": "责任单位",
+    "photo_before_after": "办理前后的照片",
+    "reason": "理由",
+    "second_signature": "第二人签名",
+}
+
+
+def guard(code: str) -> str:
+    """Return the words for what a step must have."""
+    return GUARDS.get(code, code)
+
+
 def verdict(code: str) -> str:
     """Return the words for a verdict as it stands in the log."""
     kind, _, reason = code.partition(":")
@@ -47,10 +72,15 @@ def verdict(code: str) -> str:
 
 
 def withholding(code: str) -> str:
-    """Return the words for the reason of a withholding or erasure."""
+    """Return the words for the reason of a withholding."""
     return WITHHOLDINGS.get(code, code)
 
 
 def role(code: str) -> str:
     """Return what people call a role."""
     return ROLES.get(code, code)
+
+
+def erasure(code: str) -> str:
+    """Return the words for the reason of an erasure."""
+    return ERASURES.get(code, code)

@@ -1,5 +1,7 @@
 """Every exception of the package. Each carries its sentence in Chinese and in English, and says what to do next."""
 
+from collections.abc import Sequence
+
 
 class SyncgovError(Exception):
     """Base of all errors that the package raises on purpose.
@@ -65,6 +67,37 @@ class UnknownDeviceError(NotAllowedError):
         )
 
 
+class UnknownKeyError(NotAllowedError):
+    """A second signature by a key that no registrar registered."""
+
+    code = "unknown-key"
+
+    def __init__(self, key_id: str) -> None:
+        super().__init__(
+            f"人员密钥 {key_id[:8]} 没有登记；请先用登记码 syncgov staff add 并同步一次，再签名",
+            f"staff key {key_id} is not registered; `syncgov staff add` it with a code and sync before signing with it",
+        )
+
+
+class PinError(NotAllowedError):
+    """A PIN that does not open the key, or one asked for too soon after wrong ones.
+
+    Args:
+        tries: wrong PINs in a row. wait_s: seconds until the next one is looked at, 0 for at once.
+    """
+
+    code = "pin"
+
+    def __init__(self, tries: int, wait_s: int) -> None:
+        after = (f"；请 {wait_s} 秒后再试", f"; try again in {wait_s} s") if wait_s else ("；请再试", "; try again")
+        super().__init__(
+            f"PIN 不对（已连续输错 {tries} 次）{after[0]}。表里的内容都在；忘了 PIN 请向管理员要新登记码",
+            f"wrong PIN ({tries} in a row){after[1]}. Nothing is lost; if it is forgotten, ask for a new code",
+        )
+        self.tries = tries
+        self.wait_s = wait_s
+
+
 class NonceError(NotAllowedError):
     """A request signed over a nonce that is no longer good; ask for a new one."""
 
@@ -97,6 +130,18 @@ class ForkError(LogError):
     code = "fork"
 
 
+class ClosedError(LogError):
+    """The roots have closed this log; a new charter opens the next one."""
+
+    code = "closed"
+
+    def __init__(self, old: str, new: str) -> None:
+        super().__init__(
+            f"日志“{old}”已由根密钥结束，现在是“{new}”；请再同步一次，本机内容没有丢失",
+            f"the log {old!r} was closed by the roots; it goes on as {new!r}; sync again, nothing here is lost",
+        )
+
+
 class ProofError(LogError):
     """A Merkle proof that does not lead to the root."""
 
@@ -123,10 +168,44 @@ class InputError(SyncgovError):
     code = "input"
 
 
+class MissingFileError(InputError):
+    """A row names a file that its device has not brought to the centre yet."""
+
+    code = "missing-file"
+
+    def __init__(self, sha256: str) -> None:
+        super().__init__(
+            f"文件 {sha256[:8]} 还没有传到中心，请以后再取",
+            f"file {sha256[:8]} has not reached the centre yet; try later",
+        )
+
+
 class StorageError(SyncgovError):
     """The file under us is busy, damaged or not ours."""
 
     code = "storage"
+
+
+class BusyError(SyncgovError):
+    """The centre has as many requests at a time as it takes; come again."""
+
+    code = "busy"
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(
+            f"中心正忙，请 {retry_after_s} 秒后再试", f"the centre is busy; try again in {retry_after_s} seconds"
+        )
+        self.retry_after_s = retry_after_s
+
+
+class LostEntriesError(StorageError):
+    """Entries below a signed checkpoint are gone: the log cannot go on under its name."""
+
+    code = "lost-entries"
+
+    def __init__(self, zh: str, en: str, missing: Sequence[object] = ()) -> None:
+        super().__init__(zh, en)
+        self.missing = missing
 
 
 class TransportError(SyncgovError):

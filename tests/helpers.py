@@ -29,7 +29,7 @@ from syncgov.core.register import Register
 from syncgov.core.statement import Leaf, parse_leaf
 from syncgov.storage.clock import Clock
 from syncgov.storage.replica import Replica
-from syncgov.sync import client
+from syncgov.sync import client, files
 from syncgov.sync.client import Synced
 from syncgov.sync.transport import HttpTransport
 from tests.registers import registers as small_registers
@@ -86,7 +86,7 @@ class Wire(BaseAdapter):
         if cut:
             raise requests.ConnectionError("the line is cut")
         content = found.content
-        if self.tamper is not None and found.status_code == 200:
+        if self.tamper is not None and found.status_code in (200, 206):
             content = self.tamper(path, content)
         response = requests.Response()
         response.status_code = found.status_code
@@ -150,12 +150,17 @@ class World:
             made._session.mount("http://", self.wire)
             return made
 
-        with mock.patch.object(client, "HttpTransport", transport):
+        with (
+            mock.patch.object(client, "HttpTransport", transport),
+            mock.patch.object(files, "HttpTransport", transport),
+        ):
             yield
 
-    def code(self, role: str, areas: Sequence[str] = (EAST,), staff: Sequence[str] = ()) -> str:
+    def code(
+        self, role: str, areas: Sequence[str] = (EAST,), staff: Sequence[str] = (), units: Sequence[str] = ()
+    ) -> str:
         """Return a one-time enrolment code."""
-        return enrol(self.centre, role, areas, staff)[0]
+        return enrol(self.centre, role, areas, staff, units=units)[0]
 
     def device(
         self,
@@ -164,11 +169,12 @@ class World:
         areas: Sequence[str] = (EAST,),
         staff: Sequence[str] = (),
         clock: Clock | None = None,
+        units: Sequence[str] = (),
     ) -> Replica:
         """Return a device that has joined and synced once; its file is `<name>.db`."""
         with self.line():
             joined = client.join(
-                self.folder / f"{name}.db", URL, self.code(role, areas, staff), clock=clock or self.clock
+                self.folder / f"{name}.db", URL, self.code(role, areas, staff, units), clock=clock or self.clock
             )
         self.replicas[name] = joined
         self.sync(joined)

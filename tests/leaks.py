@@ -1,7 +1,6 @@
 """Search files for a private string in every form in which it could have leaked."""
 
 import base64
-import gzip
 import json
 import sqlite3
 import zlib
@@ -14,7 +13,13 @@ def forms(text: str) -> set[bytes]:
     """Return the bytes to look for: UTF-8, UTF-16, JSON escapes of both cases, base64 at its three alignments."""
     raw = text.encode()
     escaped = json.dumps(text)[1:-1]
-    found = {raw, text.encode("utf-16-le"), escaped.encode(), escaped.replace("\\u", "\\U").encode()}
+    found = {
+        raw,
+        text.encode("utf-16-le"),
+        text.encode("utf-16-be"),
+        escaped.encode(),
+        escaped.replace("\\u", "\\U").encode(),
+    }
     found.add("".join(f"\\u{ord(c):04X}" if ord(c) > 127 else c for c in text).encode())
     for shift in range(3):
         for encode in (base64.b64encode, base64.urlsafe_b64encode):
@@ -27,13 +32,21 @@ def contents(path: Path) -> Iterator[bytes]:
     """Yield what a file holds: its bytes, what it unpacks to, and every cell if it is a database."""
     raw = path.read_bytes()
     yield raw
-    if raw[:2] == b"\x1f\x8b":
-        yield gzip.decompress(raw)
+    yield from _members(raw)
     if raw[:1] == b"\x78":
         with suppress(zlib.error):
             yield zlib.decompress(raw)
     if raw.startswith(b"SQLite format 3\0"):
         yield from _cells(path)
+
+
+def _members(raw: bytes) -> Iterator[bytes]:
+    """Yield what every gzip member in a file unpacks to, wherever it begins."""
+    start = raw.find(b"\x1f\x8b\x08")
+    while start >= 0:
+        with suppress(zlib.error):
+            yield zlib.decompressobj(wbits=31).decompress(raw[start:])
+        start = raw.find(b"\x1f\x8b\x08", start + 1)
 
 
 def _cells(path: Path) -> Iterator[bytes]:

@@ -10,6 +10,7 @@ label: 任务
 help: 测试用
 key: uuid
 area: place
+owner: owner
 skeleton: {community: place, prefix: 3, month: started_on}
 write: [worker, chief]
 read:
@@ -39,7 +40,7 @@ fields:
     group:
       state:
         {label: 状态, type: code, choices: {reported: 报, accepted: 受理, rejected: 不受理, closed: 办结, rework: 返工}}
-      owner: {label: 责任单位, type: text, ref: task}
+      owner: {label: 责任单位, type: text, ref: notice}
       due: {label: 期限, type: date}
       reason: {label: 理由, type: code, choices: {dup: 重复, bad: 不合格}}
 workflow:
@@ -104,6 +105,38 @@ fields:
 """
 
 TEXTS = {"task": TASK, "contact": CONTACT, "payment": PAYMENT, "notice": NOTICE}
+
+
+# the task again, with steps that ask for a second person or for being in time
+_CHANGES = (
+    ("closed: 办结, rework: 返工}}", "closed: 办结, rework: 返工, void: 作废}}"),
+    ("precedence: [rework,", "precedence: [void, rework,"),
+    ("closed: 办结, rework: 办结}", "closed: 办结, rework: 办结, void: 办结}"),
+    (
+        "    - {name: 改派, from: [accepted], to: accepted, roles: [desk]}\n",
+        "    - {name: 延期, from: [accepted], to: accepted, roles: [desk], guards: [due, before_expiry]}\n"
+        "    - {name: 作废, from: any, to: void, roles: [worker, desk], guards: [reason, second_signature]}\n"
+        "    - {name: 复核, from: [rework], to: closed, roles: [worker, desk],"
+        " guards: [other_person, second_signature]}\n",
+    ),
+    ("from: [accepted, reported, rework], to: closed", "from: [accepted, reported], to: closed"),
+)
+
+
+def _strict_task() -> str:
+    text = TASK
+    for old, new in _CHANGES:
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    return text
+
+
+STRICT_TEXTS = {**TEXTS, "task": _strict_task()}
+
+
+def strict_registers() -> list[Register]:
+    """Return the four registers; the task's workflow has 作废 and 复核 with a second signature, and 延期 in time."""
+    return [parse_register(text, f"{name}.yml") for name, text in STRICT_TEXTS.items()]
 
 
 def registers() -> list[Register]:

@@ -130,8 +130,9 @@ def test_every_command_has_help_with_an_example_in_both_languages(words: tuple[s
 def test_the_commands_are_those_of_the_design() -> None:
     """Names are a contract; nothing is there before it works."""
     expected = (
-        "init load enrol revoke renew serve join commit sync bundle receive status conflicts resolve resubmit adopt "
-        "rejoin publish browse audit prove verify fsck import register demo"
+        "init load enrol revoke renew charter staff serve backup restore close-log "
+        "join attach commit sync bundle receive status conflicts resolve resubmit adopt "
+        "rejoin review publish browse audit prove verify sheet erase withhold fsck import register demo"
     )
     assert list(root.commands) == expected.split()
 
@@ -627,6 +628,22 @@ def test_prove_and_verify_one_record(public: tuple[Path, Path, str], tmp_path: P
     assert run("verify", changed).exit_code == 65
     assert run("verify", tmp_path / "missing.json").exit_code == 65
     assert run("prove", out, "event", "nothing").exit_code == 1
+
+
+def test_sheet_prints_a_hash_that_verify_accepts(public: tuple[Path, Path, str], tmp_path: Path) -> None:
+    """What stands on the paper, typed with spaces and capitals, is found; another hash is 1, a word 65."""
+    out, charter, _key = public
+    (page,) = map(Path, answer("sheet", out, tmp_path / "sheets")["files"][:1])
+    groups = re.findall(r"<span>([0-9a-f]{4})</span>", page.read_text(encoding="utf-8"))
+    typed = " ".join(groups).upper()
+    found = answer("verify", "--hash", typed, out, "--charter", charter)
+    assert found["verified"]
+    assert found["size"] == found["now"]
+    assert "校验码相符" in run("verify", "--hash", typed, out, env=CHINESE).stdout
+    assert run("verify", "--hash", typed[:-1] + ("0" if typed[-1] != "0" else "1"), out).exit_code == 1
+    assert run("verify", "--hash", "hello", out).exit_code == 65
+    assert run("sheet", out, tmp_path / "sheets", "--month", "2019-01").exit_code == 65
+    assert run("sheet", tmp_path, tmp_path / "sheets").exit_code == 65
 
 
 def test_browse_serves_the_folder_until_it_is_stopped(public: tuple[Path, Path, str], tmp_path: Path) -> None:

@@ -117,3 +117,25 @@ def test_without_the_age_library_the_remedy_is_named(
     done = run("bundle", replica, tmp_path / "there.bundle")
     assert done.exit_code == 69
     assert "syncgov[bundle]" in done.stderr
+
+
+def test_a_stopped_device_enrols_again_by_file(centre: Path, replica: Path, tmp_path: Path) -> None:
+    """Revoked, without any line: a new code, three files carried, and its work is there under the new key."""
+    write_sql(replica, EVENT)
+    old = str(answer("status", replica)["device"])
+    good("revoke", centre, old)
+    told = good("rejoin", replica, "--code", code(centre), "--by-file").output
+    assert f"syncgov bundle {replica}" in told
+    assert "enrolled again" in carry(centre, replica, tmp_path)
+    assert (tmp_path / "my.db.old").exists()
+    assert str(answer("status", replica)["device"]) != old
+    assert "accepted 1" in carry(centre, replica, tmp_path)
+    assert run("rejoin", tmp_path / "none.db", "--code", "x", "--by-file").exit_code == 74
+    other = tmp_path / "other.db"
+    good("bundle", centre, tmp_path / "invitation.bundle")
+    good("join", other, "--code", code(centre), "--from", replica, "--bundle", tmp_path / "invitation.bundle")
+    assert answer("bundle", other, tmp_path / "there.bundle")["joining"] is True
+    good("receive", centre, tmp_path / "there.bundle", "--reply", tmp_path / "back.bundle")
+    done = answer("receive", other, tmp_path / "back.bundle")
+    assert done["kept"].endswith("my.db.old2")
+    assert done["device"] != done["old_device"]

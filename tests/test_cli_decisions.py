@@ -151,3 +151,34 @@ def test_a_revoked_device_rejoins_and_a_certificate_is_renewed(street: Street, t
     good("sync", new)
     assert answer("status", new)["people"] == ["W7"]
     assert query(new, "SELECT count(*) FROM event WHERE title = '停用时未传'") == [(1,)]
+
+
+def test_a_centre_is_looked_at_and_a_unit_is_enrolled(street: Street, tmp_path: Path) -> None:
+    """`status CENTRE` lists devices, `--as` shows one of them; a handler of a unit needs no area."""
+    worker = joined(street, tmp_path / "worker.db")
+    dev = device(worker)
+    found = answer("status", street.centre)
+    assert dev in {line["device"] for line in found["devices"]}
+    assert found["size"] > 0
+    text = run("status", street.centre, env=CHINESE).output
+    assert dev[:8] in text
+    assert "网格员" in text
+    view = answer("status", street.centre, "--as", dev[:10])
+    assert view["line"]["device"] == dev
+    assert {each["name"] for each in view["registers"]} >= {"event", "visit"}
+    shown = run("status", street.centre, "--as", dev, env=CHINESE).output
+    assert "可填：" in shown
+    assert "情况描述（内部）" in shown
+    assert run("status", worker, "--as", dev).exit_code == 2
+    assert run("status", street.centre, "--as", "00000000").exit_code == 65
+    assert run("status", tmp_path).exit_code == 74
+    assert run("enrol", street.centre, "--role", "handler").exit_code == 65
+    assert run("enrol", street.centre, "--role", "handler", "--unit", "nobody").exit_code == 65
+    (tmp_path / "org.json").write_text('[{"code": "U1", "name": "水务所"}]', encoding="utf-8")
+    good("load", street.centre, "org", tmp_path / "org.json")
+    given = answer("enrol", street.centre, "--role", "handler", "--unit", "U1")
+    assert (given["areas"], given["units"]) == ([], ["U1"])
+    handler = tmp_path / "handler.db"
+    good("join", handler, "--url", street.url, "--code", given["codes"][0])
+    assert "责任单位 U1" in run("status", handler, env=CHINESE).output
+    assert answer("renew", street.centre, device(handler), "--no-unit", "--area", AREA)["units"] == []

@@ -166,3 +166,15 @@ def test_no_file_names_a_folder_of_one_machine() -> None:
         if (match := MACHINE_PATH.search(path.read_text(encoding="utf-8", errors="replace")))
     ]
     assert not found
+
+
+def test_the_benchmarks_page_shows_every_row_and_the_peers_that_are_installed() -> None:
+    """The page has each of the seven rows with its goal, and names the versions that the Makefile installs."""
+    page = (ROOT / "portal" / "content" / "benchmarks.md").read_text(encoding="utf-8")
+    goals = dict(re.findall(r"^\| ([1-7]) \|.*\| ([≥≤] [0-9.]+×) \|", page, flags=re.MULTILINE))
+    assert goals == dict(zip("1234567", "≥ 15×,≥ 0.8×,≥ 0.6×,≥ 0.3×,≤ 1.5×,≥ 0.6×,≤ 1.2×".split(","), strict=True))
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (pinned,) = re.findall(r"^PEER_VERSIONS := (.+)$", makefile, flags=re.MULTILINE)
+    versions = [each.split("==") for each in pinned.split()]
+    assert len(versions) == 3
+    assert not [name for name, number in versions if f"{name} {number}".lower() not in page.lower()]

@@ -51,9 +51,9 @@ PURE_PARTS = ("urllib.parse",)  # pure modules of packages that are not
 IMPURE_CALLS = {"open", "print", "input", "now", "utcnow", "today", "generate"}
 
 # distribution names whose import name differs
-IMPORT_NAMES = {"pyyaml": "yaml", "sqlite-utils": "sqlite_utils", "mkdocs-material": "material"}
+IMPORT_NAMES = {"pyyaml": "yaml", "sqlite-utils": "sqlite_utils", "mkdocs-material": "material", "pillow": "PIL"}
 # module -> the extra whose packages it imports late, inside the function that needs them
-LATE = {"syncgov/storage/sealing.py": "bundle"}
+LATE = {"syncgov/storage/sealing.py": "bundle", "syncgov/storage/photos.py": "photo"}
 # layer -> the extra whose packages it may import beside the core dependencies
 EXTRA_OF = {"centre": "centre", "publish": "publish", "demo": "demo", "portal": "publish"}
 

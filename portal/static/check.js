@@ -49,7 +49,7 @@
   }
 
   function showProven(found) {
-    const { charter, checkpoint, entries, fields } = found;
+    const { charter, checkpoint, entries, fields, hidden } = found;
     const split = fields.filter((each) => new Set(each.heads.map((head) => canonical(head.value))).size > 1);
     const proven = [
       `章程“${charter.name}”由根密钥签名，检查点（${checkpoint.size} 条）由章程所列日志密钥签名`,
@@ -61,12 +61,16 @@
     if (!found.ownCharter) {
       open.unshift("没有另外提供章程：只证明文件前后一致，不能证明它出自哪个中心");
     }
+    if (hidden.length) open.unshift("已删除或不予公开的项原来写的是什么；是哪一项，由中心声明");
     if (split.length) open.unshift("有的项有几个值：显示哪一个要看登记册的规则，这里不判断");
     const roots = element("p", `根密钥编号（与公示栏上的核对）：${charter.rootIds.map(grouped).join("；")}`, "sg-roots");
     const parts = [element("h3", "证明了"), list(proven), element("h3", "没有证明"), list(open), roots, fieldTable(fields)];
+    if (hidden.length) parts.push(element("h3", "不显示的项"), list(hidden.map(hiddenWords)));
     show("valid", "核对通过", ...parts);
   }
 
+  const hiddenWords = ({ table, key, field, erased, reason }) =>
+    `${table} ${key} ${field}：${erased ? "已删除" : "不予公开"}（${reason}）`;
   const grouped = (text) => text.match(/.{1,4}/g).join(" ");
 
   async function check(bytes) {

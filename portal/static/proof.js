@@ -8,6 +8,7 @@
   class Wrong extends Error {}
   class Unable extends Error {}
 
+  const HIDING = new Set(["erasure", "withholding"]); // system registers whose rows say why a field does not show
   const MAX_BYTES = 32 << 20;
   const CHANGESET = "application/vnd.syncgov.changeset.v1+json";
   const CHARTER = "application/vnd.syncgov.charter.v1+json";
@@ -167,16 +168,42 @@
     need(Number.isInteger(charter.threshold) && charter.threshold >= 1, "章程不完整");
     const roots = new Map();
     for (const text of charter.roots) roots.set(await deviceId(fromB64u(text, 32)), fromB64u(text, 32));
+    await needRoots(envelope, payload, roots, charter.threshold);
+    const registrars = new Set();
+    for (const text of charter.registrars) registrars.add(await deviceId(fromB64u(text, 32)));
+    return { ...charter, envelope, payload, rootKeys: roots, rootIds: [...roots.keys()], registrarIds: registrars };
+  }
+
+  async function needRoots(envelope, payload, roots, threshold) {
     const signers = new Set();
     for (const { keyid, sig } of envelope.signatures) {
       if (!roots.has(keyid)) continue;
       await verify(roots.get(keyid), pae(CHARTER, payload), fromB64(sig, 64), "章程的根密钥");
       signers.add(keyid);
     }
-    need(signers.size >= charter.threshold, "章程的根签名不够");
-    const registrars = new Set();
-    for (const text of charter.registrars) registrars.add(await deviceId(fromB64u(text, 32)));
-    return { ...charter, rootIds: [...roots.keys()], registrarIds: registrars };
+    need(signers.size >= threshold, "章程的根签名不够");
+  }
+
+  // Every charter of the log, each replaced by the next (section 8, steps 1 to 4); the one in force knows all registrars.
+  async function openCharters(proof) {
+    need(proof.charters === undefined || (Array.isArray(proof.charters) && proof.charters.length > 0), "章程不完整");
+    const chain = [];
+    for (const envelope of [...(proof.charters || []), proof.charter]) {
+      const charter = await openCharter(envelope);
+      if (chain.length > 0) await needSuccessor(chain[chain.length - 1], charter);
+      chain.push(charter);
+    }
+    const newest = chain[chain.length - 1];
+    for (const charter of chain) charter.registrarIds.forEach((id) => newest.registrarIds.add(id));
+    return chain;
+  }
+
+  async function needSuccessor(old, next) {
+    need(next.previous === toB64u(await sha256(utf8.encode(canonical(old.envelope)))), "章程不是一份接一份的");
+    await needRoots(next.envelope, next.payload, old.rootKeys, old.threshold);
+    const closes = next.closes !== undefined && next.closes !== null && next.closes.origin === old.origin && next.origin !== old.origin;
+    const stays = next.closes === undefined && next.origin === old.origin && next.log === old.log;
+    need((closes || stays) && next.simulated === old.simulated, "章程不是一份接一份的");
   }
 
   // -- log, section 6 -------------------------------------------------------------------------------------------
@@ -246,12 +273,18 @@
     const payload = openEnvelope(leaf.envelope, CHANGESET, "变更集");
     const statement = parse(payload, "变更集");
     members(statement, "at dev n prev pub reg root seen seq tick v", "变更集");
-    const [first] = leaf.envelope.signatures;
+    const [first, second] = leaf.envelope.signatures;
     need(leaf.envelope.signatures.length <= 2 && first.keyid === statement.dev, "变更集的签名人不对");
     const key = fromB64u(keys[statement.dev], 32);
     need((await deviceId(key)) === statement.dev, "终端编号和公钥不符");
     await verify(key, pae(CHANGESET, payload), fromB64(first.sig, 64), `终端 ${statement.dev.slice(0, 8)} `);
-    return statement;
+    if (second !== undefined) {
+      need(second.keyid !== statement.dev, "变更集的签名人不对");
+      const staff = fromB64u(keys[second.keyid], 32);
+      need((await deviceId(staff)) === second.keyid, "人员密钥编号和公钥不符");
+      await verify(staff, pae(CHANGESET, payload), fromB64(second.sig, 64), `人员密钥 ${second.keyid.slice(0, 8)} `);
+    }
+    return { statement, second: second === undefined ? null : second.keyid };
   }
 
   async function openBody(body, statement) {
@@ -295,20 +328,24 @@
 
   async function verifyProof(bytes, ownCharter) {
     need(bytes.length <= MAX_BYTES, "文件太大");
-    const proof = members(parse(bytes, "文件"), "charter entries key keys rows table v", "文件");
+    const proof = parse(bytes, "文件");
+    const more = proof !== null && typeof proof === "object" && proof.charters !== undefined ? " charters" : "";
+    members(proof, `charter${more} entries key keys rows table v`, "文件");
     need(proof.v === 1, "文件的版本不认识");
     need(Array.isArray(proof.rows) && proof.rows.length > 0 && Array.isArray(proof.entries), "文件不完整");
     need(canonical(proof.rows[0]) === canonical([proof.table, proof.key]), "文件不是这条记录的");
-    const charter = await openCharter(proof.charter);
+    const chain = await openCharters(proof);
+    const charter = chain[chain.length - 1];
     if (ownCharter) {
-      need(canonical(parse(ownCharter, "您的章程")) === canonical(proof.charter), "文件用的是另一份章程");
+      const own = canonical(parse(ownCharter, "您的章程"));
+      need(chain.some((each) => canonical(each.envelope) === own), "文件用的是另一份章程");
     }
     const rows = new Set(proof.rows.map((row) => canonical(row)));
     need(rows.size === proof.rows.length, "文件里一行出现两次");
     const entries = await openEntries(proof, charter);
-    const fields = sortWrites(entries, rows, charter);
+    const { fields, hidden } = sortWrites(entries, rows, charter);
     need(fields.length > 0, "文件里没有这条记录的内容");
-    return { proof, charter, fields, entries, checkpoint: entries[0].checkpoint, ownCharter: Boolean(ownCharter) };
+    return { proof, charter, fields, hidden, entries, checkpoint: entries[0].checkpoint, ownCharter: Boolean(ownCharter) };
   }
 
   async function openEntries(proof, charter) {
@@ -317,33 +354,56 @@
     for (const entry of proof.entries) {
       members(entry, "body leaf receipt", "条目");
       const { index, checkpoint } = await verifyReceipt(entry.receipt, entry.leaf, charter);
-      const statement = await openLeaf(entry.leaf, proof.keys);
+      const { statement, second } = await openLeaf(entry.leaf, proof.keys);
       const writes = await openBody(entry.body, statement);
       need(index > last, "条目的次序不对");
       last = index;
-      entries.push({ index, checkpoint, statement, writes, received: entry.leaf.received });
+      entries.push({ index, checkpoint, statement, second, writes, received: entry.leaf.received });
     }
     need(entries.length > 0, "文件里没有条目");
     need(entries.every((each) => each.checkpoint.text === entries[0].checkpoint.text), "条目用了不同的检查点");
-    const authors = new Set(entries.map((each) => each.statement.dev));
-    need([...authors].sort().join(" ") === Object.keys(proof.keys).sort().join(" "), "密钥和作者不符");
+    const signers = new Set([...entries.map((each) => each.statement.dev), ...secondsOf(entries)]);
+    need([...signers].sort().join(" ") === Object.keys(proof.keys).sort().join(" "), "密钥和作者不符");
     return entries;
   }
 
+  function secondsOf(entries) {
+    return new Set(entries.map((each) => each.second).filter((keyid) => keyid !== null));
+  }
+
+  // the rows of the log that withhold or erase something of the record: `erasure/<slot>` -> path and reason
+  function hidingRows(entries, rows) {
+    const found = new Map();
+    for (const { writes } of entries) {
+      for (const { path, value } of writes) {
+        const { table, key, field } = partsOf(path);
+        if (!HIDING.has(table) || field !== "path" || typeof value !== "string") continue;
+        const named = partsOf(value);
+        if (rows.has(canonical([named.table, named.key]))) found.set(`${table}/${key}`, { ...named, erased: table === "erasure", reason: "" });
+      }
+    }
+    return found;
+  }
+
   function sortWrites(entries, rows, charter) {
+    const hiding = hidingRows(entries, rows);
     const tables = new Set([...rows].map((row) => JSON.parse(row)[0]));
     const authors = new Set(entries.map((each) => each.statement.dev));
+    const seconds = secondsOf(entries);
     const enrolled = new Set();
     const fields = new Map();
     for (const { writes, statement, index, received } of entries) {
       for (const { path, value, over } of writes) {
         const { table, key, field } = partsOf(path);
         const own = rows.has(canonical([table, key]));
-        const helper = (table === "device" && authors.has(key)) || (table === "register" && tables.has(key));
-        need(own || helper, "文件多出了别的内容");
-        if (table === "device" || (table === "register" && !own)) {
-          need(charter.registrarIds.has(statement.dev), "证书或登记册不是登记终端写的");
-          if (table === "device" && field === "public_key") enrolled.add(key);
+        const hides = !own && hiding.get(`${table}/${key}`);
+        const certifies = (table === "device" && authors.has(key)) || (table === "staff_key" && seconds.has(key));
+        const helper = certifies || (table === "register" && tables.has(key));
+        need(own || helper || hides, "文件多出了别的内容");
+        if (table === "device" || table === "staff_key" || ((table === "register" || hides) && !own)) {
+          need(charter.registrarIds.has(statement.dev), "证书、登记册或删除记录不是登记终端写的");
+          if (hides && field === "reason") hides.reason = String(value);
+          if ((table === "device" || table === "staff_key") && field === "public_key") enrolled.add(key);
         }
         if (!own) continue;
         if (!fields.has(path)) fields.set(path, { table, key, field, heads: [] });
@@ -353,7 +413,8 @@
       }
     }
     for (const dev of authors) need(charter.registrarIds.has(dev) || enrolled.has(dev), "缺少作者终端的证书");
-    return [...fields.values()];
+    for (const keyid of seconds) need(enrolled.has(keyid), "缺少人员密钥的登记");
+    return { fields: [...fields.values()], hidden: [...hiding.values()] };
   }
 
   window.syncgovProof = { verifyProof, Wrong, Unable, MAX_BYTES, canonical };

@@ -3,14 +3,18 @@
 import sqlite3
 from pathlib import Path
 
+from syncgov.audit.charters import check_charters
+from syncgov.audit.collector import collector_paused
 from syncgov.audit.continuity import check_replica, check_since, read_since, require_replica
 from syncgov.audit.data_files import check_data
+from syncgov.audit.file_list import check_files
 from syncgov.audit.folder import CHARTER_FILE, Log, load_log, load_trusted_charter, require_folder
+from syncgov.audit.open311 import check_open311
 from syncgov.audit.portal_figures import check_portal
 from syncgov.audit.proofs import check_proofs
-from syncgov.audit.public_db import DATABASE, FIGURES, check_public_db, expected_figures
+from syncgov.audit.public_db import DATABASE, check_public_db, expected_figures
 from syncgov.audit.report import Finding, Progress, Report, quiet
-from syncgov.audit.signatures import check_signatures
+from syncgov.audit.signatures import checked_signatures
 from syncgov.audit.walk import Walk
 from syncgov.core.merge import shown
 from syncgov.core.public_rows import Table
@@ -45,7 +49,7 @@ def audit(
         charter: the charter file that the auditor holds from elsewhere; None: only the folder's own.
         since: an older checkpoint, as a file's path or as its text.
         replica: a device's replica, to compare what it was told.
-        workers: threads that verify signatures; None: one a core.
+        workers: processes that verify signatures; None: one a core for a long log, 0: none but this one.
 
     Returns:
         every bad thing, named; `ok` if there is none. A damaged folder is a finding, never an exception.
@@ -59,16 +63,19 @@ def audit(
     if replica is not None:
         require_replica(replica)
     report, tell = Report(), progress or quiet
-    log = load_log(out, report)
+    with collector_paused():
+        log = load_log(out, report)
     if log is None:
         report.skip(*_BROKEN_LOG)
         return report
-    if trusted is not None and trusted != log.charter:
-        zh, en = "公开文件夹里的章程不是所给的那一份", "the folder's charter is not the one given"
-        report.add("charter-other", zh, en, path=CHARTER_FILE)
-    check_signatures(log, report, tell, workers=workers)
-    walk = Walk(log, report)
-    walk.run(tell)
+    if trusted is not None and trusted not in [each.charter for each in log.charters.of_log]:
+        zh, en = "公开文件夹里的章程不是所给的那一份，也不由它更换而来", "the folder's charter is not the one given"
+        report.add("charter-other", zh, f"{en}, nor does it follow from it", path=CHARTER_FILE)
+    check_charters(log, report)
+    check_files(out, log, report, tell)
+    with checked_signatures(log, report, tell, workers=workers), collector_paused():
+        walk = Walk(log, report)
+        walk.run(tell)
     _check_logged_charter(log, walk, report)
     if report.has(*_INCOMPLETE):
         report.skip(*_BROKEN_FOLD)
@@ -95,14 +102,15 @@ def _check_published(out: Path, log: Log, walk: Walk, report: Report, progress: 
     registers = walk.ledger.registers(len(log.leaves))
     public = PublicLog(log.charter_raw, log.checkpoint_text, walk.leaves, registers)
     tables = public_tables(public, walk.ledger.state)
-    figures: Table | None = None
+    figures: dict[str, Table] = {}
     try:
         figures = expected_figures(tables, registers)
-        tables = {**tables, FIGURES: figures}
+        tables = {**tables, **figures}
     except (sqlite3.Error, TypeError, ValueError) as error:  # the last two: a divisor that is no number
         report.add("figure", f"数字算不出：{error}", f"the figures cannot be computed: {error}", path=DATABASE)
     check_public_db(out, tables, registers, report, progress)
-    if figures is not None:
+    if figures:
         check_portal(out, figures, registers, report, progress)
     check_proofs(out, log, walk.ledger, tables, report, progress)
     check_data(out, tables, registers, report, progress)
+    check_open311(out, tables, registers, report)

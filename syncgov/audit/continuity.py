@@ -4,10 +4,12 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from syncgov.audit.charters import open_checkpoint
 from syncgov.audit.folder import Log, read_text
 from syncgov.audit.report import Report
 from syncgov.core.canonical import b64u
-from syncgov.core.note import MAX_NOTE_BYTES, parse_checkpoint, parse_decimal, parse_note, verify_checkpoint
+from syncgov.core.charter import Closing
+from syncgov.core.note import MAX_NOTE_BYTES, Checkpoint, parse_checkpoint, parse_decimal, parse_note, verify_checkpoint
 from syncgov.errors import FormatError, InputError, SyncgovError
 
 _TABLES = frozenset({"_sg_meta", "_sg_leaf", "_sg_own"})  # what this reads of a replica
@@ -34,11 +36,14 @@ def check_since(text: str, log: Log, report: Report) -> None:
     Findings: since.
     """
     try:
-        old = verify_checkpoint(text, log.charter.log)
+        old, closing = open_checkpoint(text, log)
     except SyncgovError as error:
         report.add("since", f"旧检查点不成立：{error.zh}", f"the older checkpoint: {error.en}")
         return
     report.counts["since"] = old.size
+    if closing is not None and old.size > closing.kept:
+        _check_closed(old, closing, report)
+        return
     if old.size > log.checkpoint.size:
         zh = f"日志变短了：旧检查点有 {old.size} 条，现在只有 {log.checkpoint.size} 条"
         report.add("since", zh, f"the log shrank from {old.size} to {log.checkpoint.size} entries")
@@ -47,6 +52,17 @@ def check_since(text: str, log: Log, report: Report) -> None:
         report.add(
             "since", zh, f"history was rewritten: the first {old.size} entries are not those of the older checkpoint"
         )
+
+
+def _check_closed(old: Checkpoint, closing: Closing, report: Report) -> None:
+    """A checkpoint of a closed log, beyond what was kept: the charter that closed it must not deny it."""
+    if old.size > closing.size or (old.size == closing.size and b64u(old.root) != closing.root):
+        zh = f"结束“{closing.origin}”的章程说它只签过 {closing.size} 条，旧检查点却不同（{old.size} 条）；请保存它"
+        en = f"the charter that closed {closing.origin!r} denies this checkpoint of {old.size} entries; keep it"
+        report.add("since", zh, en)
+        return
+    zh = f"旧检查点属于已结束的“{closing.origin}”，其第 {closing.kept} 条以后已失去，无从比较"
+    report.skip(zh, f"the older checkpoint is of the closed log {closing.origin!r}; from {closing.kept} on it is lost")
 
 
 def require_replica(path: Path) -> None:
@@ -71,6 +87,12 @@ def check_replica(path: Path, log: Log, report: Report) -> None:
     """
     try:
         with closing(_open(path)) as conn:
+            if _is_of_closed(conn, log):
+                report.skip(
+                    "副本还没有跟到新日志：请先同步，再核对",
+                    "the replica still follows a log that was closed; sync it, then audit again",
+                )
+                return
             _check_seen(conn, log, report)
             _check_leaves(conn, log, report)
             _check_own(conn, log, report)
@@ -81,6 +103,14 @@ def check_replica(path: Path, log: Log, report: Report) -> None:
             f"replica {path.name} cannot be read: {error}",
             path=path.name,
         )
+
+
+def _is_of_closed(conn: sqlite3.Connection, log: Log) -> bool:
+    """Whether the replica holds a charter of a log that this one continues."""
+    found = conn.execute("SELECT value FROM _sg_meta WHERE key = 'charter'").fetchone()
+    raw = b"" if found is None else str(found[0]).encode()
+    held = next((each.charter for each in log.charters.of_log if each.raw == raw), None)
+    return held is not None and held.origin != log.charter.origin
 
 
 def _check_seen(conn: sqlite3.Connection, log: Log, report: Report) -> None:

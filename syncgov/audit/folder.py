@@ -11,6 +11,7 @@ from syncgov.core.charter import MAX_CHARTER_BYTES, Charter, open_charter
 from syncgov.core.commitment import MAX_BODY_BYTES, Body, open_body
 from syncgov.core.note import MAX_NOTE_BYTES, Checkpoint, verify_checkpoint
 from syncgov.core.statement import Leaf, parse_leaf
+from syncgov.core.succession import Charters, charter_document
 from syncgov.core.tree import (
     MAX_BUNDLE_BYTES,
     TILE_WIDTH,
@@ -44,10 +45,14 @@ class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """A log as it was published, its tree recomputed. `bodies`: index -> body, only of leaves with a disclosed line."""
+    """A log as it was published, its tree recomputed. `bodies`: index -> body, only of leaves with a disclosed line.
+
+    `charter` is the folder's: the one in force at the checkpoint; `charters` are all that the log holds.
+    """
 
     charter_raw: bytes
     charter: Charter
+    charters: Charters
     checkpoint_text: str
     checkpoint: Checkpoint
     entries: tuple[bytes, ...]
@@ -124,8 +129,24 @@ def load_log(out: Path, report: Report) -> Log | None:
     leaves = _parse_leaves(entries, report)
     if leaves is None:
         return None
-    bodies, damaged = _load_disclosed(out, leaves, report)
-    return Log(*found, *checkpoint, tuple(entries), tree, leaves, bodies, damaged)
+    bodies, damaged = load_disclosed(out, leaves, report)
+    charters = _find_charters(found[0], leaves, bodies, report)
+    return Log(*found, charters, *checkpoint, tuple(entries), tree, leaves, bodies, damaged)
+
+
+def _find_charters(raw: bytes, leaves: tuple[Leaf, ...], bodies: dict[int, Body], report: Report) -> Charters:
+    """Return the log's charters; with none disclosed, the folder's own counts. Findings: charter."""
+    documents = ((i, charter_document(body)) for i, body in sorted(bodies.items()) if leaves[i].accepted)
+    found = [(index, document) for index, document in documents if document is not None]
+    try:
+        charters = Charters(found[0][1] if found else raw)
+        for index, document in found:
+            charters.take(document, index)
+    except SyncgovError as error:
+        zh, en = f"日志里的章程不成立：{error.zh}", f"a charter in the log does not hold: {error.en}"
+        report.add("charter", zh, en, path=CHARTER_FILE)
+        return Charters(raw)
+    return charters
 
 
 def _load_charter(out: Path, report: Report) -> tuple[bytes, Charter] | None:
@@ -232,8 +253,11 @@ def _parse_leaves(entries: list[bytes], report: Report) -> tuple[Leaf, ...] | No
     return tuple(leaves) if len(leaves) == len(entries) else None
 
 
-def _load_disclosed(out: Path, leaves: tuple[Leaf, ...], report: Report) -> tuple[dict[int, Body], frozenset[int]]:
-    """Return index -> body, and the indexes whose line is damaged."""
+def load_disclosed(out: Path, leaves: tuple[Leaf, ...], report: Report) -> tuple[dict[int, Body], frozenset[int]]:
+    """Return index -> body, and the indexes whose line is damaged. Source: protocol page, section 9.
+
+    Findings: disclosed, commitment.
+    """
     bodies: dict[int, Body] = {}
     damaged: set[int] = set()
     expected = set()

@@ -22,8 +22,8 @@ FIXED_PAGES = (
     "index.html",
     HOME,
     FIGURE_PAGE,
-    *(f"{PORTAL}/{name}.html" for name in "about community/index complain data decisions verify withheld".split()),
-    f"{PORTAL}/spec/protocol.html",
+    *(f"{PORTAL}/{name}.html" for name in "about community/index complain data decisions".split()),
+    *(f"{PORTAL}/{name}.html" for name in "spec/protocol verify withheld withstand".split()),
 )
 LAST_IN_MENU = 500  # place of a register whose portal block names none
 MAX_PAGE_BYTES = 16 << 20  # one page; the longest history is far below
@@ -105,11 +105,23 @@ def _place(register: Register) -> tuple[int, str]:
     return (place if isinstance(place, int) else LAST_IN_MENU, register.name)
 
 
-def check_portal(out: Path, figures: Table, registers: RegisterSet, report: Report, progress: Progress) -> None:
+def part_texts(parts: Table) -> dict[str, str]:
+    """Return the texts of a figure's parts by the mark that stands on pages: `figure/columns/values`."""
+    at = [name for name, _kind in parts.columns].index("text")
+    return {"/".join(map(str, row[:3])): str(row[at]) for row in parts.rows}
+
+
+def check_portal(
+    out: Path, tables: Mapping[str, Table], registers: RegisterSet, report: Report, progress: Progress
+) -> None:
     """The fixed pages are there, the figures stand where they must, and every marked text of every page is right.
+
+    Args:
+        tables: `figure` and `figure_part`.
 
     Findings: portal.
     """
+    figures, parts = tables["figure"], part_texts(tables["figure_part"])
     names = [name for name, _kind in figures.columns]
     texts = {str(row[names.index("id")]): str(row[names.index("text")]) for row in figures.rows}
     report.counts["figures"] = len(texts)
@@ -124,7 +136,7 @@ def check_portal(out: Path, figures: Table, registers: RegisterSet, report: Repo
     for done, name in enumerate(pages):
         if done % 100 == 0:
             progress("portal", done, len(pages))
-        marked[name] = _check_page(out, name, texts, report)
+        marked[name] = _check_page(out, name, parts | texts, report)
     for name, wanted in ((FIGURE_PAGE, list(texts)), (HOME, headlines(figures, registers))):
         for figure in wanted:
             if name in marked and figure not in marked[name]:

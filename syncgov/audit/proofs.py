@@ -7,7 +7,7 @@ from syncgov.audit.folder import Log, names_below, read_file
 from syncgov.audit.memory_ledger import MemoryLedger
 from syncgov.audit.report import Progress, Report
 from syncgov.core.commitment import Body
-from syncgov.core.merge import WITHHELD
+from syncgov.core.merge import Hidden, standing
 from syncgov.core.public_rows import Table, evidence_path
 from syncgov.core.record_proof import MAX_PROOF_BYTES, ProvenField, verify_record_proof
 from syncgov.core.record_prover import Prover
@@ -24,7 +24,9 @@ def make_prover(log: Log, ledger: MemoryLedger) -> Prover:
         return log.entries[index], log.body(index)
 
     registers = ledger.registers(ledger.size)
-    return Prover(log.charter_raw, log.checkpoint_text, entry, log.tree.get, ledger.state, registers)
+    earlier = [each.raw for each in log.charters.of_log if each.raw != log.charter_raw]
+    parts = (log.checkpoint_text, entry, log.tree.get, ledger.state, registers)
+    return Prover(log.charter_raw, *parts, earlier=earlier)
 
 
 def check_proofs(
@@ -86,9 +88,10 @@ def _heads(field: ProvenField) -> set[int]:
 def _folded(ledger: MemoryLedger, field: ProvenField) -> set[int]:
     row = ledger.state.get((field.table, field.key))
     state = row.fields.get(field.field) if row is not None else None
-    return {head.index for head in state.heads} if state is not None else set()
+    return {head.index for head in standing(state.heads)} if state is not None else set()
 
 
 def _provable(ledger: MemoryLedger, row: tuple[str, str]) -> set[str]:
     fields = ledger.state[row].fields
-    return {name for name, state in fields.items() if all(head.value is not WITHHELD for head in state.heads)}
+    known = {name: standing(state.heads) for name, state in fields.items()}
+    return {name for name, heads in known.items() if not any(isinstance(head.value, Hidden) for head in heads)}

@@ -12,11 +12,12 @@ from typing import Any
 from syncgov.audit.public_schema import Object, expected_objects, quote, search_shadows
 from syncgov.audit.report import Progress, Report
 from syncgov.core.public_rows import Table
-from syncgov.core.publication import figure_rows
+from syncgov.core.publication import figure_rows, part_rows
 from syncgov.core.register import RegisterSet
 
 DATABASE = "public.db"
 FIGURES = "figure"
+PARTS = "figure_part"
 MAX_FIGURE_STEPS = 2_000_000_000  # virtual machine steps of one figure: about half a minute
 _STEPS = 1_000_000  # between two looks at the counter
 _JOURNALS = ("-wal", "-shm", "-journal")  # beside a database, SQLite takes them for part of it
@@ -27,8 +28,8 @@ _ALLOWED = frozenset(
 Rows = Mapping[tuple[Any, ...], tuple[Any, ...]]
 
 
-def expected_figures(tables: Mapping[str, Table], registers: RegisterSet) -> Table:
-    """Return table `figure`, computed over *tables* in memory.
+def expected_figures(tables: Mapping[str, Table], registers: RegisterSet) -> dict[str, Table]:
+    """Return tables `figure` and `figure_part`, computed over *tables* in memory.
 
     Raises:
         sqlite3.Error: the SQL of a figure fails, writes, or does not end.
@@ -47,7 +48,7 @@ def expected_figures(tables: Mapping[str, Table], registers: RegisterSet) -> Tab
             found = conn.execute(sql).fetchone()
             return None if found is None else found[0]
 
-        return figure_rows(registers, ask)
+        return {FIGURES: figure_rows(registers, ask), PARTS: part_rows(registers, tables, ask)}
 
 
 def _authorize(action: int, _one: str | None, two: str | None, _database: str | None, _trigger: str | None) -> int:
@@ -175,7 +176,7 @@ def _compare(
         return
     for column, value, wanted in zip(names, found, expected, strict=True):
         if type(value) is not type(wanted) or value != wanted:
-            code = "figure" if name == FIGURES else "cell"
+            code = "figure" if name in (FIGURES, PARTS) else "cell"
             zh = f"{DATABASE} 的 {name}.{column}（{key}）与日志不符：{_short(value)}，应为 {_short(wanted)}"
             en = f"{DATABASE}: {name}.{column} of {key} is {_short(value)}, the log gives {_short(wanted)}"
             report.add(code, zh, en, table=name, key=key, path=DATABASE)

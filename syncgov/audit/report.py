@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 MAX_FINDINGS = 1000  # a log that is wrong everywhere needs no longer list
 
 Progress = Callable[[str, int, int], None]
-"""`progress(stage, done, total)`; stages: signatures verdicts fold public_db portal proofs data."""
+"""`progress(stage, done, total)`; stages: files signatures verdicts fold public_db portal proofs data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +35,19 @@ class Report:
 
     Attributes:
         counts: what was checked, by name: entries, signatures, chains, writes, withheld, cells …
+        hidden: public writes that are not there: (`erased` or `withheld`, reason, path).
         declared: what only the centre can know, by kind -> number of changesets: 由中心声明.
         skipped: sentences (zh, en) that say what was not checked: after a finding, and what no audit checks.
+        notes: sentences (zh, en) on what everybody should know and nobody did wrong: charters replaced, logs closed.
         unnamed: findings beyond MAX_FINDINGS.
     """
 
     findings: list[Finding] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    hidden: list[tuple[str, str, str]] = field(default_factory=list)
     declared: Counter[str] = field(default_factory=Counter)
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[tuple[str, str]] = field(default_factory=list)
     unnamed: int = 0
 
     @property
@@ -71,6 +75,10 @@ class Report:
     def skip(self, zh: str, en: str) -> None:
         """Note a check that could not be made."""
         self.skipped.append((zh, en))
+
+    def tell(self, zh: str, en: str) -> None:
+        """Note something that everybody should know."""
+        self.notes.append((zh, en))
 
     def has(self, *codes: str) -> bool:
         """Whether something of these kinds was found."""

@@ -33,6 +33,7 @@ _REASONS = {
     "skeleton": _reason(10, 10, "values skeleton"),
     "role": _reason(11, 11, "values"),
     "person": _reason(11, 11, "person"),
+    "second": _reason(11, 11, "second"),
     "area": _reason(12, 12, "area"),
     "over": _reason(6, 13, "values over"),
     "immutable": _reason(14, 14, "values"),
@@ -86,7 +87,7 @@ def _is_explained(leaf: Leaf, body: Body, judged: str, declared: frozenset[str],
 
 def _shows_step(leaf: Leaf, body: Body, ledger: MemoryLedger) -> bool:
     """Whether the step of a workflow is among what is disclosed."""
-    registers = ledger.registers(leaf.changeset.statement.seen.size)
+    registers = ledger.registers(ledger.seen_size(leaf.changeset.statement))
     for _position, write in body.disclosed():
         table, _key, field = parse_path(write.path)
         register = registers.get(table)

@@ -8,11 +8,12 @@ from syncgov.audit.report import Progress, Report
 from syncgov.audit.verdicts import check_verdict
 from syncgov.core.canonical import b64u
 from syncgov.core.commitment import META_TABLE, Body, format_path, parse_path
-from syncgov.core.fold import FoldWrite, Slot, Withheld
-from syncgov.core.merge import WITHHELD
+from syncgov.core.erasure import erasures, is_covered, may_be_erased, standing_erasures
+from syncgov.core.fold import ERASURES, FoldWrite, Slot, Withheld
 from syncgov.core.public_log import PublicLeaf, hidden_slots
-from syncgov.core.statement import Leaf, Statement
-from syncgov.core.trust import judge
+from syncgov.core.statement import Leaf, Statement, envelope_hash
+from syncgov.core.succession import charter_document
+from syncgov.core.trust import Beside, judge, new_registrar
 
 _EVERY = 500  # leaves between two reports of progress
 
@@ -33,7 +34,7 @@ class Walk:
     def __init__(self, log: Log, report: Report) -> None:
         self.log = log
         self.report = report
-        self.ledger = MemoryLedger(log.charter, log.charter_raw)
+        self.ledger = MemoryLedger(log.charters.of_log[0].raw, self._root_text)
         self.leaves = [public_leaf(log, index) for index in range(len(log.leaves))]
         self.hidden: dict[Slot, Withheld] = {}
         self._chains: dict[str, _Chain] = {}
@@ -46,7 +47,7 @@ class Walk:
         """Check every leaf.
 
         Findings: received, floor, duplicate, chain, seen, certificate, missing, private, refused-disclosed, withheld,
-        surplus, verdict, register.
+        surplus, verdict, register, erasure.
         """
         self._find_hidden()
         for index, leaf in enumerate(self.log.leaves):
@@ -54,6 +55,8 @@ class Walk:
             if index % _EVERY == 0:
                 progress("verdicts", index, len(self.leaves))
         progress("verdicts", len(self.leaves), len(self.leaves))
+        if self._judging:
+            self._check_erasures()
         self.report.counts["chains"] = len(self._chains)
         for index, name, error in self.ledger.unusable:
             zh, en = f"第 {index} 条：登记册 {name} 不能用：{error.zh}", f"leaf {index}: register {name}: {error.en}"
@@ -68,7 +71,7 @@ class Walk:
         self._check_times(index, leaf)
         refusal = self._check_chain(index, leaf)
         covered = self._check_coverage(index, leaf, body)
-        if not covered and self.ledger.charter.registrar_key(st.dev) is not None:
+        if not covered and st.dev in self.log.charters.publics:
             self._stop_judging(index)
         folds = self._judging and self._judge(index, leaf, body, refusal)
         self._extend_chain(leaf)
@@ -90,7 +93,7 @@ class Walk:
             if position in disclosed:
                 found.append(FoldWrite(*disclosed[position]))
             elif (named := self.hidden.get((st.dot, position))) is not None:
-                found.append(FoldWrite(named.path, WITHHELD, named.over))
+                found.append(FoldWrite(named.path, named.value, named.over))
         return found
 
     # -- times and chains -------------------------------------------------------------------------------------------
@@ -101,8 +104,7 @@ class Walk:
             zh = f"第 {index} 条的收到时间早于前一条"
             self.report.add("received", zh, f"leaf {index} was received before the one before it", index=index)
         self._received = max(self._received, leaf.received)
-        size = leaf.changeset.statement.seen.size
-        floor = self.ledger.received(size - 1) if 0 < size <= index else 0
+        floor = self.ledger.floor(self.ledger.seen_size(leaf.changeset.statement))
         if leaf.floor != min(floor, leaf.received):
             zh = f"第 {index} 条的 floor 应为 {floor}，现为 {leaf.floor}"
             self.report.add("floor", zh, f"leaf {index}: floor is {leaf.floor}, must be {floor}", index=index)
@@ -122,17 +124,30 @@ class Walk:
             zh = f"第 {index} 条：终端 {st.dev} 的第 {following} 号变更集不在日志里"
             self.report.add("chain", zh, f"leaf {index}: seq {following} of device {st.dev} is missing", index=index)
             return None
-        if (st.seq, st.prev) != (following, self.ledger.enrolment(st.dev) if chain is None else chain.hash):
+        if (st.seq, st.prev) != (following, self._enrolment(index, st.dev) if chain is None else chain.hash):
             return "refused:fork"
         return self._seen_refusal(index, st, 0 if chain is None else chain.seen)
 
+    def _enrolment(self, index: int, dev: str) -> str | None:
+        """A registrar that a new charter names begins with that charter, in the changeset that brings it."""
+        body = self.log.body(index)
+        document = charter_document(body)
+        if document is not None and new_registrar(self.ledger.charters, body, index, dev) is not None:
+            return self.ledger.charters.enrolment(dev) or envelope_hash(document)
+        return self.ledger.enrolment(dev)
+
     def _seen_refusal(self, index: int, st: Statement, folded_before: int) -> str | None:
-        size = st.seen.size
+        size = self.ledger.seen_size(st)
         if not folded_before <= size <= index:
             return "refused:over"
+        return None if size != st.seen.size or self._root_text(size) == st.seen.root else "refused:over"
+
+    def _root_text(self, size: int) -> str | None:
+        if size > self.log.tree.size:
+            return None
         if size not in self._roots:
             self._roots[size] = b64u(self.log.tree.root(size))
-        return None if self._roots[size] == st.seen.root else "refused:over"
+        return self._roots[size]
 
     def _extend_chain(self, leaf: Leaf) -> None:
         st = leaf.changeset.statement
@@ -145,7 +160,7 @@ class Walk:
         if chain is None:
             chain = self._chains[st.dev] = _Chain(0, "", 0)
         chain.seq, chain.hash = st.seq, leaf.changeset.envelope.hash
-        chain.seen = max(chain.seen, st.seen.size)
+        chain.seen = max(chain.seen, self.ledger.seen_size(st))
 
     # -- what must, and what must not, be disclosed -------------------------------------------------------------------
 
@@ -176,7 +191,7 @@ class Walk:
 
     def _check_refused(self, index: int, body: Body) -> None:
         """Of a refused leaf only skeleton fields and the workflow's state group."""
-        registers = self.ledger.registers(self.log.leaves[index].changeset.statement.seen.size)
+        registers = self.ledger.registers(self.ledger.seen_size(self.log.leaves[index].changeset.statement))
         for position, write in body.disclosed():
             table, _key, field = parse_path(write.path)
             register = registers.get(table)
@@ -205,27 +220,47 @@ class Walk:
                     self._found("withheld", index, last, "不可能是所说的那一处", "cannot be the write that is withheld")
                 last = write.path
             elif named is not None:
-                if named.path <= last or not self._may_be_hidden(index, named.path, body):
+                if named.path <= last or not self._may_be_hidden(index, named, body):
                     self._found("withheld", index, named.path, "不可能是所说的那一处", "cannot be what is withheld")
-                self.report.counts["withheld"] += 1
+                kind = "erased" if named.table == ERASURES else "withheld"
+                self.report.counts[kind] += 1
+                self.report.hidden.append((kind, named.reason, named.path))
                 last = named.path
 
-    def _may_be_hidden(self, index: int, path: str, body: Body) -> bool:
-        """Whether a public write of this path may be withheld.
+    def _may_be_hidden(self, index: int, named: Withheld, body: Body) -> bool:
+        """Whether a public write of this path may be withheld, or erased.
 
         The path of a hidden write is the operator's word. He cannot hide a whole row behind another name: its
         presence must show in the same changeset; nor a state, or anything else, behind a name that the device
-        that signed could not have written; and only free text is ever withheld.
+        that signed could not have written. Only free text is ever withheld; what is erased may be any field but
+        those that say what became of the record.
         """
         st = self.log.leaves[index].changeset.statement
-        table, key, name = parse_path(path)
-        register = self.ledger.registers(st.seen.size).get(table)
+        table, key, name = parse_path(named.path)
+        register = self.ledger.registers(self.ledger.seen_size(st)).get(table)
         field = register.find(name) if register is not None else None
         certificate = self.ledger.certificate(st.dev, index)
-        if register is None or field is None or certificate is None or not field.free_text or field.klass != "public":
+        if register is None or field is None or certificate is None or field.klass != "public":
+            return False
+        if not (may_be_erased(register, field) if named.table == ERASURES else field.free_text):
             return False
         shows = body.find(format_path(table, key, "_alive")) is not None
         return shows and bool(field.write & certificate.roles)
+
+    def _check_erasures(self) -> None:
+        """An erasure covers every write of its path: none that came before it, or without having seen it, is left.
+
+        Findings: erasure.
+        """
+        found = erasures(self.ledger.state)
+        self.report.counts["erasures"] = len(found)
+        stands = standing_erasures(found, lambda one: self.ledger.place(one.slot[0], one.leaf))
+        for public in self.leaves if stands else ():
+            place = (public.index, self.ledger.seen_size(public.leaf.changeset.statement))
+            for _position, write in public.writes:
+                if public.leaf.accepted and is_covered(stands, write.path, place):
+                    zh, en = "写在删除之前，却没有删除", "was written before its erasure, but is not erased"
+                    self._found("erasure", public.index, write.path, zh, en)
 
     def _found(self, code: str, index: int, path: str | None, zh: str, en: str) -> None:
         table, key = parse_path(path)[:2] if path is not None else (None, None)
@@ -241,11 +276,13 @@ class Walk:
         st = leaf.changeset.statement
         if refusal is not None:
             return check_verdict(index, leaf, body, refusal, frozenset(), self.ledger, self.report)
-        if self.ledger.certificate(st.dev, index) is None:
+        named = new_registrar(self.ledger.charters, body, index, st.dev)
+        if named is None and self.ledger.certificate(st.dev, index) is None:
             zh = f"第 {index} 条：终端 {st.dev} 当时没有证书"
             self.report.add("certificate", zh, f"leaf {index}: device {st.dev} had no certificate", index=index)
             return False
-        judged = judge(st, body, received=leaf.received, index=index, ledger=self.ledger)
+        second = leaf.changeset.second
+        judged = judge(st, body, received=leaf.received, index=index, ledger=self.ledger, beside=Beside(second))
         return check_verdict(index, leaf, body, judged.verdict, judged.declared, self.ledger, self.report)
 
 

@@ -1,5 +1,6 @@
 """The HTTP face of a centre: routes, and the table from errors to problems. Source: protocol page, section 10."""
 
+import asyncio
 import gzip
 import hashlib
 import hmac
@@ -8,26 +9,25 @@ import logging
 import secrets
 import zlib
 from collections.abc import Callable
-from typing import Literal
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from syncgov import errors
+from syncgov.centre import bundles, files, staff_keys
 from syncgov.centre.centre import Centre
 from syncgov.centre.enrolment import join
-from syncgov.centre.intake import Incoming, Outcome, authenticate
+from syncgov.centre.pushing import push_entries
 from syncgov.centre.serving import certificate_message, own, pull
-from syncgov.core import wire
+from syncgov.core import wire, wire_files
 from syncgov.core.canonical import b64u, unb64u
 from syncgov.core.keys import device_id, verify_typed
 from syncgov.core.note import parse_checkpoint, parse_note
-from syncgov.core.statement import parse_changeset
 from syncgov.core.trust_view import Certificate
 
 logger = logging.getLogger(__name__)
@@ -35,7 +35,14 @@ logger = logging.getLogger(__name__)
 NONCE_LIFE_MS = 300_000  # five minutes: one slow upload; a repeated request changes nothing anyway
 MAX_AUTHORIZATION_BYTES = 512
 MAX_JOIN_BYTES = 65_536  # of a request that nobody has signed yet
+WORKERS = 4  # answered at a time: Python runs one thread, the others wait for the disk
+PLACES = 64  # answered or waiting; a push of a day's work takes 50 ms, so nobody waits longer than a few seconds
+BUSY_RETRY_S = 5  # until half of those who wait now have been answered, even if each sends a week's work
+UNGATED = frozenset({"/v1/nonce", "/v1/stats"})  # they touch no file: a device that waits may ask for them
 GZIP_FROM_BYTES = 512  # smaller answers do not get smaller
+OCTETS = "application/octet-stream"  # files; they are packed already
+
+RETRY_AFTER_S = 5  # when something is wrong here that may pass: a locked file, a full disk
 
 # error -> HTTP status; the first class that fits counts
 STATUS: tuple[tuple[type[errors.SyncgovError], int], ...] = (
@@ -46,6 +53,7 @@ STATUS: tuple[tuple[type[errors.SyncgovError], int], ...] = (
     (errors.SignatureError, 403),
     (errors.NotAllowedError, 403),
     (errors.LogError, 409),
+    (errors.BusyError, 503),
     (errors.StorageError, 503),
     (errors.SyncgovError, 500),
 )
@@ -61,7 +69,8 @@ def problem(error: errors.SyncgovError) -> Response:
         "detail": error.en,
         "detail_zh": error.zh,
     }
-    headers = {"Retry-After": "5"} if status == 503 else {}
+    wait = error.retry_after_s if isinstance(error, errors.BusyError) else RETRY_AFTER_S
+    headers = {"Retry-After": str(wait)} if status == 503 else {}
     return Response(json.dumps(content, ensure_ascii=False), status, headers, "application/problem+json")
 
 
@@ -91,21 +100,65 @@ class Nonces:
         return b64u(hmac.digest(self._key, stamp.encode(), hashlib.sha256)[:16])
 
 
+class Gate:
+    """The requests that are being answered: a few at a time, some that wait, the others are told when to come again.
+
+    Use it from the event loop's thread only.
+    """
+
+    def __init__(self, workers: int = WORKERS, places: int = PLACES) -> None:
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="centre")
+        self._places = places
+        self.inside = 0
+        self.most = 0
+        self.refused = 0
+
+    async def run(self, handle: Callable[[], Response]) -> Response:
+        """Return what *handle* gives, run in a worker thread.
+
+        Raises:
+            BusyError: every place is taken; nothing was done.
+        """
+        if self.inside >= self._places:
+            self.refused += 1
+            raise errors.BusyError(BUSY_RETRY_S)
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, handle)
+        finally:
+            self.inside -= 1
+
+
 class App:
     """Handlers over one centre. They run in worker threads: SQLite blocks."""
 
-    def __init__(self, centre: Centre, nonce_clock: Callable[[], int]) -> None:
+    def __init__(self, centre: Centre, nonce_clock: Callable[[], int], gate: Gate) -> None:
+        self.gate = gate
         self.centre = centre
         self.nonces = Nonces(nonce_clock)
         self.requests = 0
 
     def charter(self, _request: Request) -> Response:
         """GET /v1/charter"""
-        return Response((self.centre.path / "charter.json").read_bytes(), media_type="application/json")
+        return Response(self.centre.reader().charters.newest.raw, media_type="application/json")
+
+    def charters(self, _request: Request) -> Response:
+        """GET /v1/charters"""
+        found = [msgspec.Raw(each.raw) for each in self.centre.reader().charters.of_log]
+        return self._answer(wire.CharterList(found))
 
     def checkpoint(self, _request: Request) -> Response:
         """GET /v1/checkpoint"""
         return Response(self._checkpoint(), media_type="text/plain; charset=utf-8")
+
+    def recipient(self, _request: Request) -> Response:
+        """GET /v1/recipient: to whom bundles for this centre are sealed."""
+        try:
+            note = bundles.recipient_note(self.centre)
+        except errors.TransportError as error:  # the extra `bundle` is not installed here
+            raise HTTPException(404) from error
+        return Response(note, media_type="text/plain; charset=utf-8")
 
     def nonce(self, _request: Request) -> Response:
         """GET /v1/nonce"""
@@ -113,7 +166,9 @@ class App:
 
     def stats(self, _request: Request) -> Response:
         """GET /v1/stats: process-local counters, for operators."""
-        return Response(json.dumps({"requests": self.requests}), media_type="application/json")
+        gate = self.gate
+        counted = {"busy": gate.refused, "inside": gate.inside, "most": gate.most, "requests": self.requests}
+        return Response(json.dumps(counted), media_type="application/json")
 
     def join(self, request: Request) -> Response:
         """POST /v1/join"""
@@ -124,32 +179,18 @@ class App:
         entry = certificate_message(ledger, index, _size_of(text), device_id(unb64u(message.public, 32)))
         return self._answer(wire.JoinAnswer(text, entry))
 
+    def staff_key(self, request: Request) -> Response:
+        """POST /v1/staff-key"""
+        certificate = self._authenticated(request)
+        message = wire.parse_message(_unpack(request, MAX_JOIN_BYTES), wire.StaffKeyRequest, "staff key request")
+        return self._answer(staff_keys.answer(self.centre, certificate.dev, message))
+
     def push(self, request: Request) -> Response:
         """POST /v1/push"""
         certificate = self._authenticated(request)
         message = wire.parse_message(_unpack(request, wire.MAX_UNPACKED_BYTES), wire.Push, "push request")
-        results: list[wire.PushResult | Incoming] = []
-        for entry in message.entries:
-            results.append(self._incoming(entry, certificate.dev))
-        outcomes = iter(self.centre.push([r for r in results if isinstance(r, Incoming)]))
-        final = []
-        for result in results:
-            if isinstance(result, Incoming):
-                final.append(_result(result.changeset.statement.seq, next(outcomes)))
-            else:
-                final.append(result)
-        return self._answer(wire.PushAnswer(self._checkpoint(), final))
-
-    def _incoming(self, entry: wire.PushEntry, dev: str) -> wire.PushResult | Incoming:
-        seq = 0
-        try:
-            st = parse_changeset(bytes(entry.envelope)).statement
-            seq = st.seq
-            if st.dev != dev:
-                raise errors.NotAllowedError("只能上传本终端的记录", "a device pushes its own changesets only")
-            return authenticate(self.centre.reader(), bytes(entry.envelope), bytes(entry.body))
-        except (errors.FormatError, errors.SignatureError, errors.NotAllowedError) as error:
-            return wire.PushResult(seq=seq, state="rejected", code=error.code, detail=error.en)
+        results = push_entries(self.centre, self.centre.reader(), certificate.dev, message.entries)
+        return self._answer(wire.PushAnswer(self._checkpoint(), results))
 
     def pull(self, request: Request) -> Response:
         """POST /v1/pull"""
@@ -157,7 +198,9 @@ class App:
         message = wire.parse_message(_unpack(request, wire.MAX_UNPACKED_BYTES), wire.Pull, "pull request")
         ledger = self.centre.reader()
         text = self._checkpoint()
-        return self._answer(pull(ledger, certificate.dev, message, text, _size_of(text), now_ms=self.centre.clock()))
+        answer = pull(ledger, certificate.dev, message, text, _size_of(text), now_ms=self.centre.clock())
+        self.centre.note_folded(certificate.dev, message.size)
+        return self._answer(answer)
 
     def own(self, request: Request) -> Response:
         """POST /v1/own"""
@@ -166,6 +209,20 @@ class App:
         ledger = self.centre.reader()
         text = self._checkpoint()
         return self._answer(own(ledger, certificate, message.after, text, _size_of(text)))
+
+    def put_files(self, request: Request) -> Response:
+        """POST /v1/files/put"""
+        certificate = self._served(request)
+        parts = wire_files.parse_put(request.state.body)
+        return self._answer(wire_files.PutAnswer(files.put(self.centre, self.centre.reader(), certificate, parts)))
+
+    def get_file(self, request: Request) -> Response:
+        """POST /v1/files/get"""
+        certificate = self._served(request)
+        message = wire.parse_message(_unpack(request, wire.MAX_UNPACKED_BYTES), wire_files.Get, "file request")
+        data, total = files.get(self.centre, self.centre.reader(), certificate, message)
+        headers = {"Content-Range": wire_files.content_range(message.offset, len(data), total)}
+        return Response(data, 206, headers, OCTETS)
 
     def _checkpoint(self) -> str:
         return self.centre.reader().meta.get("checkpoint")
@@ -196,10 +253,19 @@ class App:
         if certificate is None:
             raise errors.UnknownDeviceError(dev)
         self.nonces.check(nonce)
-        origin = self.centre.charter.origin
-        signed = wire.request_bytes(dev, nonce, origin, request.method, request.url.path, request.state.body)
-        verify_typed(certificate.public_key, wire.REQUEST_TYPE, signed, unb64u(signature, 64))
-        return certificate
+        origins = [each.charter.origin for each in reversed(ledger.charters.of_log)]
+        for origin in dict.fromkeys(origins):
+            signed = wire.request_bytes(dev, nonce, origin, request.method, request.url.path, request.state.body)
+            try:
+                verify_typed(certificate.public_key, wire.REQUEST_TYPE, signed, unb64u(signature, 64))
+            except errors.SignatureError:
+                if origin == origins[-1]:
+                    raise
+                continue
+            if origin != origins[0]:
+                raise errors.ClosedError(origin, origins[0])
+            return certificate
+        raise errors.SignatureError(dev)
 
 
 def _size_of(checkpoint: str) -> int:
@@ -207,22 +273,17 @@ def _size_of(checkpoint: str) -> int:
     return parse_checkpoint(parse_note(checkpoint).text).size
 
 
-def _result(seq: int, outcome: Outcome) -> wire.PushResult:
-    state: Literal["waiting", "logged"] = "waiting" if outcome.index is None else "logged"
-    return wire.PushResult(seq=seq, state=state, index=outcome.index, verdict=outcome.verdict)
-
-
 Handler = Callable[[Request], Response]
 
 
-def make_app(centre: Centre, nonce_clock: Callable[[], int]) -> Starlette:
+def make_app(centre: Centre, nonce_clock: Callable[[], int], gate: Gate | None = None) -> Starlette:
     """Return the ASGI application of *centre*; *nonce_clock* gives ms and need not be the centre's own clock."""
-    app = App(centre, nonce_clock)
+    app = App(centre, nonce_clock, gate or Gate())
 
     def route(path: str, method: str, handler: Handler) -> Route:
         async def endpoint(request: Request) -> Response:
             app.requests += 1
-            response = await _respond(request, handler)
+            response = await _respond(request, handler, app.gate)
             response.headers[wire.NONCE_HEADER] = app.nonces.issue()
             return response
 
@@ -238,24 +299,33 @@ def make_app(centre: Centre, nonce_clock: Callable[[], int]) -> Starlette:
 
     routes = [
         route("/v1/charter", "GET", app.charter),
+        route("/v1/charters", "GET", app.charters),
         route("/v1/checkpoint", "GET", app.checkpoint),
+        route("/v1/recipient", "GET", app.recipient),
         route("/v1/nonce", "GET", app.nonce),
         route("/v1/stats", "GET", app.stats),
         route("/v1/join", "POST", app.join),
+        route("/v1/staff-key", "POST", app.staff_key),
         route("/v1/push", "POST", app.push),
         route("/v1/pull", "POST", app.pull),
         route("/v1/own", "POST", app.own),
+        route("/v1/files/put", "POST", app.put_files),
+        route("/v1/files/get", "POST", app.get_file),
     ]
     return Starlette(routes=routes, exception_handlers={HTTPException: no_such})
 
 
-async def _respond(request: Request, handler: Handler) -> Response:
+async def _respond(request: Request, handler: Handler, gate: Gate) -> Response:
     try:
         request.state.body = await _read(request)
+        if request.url.path in UNGATED:
+            return handler(request)
         # unpacking happens in the handler's thread, for signed requests after the signature, which covers what was sent
-        return await run_in_threadpool(lambda: _packed(request, handler(request)))
+        return await gate.run(lambda: _packed(request, handler(request)))
     except errors.SyncgovError as error:
         return problem(error)
+    except HTTPException:
+        raise  # what is not there; the application's own handler says so
     except ClientDisconnect:
         return Response(status_code=400)  # nobody is there to read it
     except Exception:  # the top of a request: whatever it is, the device gets a problem document, the log the trace
@@ -296,7 +366,8 @@ def _unpack(request: Request, max_bytes: int) -> bytes:
 
 def _packed(request: Request, response: Response) -> Response:
     body = bytes(response.body)
-    if len(body) >= GZIP_FROM_BYTES and "gzip" in request.headers.get("accept-encoding", ""):
+    plain = response.media_type != OCTETS and len(body) >= GZIP_FROM_BYTES
+    if plain and "gzip" in request.headers.get("accept-encoding", ""):
         response.body = gzip.compress(body, compresslevel=5)
         response.headers["content-encoding"] = "gzip"
         response.headers["content-length"] = str(len(response.body))

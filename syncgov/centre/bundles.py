@@ -1,7 +1,7 @@
 """Bundles at the centre: the invitation, and the reply to what a carrier brings.
 
-What a bundle asks goes through the same doors as a request over the network: `enrolment.join`, `intake.authenticate`,
-`Centre.push`, `serving.pull`. Source: protocol page, section 14.
+What a bundle asks goes through the same doors as a request over the network: `enrolment.join`, `pushing.push_entries`,
+`serving.pull`. Source: protocol page, section 14.
 """
 
 import fcntl
@@ -10,16 +10,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from syncgov.centre import enrolment
 from syncgov.centre.centre import Centre
-from syncgov.centre.intake import Incoming, Outcome, authenticate
+from syncgov.centre.pushing import push_entries
 from syncgov.centre.serving import certificate_message, own, pull
+from syncgov.centre.staff_keys import answer
 from syncgov.core import bundle, wire
 from syncgov.core.keys import SigningKey
 from syncgov.core.note import parse_checkpoint, parse_note
-from syncgov.core.statement import parse_changeset
 from syncgov.core.trust_view import Certificate
 from syncgov.errors import (
     FormatError,
@@ -56,7 +55,7 @@ def recipient_note(centre: Centre) -> str:
 
 def invitation(centre: Centre) -> bytes:
     """Return the invitation file: charter and recipient. It holds nothing secret and serves any number of devices."""
-    return bundle.format_invitation((centre.path / "charter.json").read_bytes(), recipient_note(centre))
+    return bundle.format_invitation(centre.ledger.charters.newest.raw, recipient_note(centre))
 
 
 def receive(centre: Centre, data: bytes) -> Replied:
@@ -79,13 +78,17 @@ def receive(centre: Centre, data: bytes) -> Replied:
         certificate = centre.ledger.certificate(header.dev, centre.ledger.size)
         if certificate is None:
             raise UnknownDeviceError(header.dev)
-        results = push_entries(centre, header.dev, request.push.entries)
+        # a changeset in the same bundle may carry the signature of a key that is registered by it
+        registered = [] if certificate.revoked else [answer(centre, header.dev, one) for one in request.staff_keys]
+        results = push_entries(centre, centre.ledger, header.dev, request.push.entries)
         if certificate.revoked:
             raise NotAllowedError(
                 f"终端 {header.dev[:8]} 已停用：它的 {len(results)} 条已记入日志，不生成回包",
                 f"device {header.dev[:8]} is revoked: its {len(results)} changesets are logged, there is no reply",
             )
         reply = _answer(centre, certificate, request, joined, results)
+        reply.staff_keys = registered
+        centre.note_folded(header.dev, request.pull.size)
     sent = sum(len(page.entries) for page in reply.pages)
     more = bool(reply.pages) and reply.pages[-1].next < reply.pages[-1].target
     return Replied(header.dev, _seal(centre, header, request, reply), joined is not None, results, sent, more)
@@ -93,6 +96,12 @@ def receive(centre: Centre, data: bytes) -> Replied:
 
 def _check_label(centre: Centre, label: bundle.Label) -> None:
     """Refuse by name, before anything is opened."""
+    if label.origin in {closing.origin for closing in centre.ledger.charters.closings}:
+        raise InputError(
+            f"这个包是给已结束的日志“{label.origin}”的；请让终端先收下本中心新的邀请文件，再打包一次，内容不会丢",
+            f"this bundle is for the closed log {label.origin!r}: let the device receive this centre's new invitation "
+            "and bundle again; nothing is lost",
+        )
     if label.origin != centre.charter.origin:
         raise InputError(
             f"这个包是给中心“{label.origin}”的，这里是“{centre.charter.origin}”；没有打开，请转交",
@@ -114,31 +123,6 @@ def _join(centre: Centre, message: wire.Join, header: bundle.Header) -> int:
     if message.public != header.public:
         raise SignatureError(header.dev)
     return enrolment.join(centre, message)
-
-
-def push_entries(centre: Centre, dev: str, entries: Sequence[wire.PushEntry]) -> list[wire.PushResult]:
-    """Log what a device sent, in order; what is not authentic is rejected alone."""
-    checked = [_incoming(centre, entry, dev) for entry in entries]
-    outcomes = iter(centre.push([one for one in checked if isinstance(one, Incoming)]))
-    return [_result(one, next(outcomes)) if isinstance(one, Incoming) else one for one in checked]
-
-
-def _result(incoming: Incoming, outcome: Outcome) -> wire.PushResult:
-    state: Literal["waiting", "logged"] = "waiting" if outcome.index is None else "logged"
-    seq = incoming.changeset.statement.seq
-    return wire.PushResult(seq=seq, state=state, index=outcome.index, verdict=outcome.verdict)
-
-
-def _incoming(centre: Centre, entry: wire.PushEntry, dev: str) -> wire.PushResult | Incoming:
-    seq = 0
-    try:
-        st = parse_changeset(bytes(entry.envelope)).statement
-        seq = st.seq
-        if st.dev != dev:
-            raise NotAllowedError("只能上传本终端的记录", "a device pushes its own changesets only")
-        return authenticate(centre.ledger, bytes(entry.envelope), bytes(entry.body))
-    except (FormatError, SignatureError, NotAllowedError) as error:
-        return wire.PushResult(seq=seq, state="rejected", code=error.code, detail=error.en)
 
 
 def _answer(

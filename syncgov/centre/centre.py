@@ -1,6 +1,6 @@
 """A centre: one folder with keys, charter, central database and second copy.
 
-CENTRE/charter.json  central.db  copy.log  keys/{log,registrar}.key  roots/*.key
+CENTRE/charter.json  central.db  copy.log  keys/{log,registrar}.key  roots/*.key  files/
 """
 
 import secrets
@@ -13,14 +13,19 @@ from pathlib import Path
 import msgspec
 import yaml
 
+from syncgov.centre import erasing
 from syncgov.centre.copy import SecondCopy
 from syncgov.centre.intake import Incoming, Outcome, authenticate, take
 from syncgov.core.canonical import b64u
 from syncgov.core.charter import Charter, key_text, open_charter, sign_charter
 from syncgov.core.clock import Stamp
 from syncgov.core.commitment import Value
+from syncgov.core.file_list import sign_list
+from syncgov.core.fold import ERASURES
 from syncgov.core.keys import SigningKey
 from syncgov.core.note import Checkpoint, format_vkey, parse_checkpoint, parse_note, sign_checkpoint
+from syncgov.core.register import parse_register
+from syncgov.core.register_edition import check_edition
 from syncgov.core.register_model import Register
 from syncgov.core.statement import ACCEPTED, EMPTY_ROOT, Seen, envelope_hash
 from syncgov.errors import InputError, StorageError, SyncgovError
@@ -32,6 +37,9 @@ from syncgov.storage.files import system_registers, write_atomic
 from syncgov.storage.keyfile import load_key, store_key
 from syncgov.storage.ledger import Ledger
 from syncgov.storage.state import RowKey, StoredRow, load_row
+
+NEW_REGISTRAR = "registrar.key.new"  # beside the old one until the charter that names it is logged
+CLOSING = "closing"  # setting: what a restoration knows of the log that it could not complete
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,23 +57,42 @@ class Draft:
 
 
 class Centre:
-    """An open centre. Writers hold `lock`; every thread reads through its own connection (`reader`)."""
+    """An open centre. Writers hold `lock`; every thread reads through its own connection (`reader`).
 
-    def __init__(self, path: Path, *, clock: Clock = wall_clock) -> None:
+    Args:
+        closing: open it only to close its log: nothing is signed under the present origin.
+
+    Raises:
+        StorageError: no centre; its log is not whole (says which command goes on).
+    """
+
+    def __init__(self, path: Path, *, clock: Clock = wall_clock, closing: bool = False) -> None:
         self.path = path
         self.clock = clock
         self.lock = threading.RLock()
+        self.files_lock = threading.RLock()  # taken before `lock`, never after it
         self.ledger = Ledger(connect(path / "central.db"))
-        self.charter: Charter = self.ledger.charter
         self._log_key = load_key(path / "keys" / "log.key").key
         self.registrar = load_key(path / "keys" / "registrar.key").key
+        self._entering = ""  # hash of the charter that names this registrar, while it is being logged
         self._copy = SecondCopy(path / "copy.log")
+        self._notes = connect(path / "central.db", synchronous="NORMAL")
         self._local = threading.local()
         try:
-            self._catch_up()
-        except StorageError:
+            self._require_whole(closing)
+            erasing.reapply(self.ledger)
+            if not closing:
+                self._catch_up()
+            self.follow_charter()
+            erasing.finish_scrub(self.ledger)
+        except SyncgovError:
             self.close()
             raise
+
+    @property
+    def charter(self) -> Charter:
+        """The charter in force."""
+        return self.ledger.charter
 
     @classmethod
     def init(cls, path: Path, draft: Draft, registers: Sequence[Register], *, clock: Clock = wall_clock) -> "Centre":
@@ -104,9 +131,16 @@ class Centre:
             raise
         return centre
 
+    @property
+    def copied(self) -> int:
+        """How many entries the second copy holds."""
+        with self._copy.locked() as count:
+            return count
+
     def close(self) -> None:
         """Close files."""
         self._copy.close()
+        self._notes.close()
         self.ledger.conn.close()
 
     def reader(self) -> Ledger:
@@ -128,11 +162,37 @@ class Centre:
         """One transaction, then the second copy, then the checkpoint."""
         try:
             with transaction(self.ledger.conn):
+                erasing.notice(self.ledger)
                 yield
+                for key, columns in erasing.late_rows(self.ledger):
+                    erasing.settle_late(self.ledger, key, self._write_row((ERASURES, key), columns))
         except BaseException:
             self.ledger.forget()
             raise
         self._catch_up()
+
+    def _require_whole(self, closing: bool) -> None:
+        """Refuse to serve what a restoration could not complete: a tree that is smaller than the signed one."""
+        if self.ledger.meta.get(CLOSING) and not closing:
+            raise StorageError(
+                f"恢复没有补齐日志，不能服务；请用根密钥结束这本日志：syncgov close-log {self.path} --root-key 文件",
+                f"the restored log lacks entries; close it with the root keys: "
+                f"syncgov close-log {self.path} --root-key FILE",
+            )
+
+    def follow_charter(self) -> None:
+        """Bring `charter.json` and the registrar's key in line with the log: after a new charter, or a power loss."""
+        newest, keys = self.ledger.charters.newest, self.path / "keys"
+        if newest.index < 0 and (self.path / "charter.json").is_file():
+            return
+        if not (self.path / "charter.json").is_file() or (self.path / "charter.json").read_bytes() != newest.raw:
+            write_atomic(self.path / "charter.json", newest.raw)
+        fresh = keys / NEW_REGISTRAR
+        if fresh.is_file() and newest.charter.registrar_key((found := load_key(fresh)).key.id) is not None:
+            store_key(keys / "registrar.key", found.key, 0, "")
+            fresh.unlink()
+        if newest.charter.registrar_key(self.registrar.id) is None:  # another process has changed it
+            self.registrar = load_key(keys / "registrar.key").key
 
     def _catch_up(self) -> None:
         """Bring second copy and checkpoint up to the database; at start, after a power loss between the two."""
@@ -140,19 +200,74 @@ class Centre:
             size = self.ledger.size
             if copied > size:
                 raise StorageError(
-                    "数据库比第二份副本旧：数据库可能是从备份恢复的，请保留两个文件并停止服务",
-                    "the database is older than its second copy (restored from a backup?); keep both and stop serving",
+                    f"数据库比第二份副本旧（可能是从备份恢复的）；请保留两个文件，运行 syncgov restore {self.path}",
+                    "the database is older than its second copy (restored from a backup?); keep both and run "
+                    f"`syncgov restore {self.path}`",
                 )
             if copied < size:
                 self._copy.append((leaf, body) for _i, leaf, body in self.ledger.entries(copied, size))
+            erasing.finish_copy(self.ledger, self._copy)
             if not self.ledger.meta.get("checkpoint") or self.checkpoint(self.ledger).size != size:
+                self._require_growth()
                 checkpoint = Checkpoint(self.charter.origin, size, self.ledger.root(size))
                 self.ledger.meta.set(checkpoint=sign_checkpoint(checkpoint, self._log_key))
+
+    def _require_growth(self) -> None:
+        """A centre never signs a smaller or another tree than the one that it signed before."""
+        if not self.ledger.meta.get("checkpoint"):
+            return
+        signed = self.checkpoint(self.ledger)
+        if signed.size > self.ledger.size or self.ledger.root(signed.size) != signed.root:
+            raise StorageError(
+                f"数据库与签过的检查点（{signed.size} 条）不符，没有签名；请运行 syncgov fsck {self.path}",
+                f"the database does not lead to the signed checkpoint of {signed.size} entries; nothing was signed; "
+                f"run `syncgov fsck {self.path}`",
+            )
 
     @staticmethod
     def checkpoint(ledger: Ledger) -> Checkpoint:
         """Return the newest signed checkpoint; only what is below it may be served."""
         return parse_checkpoint(parse_note(ledger.meta.get("checkpoint")).text)
+
+    def erase(self, find: Callable[[Ledger], "erasing.Found"], reason: str) -> "erasing.Found":
+        """Erase what *find* finds: log it, and take it out of database and second copy; a crash is finished at start.
+
+        Raises:
+            InputError: *find* refuses.
+        """
+        with self.lock:
+            with self._logging():
+                found = find(self.ledger)
+                for one in found.writes:
+                    index = self._write_row((ERASURES, one.key), one.columns(reason))
+                    assert index is not None, "a write is named once"
+                    self.ledger.note_erased(one.index, {one.position: one.write}, index)
+                erasing.take_out(self.ledger, found)
+            erasing.finish_scrub(self.ledger)
+            return found
+
+    def note_folded(self, dev: str, size: int) -> None:
+        """Remember the greatest log size that a device says it has folded; it will repeat it: no wait for the disk."""
+        known = self.reader().conn.execute("SELECT size FROM _sg_folded WHERE dev = ?", (dev,)).fetchone()
+        if known is not None and known[0] >= size:
+            return
+        with self.lock, transaction(self._notes):
+            self._notes.execute(
+                "INSERT INTO _sg_folded VALUES (?, ?, ?) ON CONFLICT (dev) "
+                "DO UPDATE SET size = excluded.size, at = excluded.at WHERE excluded.size > size",
+                (dev, size, self.clock()),
+            )
+
+    def note_published(self, folder: Path, size: int) -> None:
+        """Remember that a published folder shows the log up to *size*."""
+        with self.lock, transaction(self.ledger.conn):
+            self.ledger.conn.execute(
+                "INSERT OR REPLACE INTO _sg_published VALUES (?, ?, ?)", (str(folder.absolute()), size, self.clock())
+            )
+
+    def sign_list(self, checkpoint: Checkpoint, digest: str) -> str:
+        """Return the note that the log signs over the list of the files published at *checkpoint* (protocol, 9)."""
+        return sign_list(checkpoint, digest, self._log_key)
 
     # -- the registrar's own writing --------------------
 
@@ -162,21 +277,41 @@ class Centre:
         rows: Sequence[tuple[str, Mapping[str, Value] | None]],
         *,
         also: Callable[[], None] | None = None,
+        by: str | None = None,
     ) -> list[int]:
         """Write rows as the registrar: (key, columns), None to delete; all or nothing.
 
         Columns that are not named stay as they are. Returns the indexes of the new leaves; a row that changes nothing
-        makes none. *also* is called in the same transaction.
+        makes none. *also* is called in the same transaction. *by* is the person who decided it.
 
         Raises:
             InputError: no such register, or a row it does not allow; names row and column.
         """
         with self.lock, self._logging():
+            if not self._entering:
+                self.follow_charter()
             if also is not None:
                 also()
-            return [index for key, columns in rows if (index := self._write_row((table, key), columns)) is not None]
+            return [index for key, columns in rows if (index := self._write_row((table, key), columns, by)) is not None]
 
-    def _write_row(self, row: RowKey, columns: Mapping[str, Value] | None) -> int | None:
+    def write_charter(self, raw: bytes, registrar: SigningKey, *, also: Callable[[], None] | None = None) -> None:
+        """Log a new charter, signed by *registrar*, whom it may name first, and follow it.
+
+        Raises:
+            InputError: it does not replace the charter in force; nothing was written.
+        """
+        with self.lock:
+            old, self.registrar, self._entering = self.registrar, registrar, envelope_hash(raw)
+            try:
+                self.write("charter", [("1", {"document": raw.decode()})], also=also)
+            except SyncgovError:
+                self.registrar = old
+                raise
+            finally:
+                self._entering = ""
+            self.follow_charter()
+
+    def _write_row(self, row: RowKey, columns: Mapping[str, Value] | None, by: str | None = None) -> int | None:
         ledger = self.ledger
         registers = ledger.registers(ledger.size)
         register = registers.get(row[0])
@@ -185,11 +320,12 @@ class Centre:
         stored = load_row(ledger.conn, row)
         if columns is not None:
             columns = _complete(register, stored, columns)
+            _check_edition(row, stored, columns)
         change = capture.diff_row(register, row, columns, stored)
         if change is None:
             return None
         signed = capture.sign_writes(
-            capture.field_writes(register, change, stored), self._author(), registers, secrets.token_bytes(32)
+            capture.field_writes(register, change, stored), self._author(by), registers, secrets.token_bytes(32)
         )
         outcome, _new = take(ledger, authenticate(ledger, signed.envelope, signed.raw_body), self.clock())
         if outcome.verdict != ACCEPTED or outcome.index is None:
@@ -199,13 +335,14 @@ class Centre:
             )
         return outcome.index
 
-    def _author(self) -> capture.Author:
+    def _author(self, by: str | None = None) -> capture.Author:
         ledger = self.ledger
         chain = ledger.chain(self.registrar.id)
-        seq, prev = (0, ledger.meta.get("charter_hash")) if chain is None else (chain.seq, chain.hash)
+        first = self._entering or ledger.enrolment(self.registrar.id) or ""
+        seq, prev = (0, first) if chain is None else (chain.seq, chain.hash)
         size = ledger.size
         seen = Seen(b64u(ledger.root(size)), size) if size else Seen(EMPTY_ROOT, 0)
-        return capture.Author(self.registrar, seq + 1, prev, seen, Stamp(self.clock(), 0), None)
+        return capture.Author(self.registrar, seq + 1, prev, seen, Stamp(self.clock(), 0), by)
 
 
 def _charter(
@@ -227,6 +364,13 @@ def _charter(
         v=1,
         witnesses=[],
     )
+
+
+def _check_edition(row: RowKey, stored: StoredRow, columns: Mapping[str, Value]) -> None:
+    """Say in words, with file and line, why a verdict would refuse a new edition of a register."""
+    old, new = stored.shown("text", None), columns.get("text")
+    if row[0] == "register" and isinstance(old, str) and isinstance(new, str):
+        check_edition(parse_register(old, f"{row[1]}.yml"), parse_register(new, f"{row[1]}.yml"))
 
 
 def _complete(register: Register, stored: StoredRow, columns: Mapping[str, Value]) -> dict[str, Value]:

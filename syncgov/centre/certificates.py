@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 from syncgov.centre.centre import Centre
 from syncgov.centre.enrolment import CERTIFICATE_DAYS, check_grant
+from syncgov.centre.staff_keys import keys
 from syncgov.core.commitment import Dot, Value
 from syncgov.core.disputes import REVOCATION, disputed, last_good_seqs
+from syncgov.core.staff_keys import STAFF_KEYS
 from syncgov.core.trust_view import DAY_MS
 from syncgov.errors import InputError, NotAllowedError
 from syncgov.storage.ledger import Ledger
@@ -37,6 +39,7 @@ class Renewed:
     index: int | None
     roles: tuple[str, ...]
     areas: tuple[str, ...]
+    units: tuple[str, ...]
     people: tuple[str, ...]
     valid_to: int
 
@@ -74,15 +77,20 @@ def renew(
     *,
     roles: Sequence[str] = (),
     areas: Sequence[str] = (),
+    units: Sequence[str] | None = None,
     staff: Sequence[str] | None = None,
+    without: Sequence[str] = (),
     days: int = CERTIFICATE_DAYS,
 ) -> Renewed:
-    """Write a device's certificate anew: valid for *days* from now, with other roles, areas or staff where given.
+    """Write a device's certificate anew: valid for *days* from now, with other rights where given (no units: []).
 
-    Key and chain stay. Offline work of a reassigned device is judged by the old areas for the charter's grace days.
+    Persons *without* may no longer use it, and the keys that they have on it end.
+
+    Key and chain stay. Offline work of a reassigned device is judged by its old areas and units for the charter's
+    grace days.
 
     Raises:
-        InputError: no such device, unknown roles, foreign areas.
+        InputError: no such device, unknown roles or units, foreign areas.
         NotAllowedError: a revoked device enrols again; a registrar of the charter has no certificate.
     """
     if not 1 <= days <= MAX_DAYS:
@@ -97,15 +105,38 @@ def renew(
                 f"device {dev} is revoked and cannot be renewed; give it a new code for `syncgov rejoin`",
             )
         columns: dict[str, Value] = {"valid_to": centre.clock() + days * DAY_MS}
-        check_grant(centre, roles or sorted(certificate.roles), areas or certificate.areas)
+        kept = certificate.units if units is None else units
+        check_grant(centre, roles or sorted(certificate.roles), areas or certificate.areas, kept)
         columns |= {"roles": list(roles)} if roles else {}
         columns |= {"areas": list(areas)} if areas else {}
+        columns |= {"units": list(units)} if units is not None else {}
         columns |= {"people": list(staff)} if staff is not None else {}
+        if without:
+            columns["people"] = _without(dev, list(staff or certificate.staff or ()), without)
         written = centre.write("device", [(dev, columns)])
+        gone = [each for each in keys(centre.ledger) if each.device == dev and each.person in without]
+        centre.write(STAFF_KEYS, [(each.key, {"ended": "left"}) for each in gone if not each.ended])
         now = centre.ledger.certificate(dev, centre.ledger.size)
     assert now is not None
     people = now.staff or ()
-    return Renewed(dev, written[0] if written else None, tuple(sorted(now.roles)), now.areas, people, now.valid_to)
+    index, held = written[0] if written else None, tuple(sorted(now.roles))
+    return Renewed(dev, index, held, now.areas, now.units, people, now.valid_to)
+
+
+def _without(dev: str, people: list[str], gone: Sequence[str]) -> list[Value]:
+    unknown = [person for person in gone if person not in people]
+    if unknown:
+        raise InputError(
+            f"{'、'.join(unknown)} 不在终端 {dev[:MIN_PREFIX]} 的使用人员里",
+            f"{', '.join(unknown)} is not among the people of device {dev}",
+        )
+    rest: list[Value] = [person for person in people if person not in gone]
+    if not rest:
+        raise InputError(
+            f"终端 {dev[:MIN_PREFIX]} 会没有人可用：请用 --staff 写明新的使用人员，或用 syncgov revoke 停用",
+            f"nobody would be left on device {dev}: name the new people with --staff, or `syncgov revoke` it",
+        )
+    return rest
 
 
 def find_device(centre: Centre, device: str) -> str:

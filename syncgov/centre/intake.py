@@ -1,15 +1,27 @@
 """Intake of one changeset. Steps are those of protocol page, section 11."""
 
+import json
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from syncgov.core.canonical import b64u
-from syncgov.core.commitment import Body, open_body
-from syncgov.core.statement import Changeset, Statement, format_leaf, parse_changeset, parse_leaf, verify_changeset
-from syncgov.core.trust import judge
-from syncgov.errors import CommitmentError, LimitError, SignatureError, UnknownDeviceError
+from syncgov.core.commitment import Body, Write, open_body, redact
+from syncgov.core.statement import (
+    Changeset,
+    envelope_hash,
+    format_leaf,
+    parse_changeset,
+    parse_leaf,
+    verify_changeset,
+    verify_second,
+)
+from syncgov.core.succession import DOCUMENT, charter_document
+from syncgov.core.trust import Beside, judge, new_registrar
+from syncgov.errors import CommitmentError, LimitError, UnknownDeviceError, UnknownKeyError
 from syncgov.storage.ledger import Ledger
 
 MAX_WAITING = 10_000  # changesets of one device whose predecessor is missing; more is an attack or a defect
+MAX_WAITING_BYTES = 64 << 20  # of one device; a fortnight's work is a few MiB, and a certified thief fills no disk
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +31,7 @@ class Incoming:
     changeset: Changeset
     raw_body: bytes
     body: Body
+    erased: frozenset[int] = frozenset()  # positions that were erased while it waited: null stands in `body`
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +46,33 @@ def authenticate(ledger: Ledger, envelope: bytes, raw_body: bytes) -> Incoming:
     """Return the changeset if it is whole and its device's. Reads only; needs no transaction.
 
     Raises:
-        FormatError, LimitError: step 1. UnknownDeviceError: step 2. SignatureError: step 3. CommitmentError: step 5.
+        FormatError, LimitError: step 1. UnknownDeviceError, UnknownKeyError: step 2. SignatureError: step 3.
+        CommitmentError: step 5.
     """
     changeset = parse_changeset(envelope)
     certificate = ledger.certificate(changeset.statement.dev, ledger.size)
-    if certificate is None:
+    public = certificate.public_key if certificate is not None else _named(ledger, changeset, raw_body)
+    if public is None:
         raise UnknownDeviceError(changeset.statement.dev)
-    verify_changeset(changeset, certificate.public_key)
-    if len(changeset.envelope.signatures) > 1:
-        # a staff key's signature: no register has staff keys yet, so it cannot be checked and is not taken
-        raise SignatureError(changeset.envelope.signatures[1][0])
+    verify_changeset(changeset, public)
+    if changeset.second is not None:
+        second = ledger.staff_public(changeset.second)
+        if second is None:
+            raise UnknownKeyError(changeset.second)
+        verify_second(changeset, second)
     body = open_body(raw_body, changeset.statement)
     if any(write is None for write in body.writes):
         raise CommitmentError("body", "it is redacted; a centre judges only what it can read whole")
     return Incoming(changeset, raw_body, body)
+
+
+def _named(ledger: Ledger, changeset: Changeset, raw_body: bytes) -> bytes | None:
+    """Return the key of a registrar that the charter in this very changeset names first."""
+    if DOCUMENT.encode() not in raw_body:  # nobody else's body is parsed before its signature
+        return None
+    return new_registrar(
+        ledger.charters, open_body(raw_body, changeset.statement), ledger.size, changeset.statement.dev
+    )
 
 
 def take(ledger: Ledger, incoming: Incoming, now_ms: int) -> tuple[Outcome, list[int]]:
@@ -74,36 +100,90 @@ def take(ledger: Ledger, incoming: Incoming, now_ms: int) -> tuple[Outcome, list
 def _log(ledger: Ledger, incoming: Incoming, now_ms: int) -> int:
     st = incoming.changeset.statement
     received = max(now_ms, ledger.meta.get_int("received"))
-    verdict = _chain_refusal(ledger, st)
+    verdict = _chain_refusal(ledger, incoming)
     if verdict is None:
-        verdict = judge(st, incoming.body, received=received, index=ledger.size, ledger=ledger).verdict
-    floor = ledger.received(st.seen.size - 1) if 0 < st.seen.size <= ledger.size else 0
+        beside = Beside(incoming.changeset.second, incoming.erased)
+        judged = judge(st, incoming.body, received=received, index=ledger.size, ledger=ledger, beside=beside)
+        verdict = judged.verdict
+    incoming = strip(ledger, incoming)
+    floor = ledger.floor(ledger.seen_size(st))
     raw = format_leaf(incoming.changeset.envelope.raw, floor=min(floor, received), received=received, verdict=verdict)
-    return ledger.append(parse_leaf(raw), incoming.raw_body, incoming.body)
+    return ledger.append(parse_leaf(raw), incoming.raw_body, incoming.body, incoming.erased)
 
 
-def _chain_refusal(ledger: Ledger, st: Statement) -> str | None:
+def strip(ledger: Ledger, incoming: Incoming) -> Incoming:
+    """Return the changeset without the values that were erased before its author knew: nobody keeps them.
+
+    Source: protocol page, section 18.
+    """
+    late = ledger.late_positions(incoming.body, ledger.seen_size(incoming.changeset.statement)) - incoming.erased
+    return without_values(incoming, late) if late else incoming
+
+
+def without_values(incoming: Incoming, positions: Collection[int]) -> Incoming:
+    """Return the changeset without the values at *positions*; everything else of those writes stays known."""
+    erased = incoming.erased | set(positions)
+    body = incoming.body
+    raw = redact(body, lambda position, _write: position not in erased)
+    writes = tuple(
+        Write(w.path, None, w.over) if p in erased and w is not None else w for p, w in enumerate(body.writes)
+    )
+    return Incoming(incoming.changeset, raw, Body(writes, body.salts, body.digests), erased)
+
+
+def read_waiting(envelope: bytes, raw_body: bytes, erased: str | None) -> Incoming:
+    """Return a changeset as it was kept waiting."""
+    changeset = parse_changeset(envelope)
+    body = open_body(raw_body, changeset.statement)
+    writes = list(body.writes)
+    known = json.loads(erased) if erased else []
+    for position, path, over in known:
+        writes[position] = Write(path, None, tuple((dev, seq) for dev, seq in over))
+    positions = frozenset(position for position, _path, _over in known)
+    return Incoming(changeset, raw_body, Body(tuple(writes), body.salts, body.digests), positions)
+
+
+def waiting_erased(incoming: Incoming) -> str | None:
+    """Return what is kept beside a waiting body of its erased writes: JSON of [position, path, over], or nothing."""
+    found = [[p, w.path, w.over] for p, w in incoming.body.disclosed() if p in incoming.erased]
+    return json.dumps(found) if found else None
+
+
+def _chain_refusal(ledger: Ledger, incoming: Incoming) -> str | None:
     """Steps 6 and, for a stopped device, 7."""
+    st = incoming.changeset.statement
     chain = ledger.chain(st.dev)
     if chain is not None and chain.stopped:
         return "refused:fork" if st.seq <= chain.seq else "refused:revoked"
-    expected = (1, ledger.enrolment(st.dev)) if chain is None else (chain.seq + 1, chain.hash)
+    expected = (1, _enrolment(ledger, incoming)) if chain is None else (chain.seq + 1, chain.hash)
     if (st.seq, st.prev) != expected:
         return "refused:fork"
-    folded_before = 0 if chain is None else chain.seen
-    if not folded_before <= st.seen.size <= ledger.size or b64u(ledger.root(st.seen.size)) != st.seen.root:
+    folded_before, size = 0 if chain is None else chain.seen, ledger.seen_size(st)
+    if not folded_before <= size <= ledger.size:
         return "refused:over"
-    return None
+    # what was seen of a closed log has a root that nobody can compute any more; it counts for less
+    return None if size != st.seen.size or b64u(ledger.root(size)) == st.seen.root else "refused:over"
+
+
+def _enrolment(ledger: Ledger, incoming: Incoming) -> str | None:
+    """A registrar that a new charter names begins with that charter, in the changeset that brings it."""
+    st, document = incoming.changeset.statement, charter_document(incoming.body)
+    if document is not None and new_registrar(ledger.charters, incoming.body, ledger.size, st.dev) is not None:
+        return ledger.charters.enrolment(st.dev) or envelope_hash(document)
+    return ledger.enrolment(st.dev)
 
 
 def _keep_waiting(ledger: Ledger, incoming: Incoming, now_ms: int) -> None:
     st = incoming.changeset.statement
-    held = ledger.conn.execute("SELECT count(*) FROM _sg_waiting WHERE dev = ?", (st.dev,)).fetchone()[0]
-    if held >= MAX_WAITING:
-        raise LimitError("chain", f"{held} changesets wait for a missing predecessor")
+    held, size = ledger.conn.execute(
+        "SELECT count(*), coalesce(sum(length(envelope) + length(body)), 0) FROM _sg_waiting WHERE dev = ?", (st.dev,)
+    ).fetchone()
+    if held >= MAX_WAITING or size + len(incoming.raw_body) > MAX_WAITING_BYTES:
+        raise LimitError("chain", f"{held} changesets ({size} bytes) wait for a missing predecessor")
+    incoming = strip(ledger, incoming)
     ledger.conn.execute(
-        "INSERT OR IGNORE INTO _sg_waiting VALUES (?, ?, ?, ?, ?)",
-        (*st.dot, incoming.changeset.envelope.raw, incoming.raw_body, now_ms),
+        "INSERT OR IGNORE INTO _sg_waiting VALUES (?, ?, ?, ?, ?, ?)",
+        (*st.dot, incoming.changeset.envelope.raw, incoming.raw_body, now_ms, waiting_erased(incoming)),
     )
 
 
@@ -111,9 +191,8 @@ def _next_waiting(ledger: Ledger, dev: str) -> Incoming | None:
     chain = ledger.chain(dev)
     following = 1 if chain is None else chain.seq + 1
     found = ledger.conn.execute(
-        "DELETE FROM _sg_waiting WHERE dev = ? AND seq = ? RETURNING envelope, body", (dev, following)
+        "DELETE FROM _sg_waiting WHERE dev = ? AND seq = ? RETURNING envelope, body, erased", (dev, following)
     ).fetchall()
     if not found:
         return None
-    changeset = parse_changeset(found[0][0])
-    return Incoming(changeset, found[0][1], open_body(found[0][1], changeset.statement))
+    return read_waiting(*found[0])

@@ -13,6 +13,7 @@ from syncgov.storage.clock import Clock, wall_clock
 
 HOST = "127.0.0.1"  # a proxy with TLS stands in front of a centre that others reach
 DEFAULT_PORT = 8600
+KEEP_ALIVE_S = 75  # a slow device takes that long between two pages; one that waits for a busy centre hangs up itself
 
 
 def serve(
@@ -41,7 +42,13 @@ def serve(
     listener.listen()
     if ready is not None:
         ready(listener.getsockname()[1])
-    config = uvicorn.Config(make_app(centre, wall_clock), log_level="warning", access_log=False, lifespan="off")
+    config = uvicorn.Config(
+        make_app(centre, wall_clock),
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        timeout_keep_alive=KEEP_ALIVE_S,
+    )
     try:
         uvicorn.Server(config).run(sockets=[listener])
     finally:

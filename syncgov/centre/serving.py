@@ -1,6 +1,13 @@
-"""What a device is sent: the rows of its areas, the fields of its roles. Source: protocol page, sections 9 and 10."""
+"""What a device is sent: the rows of its areas and units, the fields of its roles.
 
+Source: protocol page, sections 9 and 10.
+"""
+
+import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import closing
+from functools import cache
+from itertools import chain
 
 import msgspec
 
@@ -9,12 +16,12 @@ from syncgov.core.commitment import META_TABLE, Body, Write, open_body, parse_pa
 from syncgov.core.register import RegisterSet
 from syncgov.core.statement import Leaf, parse_leaf
 from syncgov.core.tree import consistency_path, inclusion_path
-from syncgov.core.trust_view import Area, Certificate, RowKey
+from syncgov.core.trust_view import Certificate, RowKey
 from syncgov.core.wire import MAX_PULL, EntryMessage, Pull, PullAnswer
 from syncgov.errors import FormatError, RollbackError
 from syncgov.storage.ledger import Ledger
 
-MAX_PAGE_BYTES = 8 << 20  # a reader takes at most 32 MiB; a gained record's history comes on top
+MAX_PAGE_BYTES = 8 << 20  # a reader takes at most 32 MiB, and a page may end with one body of 1 MiB
 
 _NULL = msgspec.Raw(b"null")
 
@@ -29,10 +36,22 @@ class Audience:
         self._ledger = ledger
         self._certificate = certificate
         self._expired = expired  # then it hears of its own changesets and its certificate, and of nothing else
+        self.hash_at = cache(ledger.hash_at)  # the paths of one page share most of their hashes
 
-    def covers(self, area: Area | None) -> bool:
-        """Whether an area lies in the device's areas; no area at all is everybody's."""
-        return area is None or area.code.startswith(self._certificate.areas)
+    def sees(self, record: RowKey, size: int) -> bool:
+        """Whether the record, as it stands at *size*, lies in the device's areas or is one of its units'.
+
+        No area at all is everybody's.
+        """
+        area = self._ledger.area(record, size)
+        if area is None or area.code.startswith(self._certificate.areas):
+            return True
+        return self.has_units and self._ledger.owner(record, size) in self._certificate.units
+
+    @property
+    def has_units(self) -> bool:
+        """Whether the device handles what some unit is responsible for."""
+        return bool(self._certificate.units)
 
     def tables(self, registers: RegisterSet) -> list[str]:
         """Return the registers of which the device may read some field."""
@@ -42,7 +61,7 @@ class Audience:
 
     def redact(self, leaf: Leaf, body: Body) -> bytes:
         """Return the body as this device may see it."""
-        registers = self._ledger.registers(leaf.changeset.statement.seen.size)
+        registers = self._ledger.registers(self._ledger.seen_size(leaf.changeset.statement))
         roles = self._certificate.roles
 
         def keep(_position: int, write: Write) -> bool:
@@ -68,8 +87,8 @@ def _tables(body: Body) -> set[str]:
 def pull(ledger: Ledger, dev: str, request: Pull, checkpoint_text: str, newest: int, *, now_ms: int) -> PullAnswer:
     """Return the next page for a device.
 
-    What it may see is decided by record: by the area where the record is at the target, not where each leaf was
-    written. A record that came into its areas brings its history; one that left them is to be purged.
+    What it may see is decided by record: by its area and unit at the target, not by those when each leaf was
+    written. A record that came into its areas, or to its units, brings its history; one that left is to be purged.
 
     Raises:
         RollbackError: the device has folded more than this log holds.
@@ -78,47 +97,53 @@ def pull(ledger: Ledger, dev: str, request: Pull, checkpoint_text: str, newest: 
     target = request.target or newest
     if request.size > newest or target > newest:
         raise RollbackError(max(request.size, target), newest)
-    if not (0 <= request.size <= request.after <= target and 1 <= request.limit <= MAX_PULL):
+    if not (0 <= request.size <= target and 0 <= request.after <= target and 1 <= request.limit <= MAX_PULL):
         raise FormatError("pull", "size, after, target and limit contradict each other")
     consistency = [b64(h) for h in consistency_path(request.size, target, ledger.hash_at)] if request.size else []
     certificate = ledger.certificate(dev, target)
     if certificate is None or _sees_otherwise(ledger.certificate(dev, request.size), certificate, request.size):
         return PullAnswer(checkpoint_text, consistency, [], {}, request.after, [], True, target)
     audience = Audience(ledger, certificate, expired=certificate.valid_to < now_ms)
-    rows = _visible(ledger, audience, certificate, request, target)
-    whole = len(rows) < request.limit
-    rows, cut = _within_bytes(rows)
-    following = target if whole and not cut else rows[-1][0] + 1
-    # the device has its own changesets, but perhaps not those of a record that was purged from it before
-    messages = [_message(ledger, audience, row, target, known=row[5] == dev and request.size > 0) for row in rows]
     purge: list[RowKey] = []
-    if request.after == request.size:
-        gained, purge = _moved(ledger, audience, dev, request.size, target)
-        old = [row for record in gained for row in _history(ledger, record, request.size)]
-        messages = [*(_message(ledger, audience, row, target, known=False) for row in old), *messages]
-        rows = [*old, *rows]
-    keys = dict(_keys(ledger, {row[5] for row in rows} - {dev}))
+    history: list[int] = []
+    if request.after < max(request.size, 1):  # what lies below `size` are the histories of gained records
+        gained, lost = _moved(ledger, audience, dev, request.size, target)
+        purge = lost if request.after == 0 else []
+        history = _history(ledger, gained, request.after, request.size)
+    with closing(_visible(ledger, audience, certificate, request, target)) as fresh:
+        rows, whole = _page(chain(_rows(ledger, history), fresh), request.limit)
+    following = target if whole else rows[-1][0] + 1
+    # the device has its own changesets, but perhaps not those of a record that was purged from it before
+    known = [row[5] == dev and 0 < request.size <= row[0] for row in rows]
+    messages = [_message(ledger, audience, row, target, known=had) for row, had in zip(rows, known, strict=True)]
+    keys = dict(_keys(ledger, {row[5] for row in rows} - {dev})) | _staff_keys(ledger, (row[1] for row in rows))
     return PullAnswer(checkpoint_text, consistency, messages, keys, following, purge, False, target)
 
 
 def _sees_otherwise(earlier: Certificate | None, now: Certificate, size: int) -> bool:
-    """Whether a device that has folded *size* leaves must begin anew: it has other areas or roles since."""
-    return size > 0 and earlier is not None and (earlier.areas != now.areas or earlier.roles != now.roles)
+    """Whether a device that has folded *size* leaves must begin anew: it has other areas, units or roles since."""
+    if size == 0 or earlier is None:
+        return False
+    return (earlier.areas, earlier.units, earlier.roles) != (now.areas, now.units, now.roles)
 
 
-def _within_bytes(rows: list[_Row]) -> tuple[list[_Row], bool]:
-    """Return the first rows that make a page of about MAX_PAGE_BYTES, and whether any were left out."""
+def _page(rows: Iterable[_Row], limit: int) -> tuple[list[_Row], bool]:
+    """Return the first *limit* rows, fewer if they make MAX_PAGE_BYTES, and whether these are all."""
+    found: list[_Row] = []
     size = 0
-    for number, row in enumerate(rows, 1):
+    for row in rows:
+        if len(found) == limit or size >= MAX_PAGE_BYTES:
+            return found, False
+        found.append(row)
         size += len(row[1]) + len(row[2])
-        if size >= MAX_PAGE_BYTES and number < len(rows):
-            return rows[:number], True
-    return rows, False
+    return found, True
 
 
 # where a record is at the target
 _AREA_NOW = """(SELECT a.area FROM _sg_area AS a WHERE a.tbl = l.tbl AND a.key = l.key AND a.idx < :target
     ORDER BY a.idx DESC LIMIT 1)"""
+# whose it is then
+_OWNER_NOW = _AREA_NOW.replace("a.area", "a.owner").replace("_sg_area", "_sg_owner")
 
 
 # everybody hears of revocations, else nobody could see what is disputed; who uses the device stays hidden
@@ -126,25 +151,34 @@ _REVOCATION = """EXISTS (SELECT 1 FROM _sg_version AS v WHERE v.tbl = 'device' A
     AND json_extract(v.fields, '$.revocation') IS NOT NULL)"""
 
 
-def _visible(ledger: Ledger, audience: Audience, certificate: Certificate, request: Pull, target: int) -> list[_Row]:
+def _visible(
+    ledger: Ledger, audience: Audience, certificate: Certificate, request: Pull, target: int
+) -> sqlite3.Cursor:
     tables = [t for t in audience.tables(ledger.registers(target)) if t != "device"]
-    values: dict[str, str | int] = {"after": request.after, "target": target, "dev": certificate.dev}
-    values |= {"limit": request.limit} | {f"t{n}": table for n, table in enumerate(tables)}
+    after = max(request.after, request.size)
+    values: dict[str, str | int] = {"after": after, "target": target, "dev": certificate.dev}
+    values |= {f"t{n}": table for n, table in enumerate(tables)}
     values |= {f"p{n}": prefix for n, prefix in enumerate(certificate.areas)}
-    inside = " OR ".join(f"substr(now, 1, length(:p{n})) = :p{n}" for n in range(len(certificate.areas)))
+    values |= {f"u{n}": unit for n, unit in enumerate(certificate.units)}
+    inside = "".join(f" OR substr(now, 1, length(:p{n})) = :p{n}" for n in range(len(certificate.areas)))
+    if certificate.units:
+        inside += f" OR {_OWNER_NOW} IN ({', '.join(f':u{n}' for n in range(len(certificate.units)))})"
     sql = f"""
         SELECT idx, leaf, body, tbl, key, dev FROM (
             SELECT l.*, {_AREA_NOW} AS now FROM _sg_leaf AS l WHERE l.idx >= :after AND l.idx < :target
         ) AS l WHERE dev = :dev OR (tbl = 'device' AND key = :dev)
             OR (tbl = 'device' AND accepted AND {_REVOCATION})
-            OR (accepted AND tbl IN ({", ".join(f":t{n}" for n in range(len(tables)))}) AND (now IS NULL OR {inside}))
-        ORDER BY idx LIMIT :limit"""
-    return ledger.conn.execute(sql, values).fetchall()
+            OR (accepted AND tbl IN ({", ".join(f":t{n}" for n in range(len(tables)))}) AND (now IS NULL{inside}))
+        ORDER BY idx"""
+    return ledger.conn.execute(sql, values)
 
 
 def _moved(ledger: Ledger, audience: Audience, dev: str, size: int, target: int) -> tuple[list[RowKey], list[RowKey]]:
-    """Return the records that came into the device's areas between two sizes, and those that it must not hold."""
-    changed = ledger.conn.execute("SELECT DISTINCT tbl, key FROM _sg_area WHERE idx >= ? AND idx < ?", (size, target))
+    """Return the records that became the device's to see between two sizes, and those that it must not hold."""
+    sql = "SELECT tbl, key FROM _sg_area WHERE idx >= :size AND idx < :target"
+    if audience.has_units:
+        sql += " UNION SELECT tbl, key FROM _sg_owner WHERE idx >= :size AND idx < :target"
+    changed = ledger.conn.execute(sql, {"size": size, "target": target})
     own = set(
         ledger.conn.execute(
             "SELECT DISTINCT tbl, key FROM _sg_leaf WHERE dev = ? AND idx >= ? AND idx < ? AND tbl IS NOT NULL",
@@ -156,22 +190,25 @@ def _moved(ledger: Ledger, audience: Audience, dev: str, size: int, target: int)
     for record in {*changed.fetchall(), *own}:
         if record[0] not in tables:
             continue
-        before = ledger.area(record, size)
-        had = before is not None and audience.covers(before)
-        if audience.covers(ledger.area(record, target)):
-            if before is not None and not had:
+        before = ledger.area(record, size) is not None
+        had = before and audience.sees(record, size)
+        if audience.sees(record, target):
+            if before and not had:
                 gained.append(record)
         elif had or record in own:  # a device is not told of records that it never had
             lost.append(record)
     return sorted(gained), sorted(lost)
 
 
-def _history(ledger: Ledger, record: RowKey, size: int) -> list[_Row]:
-    """Return the accepted leaves of a record that the device has not been sent."""
-    return ledger.conn.execute(
-        "SELECT idx, leaf, body, tbl, key, dev FROM _sg_leaf WHERE tbl = ? AND key = ? AND accepted AND idx < ?",
-        (*record, size),
-    ).fetchall()
+def _history(ledger: Ledger, records: Iterable[RowKey], after: int, size: int) -> list[int]:
+    """Return the indexes, ascending, of the accepted leaves of records that the device has not been sent."""
+    sql = "SELECT idx FROM _sg_leaf WHERE tbl = ? AND key = ? AND accepted AND idx >= ? AND idx < ?"
+    return sorted(index for record in records for (index,) in ledger.conn.execute(sql, (*record, after, size)))
+
+
+def _rows(ledger: Ledger, indexes: Iterable[int]) -> Iterator[_Row]:
+    sql = "SELECT idx, leaf, body, tbl, key, dev FROM _sg_leaf WHERE idx = ?"
+    return (ledger.conn.execute(sql, (index,)).fetchone() for index in indexes)
 
 
 def _message(ledger: Ledger, audience: Audience, row: _Row, target: int, *, known: bool) -> EntryMessage:
@@ -180,7 +217,7 @@ def _message(ledger: Ledger, audience: Audience, row: _Row, target: int, *, know
     body = _NULL
     if not known:
         body = msgspec.Raw(audience.redact(leaf, open_body(raw_body, leaf.changeset.statement)))
-    path = [b64(h) for h in inclusion_path(index, target, ledger.hash_at)]
+    path = [b64(h) for h in inclusion_path(index, target, audience.hash_at)]
     return EntryMessage(body, index, msgspec.Raw(raw), path)
 
 
@@ -209,7 +246,8 @@ def own(ledger: Ledger, certificate: Certificate, after: int, checkpoint_text: s
         last = seq
         path = [b64(h) for h in inclusion_path(index, newest, ledger.hash_at)]
         entries.append(EntryMessage(msgspec.Raw(raw_body), index, msgspec.Raw(raw), path))
-    return PullAnswer(checkpoint_text, [], entries, {}, last, [], False, newest)
+    keys = _staff_keys(ledger, (bytes(entry.leaf) for entry in entries))
+    return PullAnswer(checkpoint_text, [], entries, keys, last, [], False, newest)
 
 
 def _keys(ledger: Ledger, devices: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -217,3 +255,10 @@ def _keys(ledger: Ledger, devices: Iterable[str]) -> Iterator[tuple[str, str]]:
         certificate = ledger.certificate(dev, ledger.size)
         if certificate is not None:
             yield dev, b64u(certificate.public_key)
+
+
+def _staff_keys(ledger: Ledger, leaves: Iterable[bytes]) -> dict[str, str]:
+    """Return the keys of second signatures: id -> b64u."""
+    found = {parse_leaf(raw).changeset.second for raw in leaves} - {None}
+    keys = ((str(key_id), ledger.staff_public(str(key_id))) for key_id in found)
+    return {key_id: b64u(public) for key_id, public in keys if public is not None}

@@ -5,26 +5,46 @@ Arguments and results are documented by `syncgov COMMAND --help`.
 
 import sys
 
-from syncgov.cli import bundle, centre, certificates, field, fsck, public, registers, resolve
+from syncgov.cli import (
+    attach,
+    bundle,
+    centre,
+    certificates,
+    field,
+    fsck,
+    hiding,
+    persons,
+    public,
+    registers,
+    resolve,
+    restoring,
+    review,
+)
 from syncgov.cli.app import EXIT_CODES, root
 
 __all__ = [
     "EXIT_CODES",
+    "attach",
     "bundle",
     "centre",
     "certificates",
     "field",
     "fsck",
+    "hiding",
     "main",
+    "persons",
     "public",
     "registers",
     "resolve",
+    "restoring",
+    "review",
     "root",
 ]
 
 _DAY = (
-    "init load enrol revoke renew serve join commit sync bundle receive status conflicts resolve resubmit adopt rejoin "
-    "publish browse audit prove verify fsck import "
+    "init load enrol revoke renew charter staff serve backup restore close-log "
+    "join attach commit sync bundle receive status conflicts resolve resubmit adopt rejoin "
+    "review publish browse audit prove verify sheet erase withhold fsck import "
     "register demo"
 ).split()
 root.commands = {name: root.commands[name] for name in _DAY}

@@ -104,6 +104,7 @@ def _plain(value: object) -> object:
 _STEPS = {
     "push": ("上传", "sending"),
     "pull": ("下载", "receiving"),
+    "files": ("附件", "files"),
     "load": ("载入", "loading"),
     "join": ("终端登记", "enrolling"),
     "days": ("一年的工作（天）", "days of work"),
@@ -123,6 +124,13 @@ _STEPS = {
 
 def _show_progress(step: str, done: int, total: int) -> None:
     """Write over the line of the terminal; end it when the stage is done."""
+    if step == "busy":  # seconds until the next try, and how many there were
+        zh, en = (
+            f"中心正忙，{done} 秒后自动再试（已试 {total} 次）",
+            f"the centre is busy; next try in {done} s ({total} so far)",
+        )
+        click.echo(f"\r\x1b[2K{say(zh, en)}", err=True)
+        return
     text = f"\r\x1b[2K{say(*_STEPS.get(step, (step, step)))} {done}/{total}"
     click.echo(text, err=True, nl=done >= total)
 

@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from syncgov.cli.app import Output, command, numbered, path_argument, path_option, root, staff_option
-from syncgov.cli.field import _leave_with, _print_change, _problem_list, tell_joined
+from syncgov.cli.field import leave_with, print_change, problem_list, tell_joined, tell_people
 from syncgov.cli.words import language, say
 from syncgov.core.canonical import unb64u
 from syncgov.core.keys import device_id
@@ -81,7 +81,9 @@ def _pack(out: Output, replica: Path, file: Path, staff: str | None) -> None:
     from syncgov.storage.sealing import write_bundle_file
     from syncgov.sync.bundle import pack
     from syncgov.sync.bundle_join import is_joining, pack_join
+    from syncgov.sync.bundle_rejoin import working_file
 
+    replica = working_file(replica)
     if is_joining(replica):
         packed = pack_join(replica)
     else:
@@ -105,12 +107,12 @@ def _pack(out: Output, replica: Path, file: Path, staff: str | None) -> None:
         "带到中心：syncgov receive 中心 文件 --reply 回包",
         "carry it to the centre: syncgov receive CENTRE FILE --reply REPLY",
     )
-    problems = _problem_list(packed.committed.problems)
+    problems = problem_list(packed.committed.problems)
     out.result(
         {"file": file, "kind": "request", "joining": packed.joining, "changes": packed.changes}
         | {"first": packed.first, "last": packed.last, "left": packed.left, "problems": problems}
     )
-    _leave_with(out, packed.committed.problems)
+    leave_with(out, packed.committed.problems)
 
 
 @command(
@@ -173,8 +175,12 @@ def _receive(out: Output, replica: Path, file: Path, staff: str | None) -> None:
     from syncgov.storage.sealing import read_bundle_file
     from syncgov.sync.bundle import receive
     from syncgov.sync.bundle_join import is_joining, receive_first
+    from syncgov.sync.bundle_rejoin import is_rejoining, working_file
 
     data = read_bundle_file(file)
+    replica = working_file(replica)
+    if is_rejoining(replica):
+        return _receive_again(out, replica, data, staff)
     if is_joining(replica):
         opened, done = receive_first(replica, data)
         with opened:
@@ -185,6 +191,30 @@ def _receive(out: Output, replica: Path, file: Path, staff: str | None) -> None:
             _tell(out, opened, done)
     if done.more:
         out.warn("中心还有内容没有装下：请再打包一次", "the centre has more than fitted: bundle again")
+
+
+def _receive_again(out: Output, work: Path, data: bytes, staff: str | None) -> None:
+    """Take a reply for a device that enrols again; when all has come, its old file's work is signed anew."""
+    from syncgov.cli.resolve import print_adopted, print_again, result_again
+    from syncgov.sync.bundle import receive
+    from syncgov.sync.bundle_join import is_joining, receive_first
+    from syncgov.sync.bundle_rejoin import complete
+
+    if is_joining(work):
+        opened, done = receive_first(work, data)
+        opened.close()
+    elif work.exists():  # else an earlier try died while the files changed places; `complete` goes on there
+        with Replica.open(work) as opened:
+            done = receive(opened, data, staff)
+    if work.exists() and done.more:
+        out.line("中心还有内容没有装下：请再打包一次", "the centre has more than fitted: bundle again")
+        out.result({"state": done.state, "more": True})
+        return
+    rejoined = complete(work, staff)
+    print_again(out, rejoined.old_device, rejoined.device, rejoined.kept)
+    print_adopted(out, rejoined.adopted)
+    out.line("补签的内容还没有送出：请再打包一次", "what was signed anew is not sent yet: bundle again")
+    result_again(out, rejoined)
 
 
 def _tell(out: Output, replica: Replica, done: "Received") -> None:
@@ -201,10 +231,11 @@ def _tell(out: Output, replica: Replica, done: "Received") -> None:
         f"accepted {synced.accepted}, refused {len(refused)}, waiting {synced.waiting}, received {synced.received}, "
         f"conflicts {found.conflicts}",
     )
+    tell_people(out, synced)
     seqs = {seq for seq, _why in refused}
     for change in found.changes:
         if change.seq in seqs:
-            _print_change(out, change)
+            print_change(out, change)
     out.result(asdict(synced) | {"state": done.state, "more": done.more, "conflicts": found.conflicts})
 
 
@@ -225,6 +256,22 @@ def join_by_invitation(out: Output, replica: Path, file: Path, code: str) -> Non
         f"next: syncgov bundle {replica} FILE, carry it to the centre; then syncgov receive {replica} REPLY",
     )
     out.result({"centre": charter.name, "origin": charter.origin, "roots": roots, "joining": True})
+
+
+def rejoin_by_file(
+    out: Output, replica: Path, old: Path, code: str, staff: str | None, invitation: Path | None
+) -> None:
+    """Keep a new code for the device of an old file; `bundle` then writes the request to enrol again."""
+    from syncgov.storage.sealing import read_bundle_file
+    from syncgov.sync.bundle_rejoin import begin
+
+    data = None if invitation is None else read_bundle_file(invitation)
+    charter = begin(replica, code, old, staff, invitation=data)
+    out.line(
+        f"下一步：syncgov bundle {replica} 文件，带到“{charter.name}”；回包用 syncgov receive {replica} 文件 收下",
+        f"next: syncgov bundle {replica} FILE, carry it to {charter.name!r}; then syncgov receive {replica} REPLY",
+    )
+    out.result({"centre": charter.name, "origin": charter.origin, "joining": True})
 
 
 def _root_ids(roots: list[str]) -> list[str]:

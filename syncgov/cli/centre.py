@@ -73,11 +73,16 @@ def load(out: Output, target: Path, table: str, file: Path, staff: str | None) -
     root,
     ("发一次性登记码。", "Give out one-time enrolment codes."),
     "syncgov enrol centre --role grid_worker --area 620502007001001 --staff W001 --staff W002",
+    "syncgov enrol centre --role handler --unit 620502007-org08",
 )
 @path_argument("centre")
 @click.option("--role", "roles", multiple=True, required=True, help=both("岗位，可多次。", "Role; may be repeated."))
+@click.option("--area", "areas", multiple=True, help=both("区域代码，可多次。", "Area code; repeatable."))
 @click.option(
-    "--area", "areas", multiple=True, required=True, help=both("区域代码，可多次。", "Area code; repeatable.")
+    "--unit",
+    "units",
+    multiple=True,
+    help=both("责任单位，可多次：收得到由它负责的记录。", "Responsible unit whose records it gets; repeatable."),
 )
 @click.option(
     "--staff", "people", multiple=True, help=both("使用人员，可多次；不写则不限。", "Who may use it; repeatable.")
@@ -86,21 +91,30 @@ def load(out: Output, target: Path, table: str, file: Path, staff: str | None) -
     "--count", type=click.IntRange(1, MAX_CODES), default=1, show_default=True, help=both("几个码。", "How many.")
 )
 def enrol(
-    out: Output, centre: Path, roles: tuple[str, ...], areas: tuple[str, ...], people: tuple[str, ...], count: int
+    out: Output,
+    centre: Path,
+    roles: tuple[str, ...],
+    areas: tuple[str, ...],
+    units: tuple[str, ...],
+    people: tuple[str, ...],
+    count: int,
 ) -> None:
     from syncgov.centre import enrolment
     from syncgov.centre.centre import Centre
 
     require_centre(centre)
     with closing(Centre(centre)) as opened:
-        codes = enrolment.enrol(opened, roles, areas, people, count)
+        codes = enrolment.enrol(opened, roles, areas, people, count, units)
     for code in codes:
         out.data(code)
     out.line(
         f"每个码只能用一次，{enrolment.CODE_DAYS} 天内有效：syncgov join 副本 --url 地址 --code 码",
         f"each is good for one device, for {enrolment.CODE_DAYS} days: syncgov join REPLICA --url URL --code CODE",
     )
-    out.result({"codes": codes, "roles": roles, "areas": areas, "people": people, "days": enrolment.CODE_DAYS})
+    out.result(
+        {"codes": codes, "roles": roles, "areas": areas, "units": units, "people": people}
+        | {"days": enrolment.CODE_DAYS}
+    )
 
 
 @command(

@@ -1,7 +1,8 @@
-"""The commands about what is public: publish, browse, audit, prove, verify, demo."""
+"""The commands about what is public: publish, browse, audit, prove, verify, sheet, demo."""
 
 import os
 import sys
+from collections import Counter
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,17 +31,25 @@ DEMO_EVENTS, DEMO_CLOSED = 563, 544  # the year of the source documents
 )
 @path_argument("centre")
 @path_argument("out_folder")
-def publish(out: Output, centre: Path, out_folder: Path) -> None:
+@click.option(
+    "--address",
+    default="",
+    metavar="URL",
+    help=both("网站的网址，印在公示栏的二维码里。", "The site's address, for QR codes."),
+)
+def publish(out: Output, centre: Path, out_folder: Path, address: str) -> None:
     from syncgov.centre.centre import Centre
     from syncgov.cli.centre import require_centre
     from syncgov.publish import publish as publisher
 
     require_centre(centre)
     with closing(Centre(centre)) as opened:
-        done = publisher.publish(opened, out_folder, progress=out.progress())
+        done = publisher.publish(opened, out_folder, progress=out.progress(), address=address)
     out.line(
-        f"已公开到 {out_folder}：{done.rows} 行，日志 {done.checkpoint.size} 条，不予公开 {done.withheld} 处",
-        f"published to {out_folder}: {done.rows} rows, log size {done.checkpoint.size}, {done.withheld} withheld",
+        f"已公开到 {out_folder}：{done.rows} 行，日志 {done.checkpoint.size} 条，不予公开 {done.withheld} 处"
+        f"，已删除 {done.erased} 处",
+        f"published to {out_folder}: {done.rows} rows, log size {done.checkpoint.size}, {done.withheld} withheld, "
+        f"{done.erased} erased",
     )
     if done.newly_withheld:
         out.line(
@@ -56,6 +65,7 @@ def publish(out: Output, centre: Path, out_folder: Path) -> None:
             "figures": dict(done.figures),
             "withheld": done.withheld,
             "newly_withheld": done.newly_withheld,
+            "erased": done.erased,
         }
     )
 
@@ -110,10 +120,17 @@ def _print_report(out: Output, done: "Report") -> None:
     if len(done.findings) > MAX_LISTED:
         rest = len(done.findings) - MAX_LISTED + done.unnamed
         tell(f"……还有 {rest} 处，用 --json 查看", f"… and {rest} more; see --json")
+    for zh, en in done.notes:
+        out.line(f"说明：{zh}", f"note: {en}")
     for zh, en in done.skipped:
         out.line(f"没有核对：{zh}", f"not checked: {en}")
     for name, count in sorted(done.counts.items()):
         out.text(f"  {name} {count}")
+    for (kind, reason), count in sorted(Counter((kind, reason) for kind, reason, _path in done.hidden).items()):
+        zh = "已删除" if kind == "erased" else "不予公开"
+        out.line(f"  {zh}（{reason}）{count} 处", f"  {kind} ({reason}): {count}")
+    for _kind, _reason, path in [each for each in done.hidden if each[0] == "erased"][:MAX_LISTED]:
+        out.line(f"    已删除 {path}", f"    erased {path}")
     for name, count in sorted(done.declared.items()):
         out.line(f"  由中心声明 {name} {count}", f"  declared by the centre: {name} {count}")
     number = len(done.findings) + done.unnamed
@@ -127,6 +144,8 @@ def _print_report(out: Output, done: "Report") -> None:
             "findings": done.findings,
             "counts": done.counts,
             "declared": done.declared,
+            "notes": [say(*sentence) for sentence in done.notes],
+            "hidden": [{"kind": kind, "reason": reason, "path": path} for kind, reason, path in done.hidden],
             "skipped": [say(*sentence) for sentence in done.skipped],
             "unnamed": done.unnamed,
         }
@@ -156,14 +175,27 @@ def prove(out: Output, out_folder: Path, table: str, key: str, output: Path | No
 
 @command(
     root,
-    ("离线核验一条记录的证明。", "Check one record's proof, offline."),
+    (
+        "离线核验一条记录的证明；或核对公示栏上的校验码（--hash）。",
+        "Check one record's proof, offline; or the hash on a notice-board sheet (--hash).",
+    ),
     "syncgov verify proof.json --charter charter.json",
+    "syncgov verify --hash 'c541 e895 ...' public",
 )
 @path_argument("proof")
+@click.option(
+    "--hash",
+    "typed",
+    metavar="HASH",
+    help=both("公示栏上的校验码；PROOF 处写公开文件夹。", "The hash on a sheet; PROOF is then the public folder."),
+)
 @path_option("--charter", zh="自己保存的章程。", en="The charter that you hold from elsewhere.")
-def verify(out: Output, proof: Path, charter: Path | None) -> None:
+def verify(out: Output, proof: Path, typed: str | None, charter: Path | None) -> None:
     from syncgov.audit.prove import verify_proof_file
 
+    if typed is not None:
+        _verify_hash(out, proof, typed, charter)
+        return
     try:
         found = verify_proof_file(proof, charter)
     except (CommitmentError, LogError, SignatureError, NotAllowedError, AuditError) as error:
@@ -174,9 +206,36 @@ def verify(out: Output, proof: Path, charter: Path | None) -> None:
     out.line(f"验证通过：{found.charter.name} {found.table} {found.key}", f"verified: {found.table} {found.key}")
     for field in found.fields:
         _print_field(out, found, field)
+    for hidden in found.hidden:
+        what, english = ("已删除", "erased") if hidden.erased else ("不予公开", "withheld")
+        out.line(
+            f"  {hidden.table} {hidden.key} {hidden.field}：{what}（{hidden.reason}）",
+            f"  {hidden.table} {hidden.key} {hidden.field}: {english} ({hidden.reason})",
+        )
     _print_sentences(out, ("已证明", "proven"), found.proven)
     _print_sentences(out, ("没有证明", "not proven"), found.not_proven)
     out.result(_proof_json(found))
+
+
+def _verify_hash(out: Output, folder: Path, typed: str, charter: Path | None) -> None:
+    """Look for a typed hash in the log of a published folder."""
+    from syncgov.audit.typed_hash import find_hash
+
+    try:
+        found = find_hash(folder, typed, charter)
+    except AuditError as error:
+        out.problem(error)
+        out.result({"verified": False, "problem": error_words(error)})
+        leave(FOUND)
+    out.line(
+        f"校验码相符：{found.name}，那时日志 {found.size} 条，现在 {found.now} 条，那时的记录一条不少、一字未改",
+        f"the hash holds: {found.name}, log of {found.size} entries then, {found.now} now, the earlier ones unchanged",
+    )
+    if charter is None:
+        out.line(
+            "没有核对：章程是不是真的（用 --charter 给出自己保存的章程）", "not checked: the charter (see --charter)"
+        )
+    out.result({"verified": True, "name": found.name, "origin": found.origin, "size": found.size, "now": found.now})
 
 
 def _print_field(out: Output, found: "RecordProof", field: "ProvenField") -> None:
@@ -205,10 +264,45 @@ def _proof_json(found: "RecordProof") -> dict[str, Any]:
         "origin": found.charter.origin,
         "size": found.checkpoint.size,
         "fields": found.fields,
+        "hidden": found.hidden,
         "authors": found.authors,
         "proven": [say(*sentence) for sentence in found.proven],
         "not_proven": [say(*sentence) for sentence in found.not_proven],
     }
+
+
+@command(
+    root,
+    (
+        "打印公示栏：每个社区一页，有数字、公开事项、电话和校验码。",
+        "Print notice-board sheets, one for each community.",
+    ),
+    "syncgov sheet public sheets --month 2026-10 --paper A3 --pdf",
+)
+@path_argument("out_folder")
+@path_argument("sheets")
+@click.option(
+    "--month", metavar="YYYY-MM", default="", help=both("哪个月；默认最近一个月。", "Which month; default: newest.")
+)
+@click.option(
+    "--community", metavar="CODE", default="", help=both("社区代码；默认全部。", "One community; default: all.")
+)
+@click.option(
+    "--paper", type=click.Choice(["A4", "A3"]), default="A4", show_default=True, help=both("纸张。", "Paper.")
+)
+@click.option(
+    "--address", metavar="URL", default="", help=both("网站的网址，印成二维码。", "The site's address, as QR code.")
+)
+@click.option(
+    "--pdf", is_flag=True, help=both("再用本机的浏览器生成 PDF。", "Make PDF too, by this machine's browser.")
+)
+def sheet(out: Output, out_folder: Path, sheets: Path, pdf: bool, **choices: str) -> None:
+    from syncgov.publish.sheets import print_sheets
+
+    written = print_sheets(out_folder, sheets, choices, pdf=pdf)
+    for path in written:
+        out.line(f"已写入 {path}", f"wrote {path}")
+    out.result({"files": [str(path) for path in written]})
 
 
 @command(

@@ -2,14 +2,28 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import click
 
-from syncgov.cli.app import BAD_INPUT, Group, Output, command, leave, numbered, path_argument, root, staff_option
+from syncgov.cli.app import (
+    BAD_INPUT,
+    Group,
+    Output,
+    command,
+    leave,
+    numbered,
+    path_argument,
+    path_option,
+    root,
+    staff_option,
+)
+from syncgov.cli.centre import require_centre
 from syncgov.cli.words import both, say
 from syncgov.core.register import RegisterSet
+from syncgov.core.register_edition import check_edition
 from syncgov.core.register_model import Field, Register
 from syncgov.errors import InputError, RegisterError, SyncgovError
 from syncgov.storage.figures import check_registers
@@ -36,9 +50,13 @@ def import_group() -> None:
     register_group,
     ("检查登记册文件：有错时指出文件、行和改法。", "Check register files: names file, line and remedy."),
     "syncgov register check examples/trees/street_tree.yml",
+    "syncgov register check street_tree.yml --centre centre",
 )
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-def check(out: Output, files: tuple[Path, ...]) -> None:
+@path_option(
+    "--centre", zh="并对照这个中心现用的版本：能否换成新版。", en="Also as new editions of this centre's registers."
+)
+def check(out: Output, files: tuple[Path, ...], centre: Path | None) -> None:
     found: list[tuple[Path, Register]] = []
     problems: list[SyncgovError] = []
     for path in files:
@@ -51,6 +69,8 @@ def check(out: Output, files: tuple[Path, ...]) -> None:
             check_registers(_with_references(found))
         except RegisterError as error:
             problems.append(error)
+    if centre is not None:
+        problems += _editions(centre, found)
     for path, register in [] if problems else found:
         columns = len(register.columns)
         out.line(
@@ -64,6 +84,21 @@ def check(out: Output, files: tuple[Path, ...]) -> None:
     )
     if problems:
         leave(BAD_INPUT)
+
+
+def _editions(centre: Path, found: list[tuple[Path, Register]]) -> Iterator[RegisterError]:
+    """Yield why files cannot follow the editions that a centre has."""
+    from syncgov.centre.centre import Centre
+
+    require_centre(centre)
+    with closing(Centre(centre)) as opened:
+        present = opened.ledger.registers(opened.ledger.size)
+        for _path, register in found:
+            try:
+                if register.name in present:
+                    check_edition(present[register.name], register)
+            except RegisterError as error:
+                yield error
 
 
 def _with_references(found: list[tuple[Path, Register]]) -> list[Register]:
@@ -85,8 +120,10 @@ def _with_references(found: list[tuple[Path, Register]]) -> list[Register]:
 
 
 def _references(register: Register) -> Iterator[str]:
-    """Yield the registers that columns refer to, and every word of the figures' SQL: some are tables."""
+    """Yield the registers that columns and workflow refer to, and every word of the figures' SQL: some are tables."""
     yield from (column.ref for column in register.columns if column.ref is not None)
+    if register.workflow is not None and register.workflow.photos is not None:
+        yield register.workflow.photos.register
     for figure in register.figures:
         yield from _WORD.findall(f"{figure.n} {figure.d}")
 

@@ -7,8 +7,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from syncgov.cli.app import DONE, FOUND, Output, command, leave, numbered, path_argument, root, staff_option
-from syncgov.cli.field import MAX_LISTED, _print_change
+from syncgov.cli.app import (
+    DONE,
+    FOUND,
+    Output,
+    command,
+    leave,
+    numbered,
+    path_argument,
+    path_option,
+    root,
+    staff_option,
+)
+from syncgov.cli.field import MAX_LISTED, print_change
+from syncgov.cli.pins import bring_second, second_options
 from syncgov.cli.words import both, error_words, language, say
 from syncgov.core.commitment import Value
 from syncgov.core.register_model import Field, Register
@@ -21,6 +33,7 @@ from syncgov.storage.resolving import PRESENCE, head_values
 from syncgov.storage.wording import PRESENCE_LABEL, SHORT_KEY, role_words, time_words
 
 if TYPE_CHECKING:
+    from syncgov.sync.bundle_rejoin import Rejoined
     from syncgov.sync.reenrolment import Reenrolled
 
 _KEEP = {"true": True, "keep": True, "保留": True, "false": False, "delete": False, "删除": False}
@@ -60,6 +73,7 @@ def _print_conflict(out: Output, conflict: Conflict) -> None:
             say("本终端", "this device") if version.own else f"{say('终端', 'device')} {version.device[:SHORT_KEY]}"
         )
         mark = say("  ← 现显示", "  <- shows") if version.shows else ""
+        mark += say("  有争议", "  in dispute") if version.disputed else ""
         out.text(f"    {number}. {version.value}  {person}  {device}  {time_words(version.at)}{mark}")
     if conflict.decided:
         out.line(
@@ -80,10 +94,22 @@ def _print_conflict(out: Output, conflict: Conflict) -> None:
 @click.argument("field")
 @click.argument("value")
 @staff_option
-def resolve(out: Output, replica: Path, table: str, key: str, field: str, value: str, staff: str | None) -> None:
+@second_options
+def resolve(
+    out: Output,
+    replica: Path,
+    table: str,
+    key: str,
+    field: str,
+    value: str,
+    staff: str | None,
+    second: str | None,
+    pin_file: str | None,
+) -> None:
     from syncgov.storage import resolving
 
     with Replica.open(replica) as opened:
+        bring_second(opened, second, pin_file)
         name = _field_name(opened.registers.get(table), field)
         seq = resolving.resolve(opened, table, key, name, read_value(opened, (table, key, name), value), staff)
     out.line(
@@ -150,8 +176,15 @@ def _group(declared: Field, text: str) -> Value:
     "--set", "corrections", multiple=True, metavar="COLUMN=VALUE", help=both("改正一栏，可多次。", "Correct a column.")
 )
 @staff_option
+@second_options
 def resubmit(
-    out: Output, replica: Path, seqs: tuple[int, ...], corrections: tuple[str, ...], staff: str | None
+    out: Output,
+    replica: Path,
+    seqs: tuple[int, ...],
+    corrections: tuple[str, ...],
+    staff: str | None,
+    second: str | None,
+    pin_file: str | None,
 ) -> None:
     from syncgov.storage import resubmitting
 
@@ -159,6 +192,7 @@ def resubmit(
         if not seqs and not corrections:
             _list_resubmittable(out, opened)
             return
+        bring_second(opened, second, pin_file)
         values = {}
         for pair in corrections:
             name, equals, text = pair.partition("=")
@@ -180,7 +214,7 @@ def _list_resubmittable(out: Output, opened: Replica) -> None:
     if not found:
         out.line("没有可以重新提交的变更", "nothing to send again")
     for change in found[:MAX_LISTED]:
-        _print_change(out, change)
+        print_change(out, change)
 
 
 @command(
@@ -194,10 +228,12 @@ def _list_resubmittable(out: Output, opened: Replica) -> None:
 @path_argument("replica")
 @path_argument("file")
 @staff_option
-def adopt(out: Output, replica: Path, file: Path, staff: str | None) -> None:
+@second_options
+def adopt(out: Output, replica: Path, file: Path, staff: str | None, second: str | None, pin_file: str | None) -> None:
     from syncgov.storage import adopting
 
     with Replica.open(replica) as opened:
+        bring_second(opened, second, pin_file)
         done = adopting.adopt(opened, file, staff)
     print_adopted(out, done)
     out.result(adopted_result(done))
@@ -240,13 +276,19 @@ def print_adopted(out: Output, done: Adopted) -> None:
         "Enrol this device again: a new key, under which undelivered work is signed; the old file is kept as .old.",
     ),
     "syncgov rejoin my.db --code 2345-6789-ABCD",
+    "syncgov rejoin my.db --code 2345-6789-ABCD --by-file",
 )
 @path_argument("replica")
+@click.option("--by-file", is_flag=True, help=both("没有网：用文件办理。", "Without a line: by carried files."))
+@path_option("--bundle", "invitation", zh="用文件办理，并用这份邀请文件。", en="By file, with this invitation.")
 @click.option("--code", required=True, help=both("管理员给的新登记码。", "A new code from the administrator."))
 @staff_option
-def rejoin(out: Output, replica: Path, code: str, staff: str | None) -> None:
+def rejoin(out: Output, replica: Path, by_file: bool, invitation: Path | None, code: str, staff: str | None) -> None:
+    from syncgov.cli.bundle import rejoin_by_file
     from syncgov.sync import reenrolment
 
+    if by_file or invitation is not None:
+        return rejoin_by_file(out, replica, replica, code, staff, invitation)
     print_reenrolled(out, reenrolment.rejoin(replica, code, staff, progress=out.progress()))
 
 
@@ -257,22 +299,26 @@ def enrol_again(out: Output, replica: Path, code: str, old: Path, staff: str | N
     print_reenrolled(out, reenrolment.join_from(replica, code, old, staff, progress=out.progress()))
 
 
+def print_again(out: Output, old_device: str, device: str, kept: Path) -> None:
+    """Say which device is now which, and where the old file is."""
+    out.line(
+        f"已重新登记：终端 {old_device[:SHORT_KEY]} → {device[:SHORT_KEY]}；旧文件保留为 {kept}",
+        f"enrolled again: device {old_device[:SHORT_KEY]} is now {device[:SHORT_KEY]}; old file: {kept}",
+    )
+
+
+def result_again(out: Output, done: "Reenrolled | Rejoined") -> None:
+    """Give the result of a re-enrolment for machines; work that was left behind is an exit code of its own."""
+    found = {"device": done.device, "old_device": done.old_device, "kept": str(done.kept)}
+    synced = getattr(done, "synced", None)
+    out.result(found | {"adopted": adopted_result(done.adopted), "synced": synced})
+    leave(FOUND if done.adopted.left else DONE)
+
+
 def print_reenrolled(out: Output, done: "Reenrolled") -> None:
     """Print what a re-enrolment did, and give its result."""
-    out.line(
-        f"已重新登记：终端 {done.old_device[:SHORT_KEY]} → {done.device[:SHORT_KEY]}；旧文件保留为 {done.kept}",
-        f"enrolled again: device {done.old_device[:SHORT_KEY]} is now {done.device[:SHORT_KEY]}; old file: {done.kept}",
-    )
+    print_again(out, done.old_device, done.device, done.kept)
     print_adopted(out, done.adopted)
     if done.synced is None:
         out.warn("还没有上传，有网时请 sync", "not sent yet; run `syncgov sync` when there is a line")
-    out.result(
-        {
-            "device": done.device,
-            "old_device": done.old_device,
-            "kept": str(done.kept),
-            "adopted": adopted_result(done.adopted),
-            "synced": done.synced,
-        }
-    )
-    leave(FOUND if done.adopted.left else DONE)
+    result_again(out, done)

@@ -77,6 +77,7 @@ class Request(msgspec.Struct, forbid_unknown_fields=True):
     pull: wire.Pull
     push: wire.Push
     recipient: str
+    staff_keys: list[wire.StaffKeyRequest] = msgspec.field(default_factory=list)
     v: Literal[1] = 1
 
 
@@ -89,6 +90,7 @@ class Reply(msgspec.Struct, forbid_unknown_fields=True):
     pull: wire.Pull
     push: wire.PushAnswer
     recipient: str
+    staff_keys: list[wire.StaffKeyAnswer] = msgspec.field(default_factory=list)
     v: Literal[1] = 1
 
 

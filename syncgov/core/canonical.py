@@ -1,6 +1,5 @@
 """The one byte form of every signed value: restricted RFC 8785. Source: protocol page, section 1."""
 
-import base64
 import binascii
 import unicodedata
 from typing import Any, TypeVar
@@ -15,6 +14,8 @@ MAX_DEPTH = 16  # deeper input only serves to exhaust a reader's stack
 T = TypeVar("T")
 
 _TO_URL = bytes.maketrans(b"+/", b"-_")
+_FROM_URL = bytes.maketrans(b"-_", b"+/")
+_encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 def encode(value: Any) -> bytes:
@@ -32,7 +33,7 @@ def encode(value: Any) -> bytes:
 def encode_unchecked(value: Any) -> bytes:
     """Return the canonical bytes of a value that is known to be within the restrictions."""
     try:
-        return msgspec.json.encode(value, order="deterministic")
+        return _encode(value)
     except UnicodeEncodeError as error:
         raise FormatError("JSON", "lone surrogate in a string") from error
 
@@ -46,7 +47,7 @@ def decode(data: bytes, *, max_bytes: int, what: str = "JSON") -> Any:
     """
     value = _parse(data, Any, max_bytes, what)
     check_value(value)
-    if msgspec.json.encode(value, order="deterministic") != data:
+    if _encode(value) != data:
         raise FormatError(what, "not in canonical form")
     return value
 
@@ -57,7 +58,7 @@ def decode_as(data: bytes, kind: type[T], *, max_bytes: int, what: str) -> T:
     The struct must forbid unknown fields; strings in it are still checked for NFC, as one text.
     """
     value: T = _parse(data, kind, max_bytes, what)
-    if msgspec.json.encode(value, order="deterministic") != data:
+    if _encode(value) != data:
         raise FormatError(what, "not in canonical form")
     try:
         text = "" if data.isascii() else data.decode()
@@ -104,31 +105,39 @@ def check_value(value: Any, depth: int = 0) -> None:
 
 def b64u(data: bytes) -> str:
     """Return base64url without padding (RFC 4648 section 5)."""
-    return binascii.b2a_base64(data, newline=False).translate(_TO_URL, b"=").decode()
+    return b64u_bytes(data).decode()
+
+
+def b64u_bytes(data: bytes) -> bytes:
+    """Return `b64u` text as ASCII bytes."""
+    return binascii.b2a_base64(data, newline=False).translate(_TO_URL, b"=")
 
 
 def unb64u(text: str, length: int | None = None) -> bytes:
     """Return the bytes of `b64u` text, exactly *length* if given; only the one spelling that `b64u` writes."""
+    raw = text.encode(errors="replace")
     try:
-        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    except (binascii.Error, ValueError) as error:
+        data = binascii.a2b_base64(raw.translate(_FROM_URL) + b"=" * (-len(raw) % 4))
+    except binascii.Error as error:
         raise FormatError("base64url", str(error)) from error
-    if b64u(data) != text or (length is not None and len(data) != length):
+    # the decoder skips what is not of its alphabet; the comparison does not
+    if b64u_bytes(data) != raw or (length is not None and len(data) != length):
         raise FormatError("base64url", "not the canonical spelling, or the wrong length")
     return data
 
 
 def b64(data: bytes) -> str:
     """Return standard base64 with padding (RFC 4648 section 4)."""
-    return base64.b64encode(data).decode()
+    return binascii.b2a_base64(data, newline=False).decode()
 
 
 def unb64(text: str, length: int | None = None) -> bytes:
     """Return the bytes of `b64` text, exactly *length* if given; only the one spelling that `b64` writes."""
+    raw = text.encode(errors="replace")
     try:
-        data = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
+        data = binascii.a2b_base64(raw)
+    except binascii.Error as error:
         raise FormatError("base64", str(error)) from error
-    if b64(data) != text or (length is not None and len(data) != length):
+    if binascii.b2a_base64(data, newline=False) != raw or (length is not None and len(data) != length):
         raise FormatError("base64", "not the canonical spelling, or the wrong length")
     return data

@@ -15,16 +15,39 @@ CHARTER_TYPE = "application/vnd.syncgov.charter.v1+json"
 MAX_CHARTER_BYTES = 65_536  # goes into the log as a field
 
 
-class Charter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The payload; members in canonical order. Days are days of 86 400 s, `issued` is ms UTC, keys are b64u."""
+class Closing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The log that a charter closes: its origin, last signed size and root (b64u), and what the next log begins with.
+
+    `kept` leaves survive; `kept_root` is their root.
+    """
+
+    kept: int
+    kept_root: str
+    origin: str
+    root: str
+    size: int
+
+    @property
+    def lost(self) -> int:
+        """How many leaves of the closed log were signed and did not survive."""
+        return self.size - self.kept
+
+
+class Charter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The payload; members in canonical order. Days are days of 86 400 s, `issued` is ms UTC, keys are b64u.
+
+    `previous` is the hash of the charter that this one replaces, absent in the first; `closes` the log that it ends.
+    """
 
     area: str
     backup_days: int
+    closes: Closing | msgspec.UnsetType = msgspec.UNSET
     grace_days: int
     issued: int
     log: str
     name: str
     origin: str
+    previous: str | msgspec.UnsetType = msgspec.UNSET
     quorum: Literal["none"]
     registrars: list[str]
     roots: list[str]
@@ -61,7 +84,7 @@ def open_charter(raw: bytes) -> Charter:
     envelope = parse_envelope(raw, CHARTER_TYPE, max_bytes=MAX_CHARTER_BYTES)
     charter = decode_as(envelope.payload, Charter, max_bytes=MAX_CHARTER_BYTES, what="charter")
     _check(charter)
-    signers = _valid_signers(envelope, charter)
+    signers = valid_signers(envelope, charter)
     if len(signers) < charter.threshold:
         raise NotAllowedError(
             f"章程需要 {charter.threshold} 个根密钥签名，只有 {len(signers)} 个有效",
@@ -71,6 +94,10 @@ def open_charter(raw: bytes) -> Charter:
 
 
 def _check(charter: Charter) -> None:
+    if isinstance(charter.previous, str):
+        unb64u(charter.previous, 32)
+    if isinstance(charter.closes, Closing):
+        _check_closing(charter, charter.closes)
     keys = [unb64u(text, 32) for text in (*charter.roots, *charter.registrars)]
     if (
         parse_vkey(charter.log).name != charter.origin
@@ -83,7 +110,20 @@ def _check(charter: Charter) -> None:
         raise FormatError("charter", "origin, keys, threshold or days contradict each other")
 
 
-def _valid_signers(envelope: Envelope, charter: Charter) -> set[str]:
+def _check_closing(charter: Charter, closing: Closing) -> None:
+    unb64u(closing.root, 32)
+    unb64u(closing.kept_root, 32)
+    if (
+        not isinstance(charter.previous, str)
+        or closing.origin == charter.origin
+        or not 0 < closing.kept <= closing.size
+        or (closing.kept == closing.size and closing.root != closing.kept_root)
+    ):
+        raise FormatError("charter", "what it says of the closed log is not possible")
+
+
+def valid_signers(envelope: Envelope, charter: Charter) -> set[str]:
+    """Return the ids of the roots of *charter* that have signed *envelope*; SignatureError if one of them is wrong."""
     roots = {device_id(unb64u(text, 32)): unb64u(text, 32) for text in charter.roots}
     valid = set()
     for key_id, signature in envelope.signatures:

@@ -6,16 +6,16 @@ Source: protocol page, sections 3 and 5.
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
-from syncgov.core.canonical import MAX_INT, b64u, check_value, decode_as, encode_unchecked, unb64u
+from syncgov.core.canonical import MAX_INT, b64u, b64u_bytes, check_value, decode_as, encode_unchecked, unb64u
 from syncgov.core.statement import MAX_WRITES, Statement, is_device_id
 from syncgov.core.tree import root_of_inputs
-from syncgov.errors import CommitmentError, FormatError
+from syncgov.errors import CommitmentError, FormatError, LimitError
 
 MAX_BODY_BYTES = 1 << 20  # one record with its children; photos travel elsewhere
 MAX_OVER = 1000  # dots a write may name: 64 heads and a long offline chain of one's own
@@ -25,6 +25,7 @@ Dot: TypeAlias = tuple[str, int]
 Value: TypeAlias = bool | int | str | list[Any] | dict[str, Any] | None
 
 META_TABLE = "_changeset"
+_SALT = re.compile(r"[A-Za-z0-9_-]{21}[AQgw]")  # b64u of 16 bytes, in its one spelling
 _PATH = re.compile(r"([a-z][a-z0-9_]{0,62}|_changeset)/((?:[^/~\x00-\x1f]|~[01]){1,256})/([a-z_][a-z0-9_]{0,62})")
 
 
@@ -60,6 +61,7 @@ class Body:
     writes: tuple[Write | None, ...]
     salts: tuple[str | None, ...]
     digests: tuple[bytes, ...]
+    _by_path: dict[str, Write] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def disclosed(self) -> Iterator[tuple[int, Write]]:
         """Yield (position, write) of the writes that can be read."""
@@ -69,7 +71,9 @@ class Body:
 
     def find(self, path: str) -> Write | None:
         """Return the disclosed write to *path*, or None."""
-        return next((w for w in self.writes if w is not None and w.path == path), None)
+        if not self._by_path:  # made once: a verdict on an edit of thousands of rows asks for each of their writes
+            self._by_path.update((w.path, w) for w in reversed(self.writes) if w is not None)
+        return self._by_path.get(path)
 
 
 class Path(NamedTuple):
@@ -117,7 +121,7 @@ def meta_path(dot: Dot, field: str) -> str:
 def digest(salt: str, write: Write) -> bytes:
     """Return the 32-byte RFC 9901 disclosure digest of *write* under the b64u *salt*."""
     disclosure = encode_unchecked([salt, write.path, {"over": write.over, "set": write.value}])
-    return hashlib.sha256(b64u(disclosure).encode()).digest()
+    return hashlib.sha256(b64u_bytes(disclosure)).digest()
 
 
 def salts_of(seed: bytes, count: int) -> list[str]:
@@ -134,9 +138,12 @@ def make_body(public: Sequence[Write], other: Sequence[Write], seed: bytes) -> t
     """
     writes = [w for part in (public, other) for w in sorted(part, key=lambda w: w.path)]
     for write in writes:
+        check_value(write.path)
         check_value(write.value)
     raw = encode_unchecked(_FullBody(b64u(seed), 1, [(w.path, w.value, w.over) for w in writes]))
-    return raw, parse_body(raw, len(public))
+    if len(raw) > MAX_BODY_BYTES:
+        raise LimitError("body", f"{len(raw)} bytes, at most {MAX_BODY_BYTES} are allowed")
+    return raw, _full_body(writes, seed, len(public))
 
 
 def parse_body(raw: bytes, pub: int) -> Body:
@@ -147,18 +154,20 @@ def parse_body(raw: bytes, pub: int) -> Body:
     """
     if raw.startswith(b'{"seed"'):
         full = decode_as(raw, _FullBody, max_bytes=MAX_BODY_BYTES, what="body")
-        writes: list[Write | None] = [Write(*w) for w in full.writes]
-        seed = unb64u(full.seed, 32)
-        _check_writes(writes, pub)
-        salts = salts_of(seed, len(writes))
-        digests = [digest(s, w) for s, w in zip(salts, writes, strict=True) if w is not None]
-        return Body(tuple(writes), tuple(salts), tuple(digests))
+        return _full_body([Write._make(w) for w in full.writes], unb64u(full.seed, 32), pub)
     return _parse_redacted(raw, pub)
+
+
+def _full_body(writes: Sequence[Write], seed: bytes, pub: int) -> Body:
+    _check_writes(writes, pub)
+    salts = salts_of(seed, len(writes))
+    digests = [digest(salt, write) for salt, write in zip(salts, writes, strict=True)]
+    return Body(tuple(writes), tuple(salts), tuple(digests))
 
 
 def _parse_redacted(raw: bytes, pub: int) -> Body:
     slots = decode_as(raw, _RedactedBody, max_bytes=MAX_BODY_BYTES, what="body").slots
-    writes = [None if isinstance(slot, str) else Write(*slot[1:]) for slot in slots]
+    writes = [None if isinstance(slot, str) else Write._make(slot[1:]) for slot in slots]
     salts = [None if isinstance(slot, str) else slot[0] for slot in slots]
     _check_writes(writes, pub)
     digests = []
@@ -167,7 +176,8 @@ def _parse_redacted(raw: bytes, pub: int) -> Body:
             digests.append(unb64u(slot, 32))
         else:
             assert write is not None
-            unb64u(slot[0], SALT_BYTES)
+            if _SALT.fullmatch(slot[0]) is None:
+                raise FormatError("body", "a salt is not 16 bytes")
             digests.append(digest(slot[0], write))
     return Body(tuple(writes), tuple(salts), tuple(digests))
 
@@ -188,7 +198,8 @@ def _check_writes(writes: Sequence[Write | None], pub: int) -> None:
             raise FormatError("body", "paths are not ascending, or one occurs twice")
         last = write.path
         seen.add(last)
-        _check_over(write.over)
+        if write.over:
+            _check_over(write.over)
         value = write.value
         if type(value) is int and not -MAX_INT <= value <= MAX_INT:
             raise FormatError("body", "a number beyond ±(2^53−1)")
@@ -232,4 +243,17 @@ def redact(body: Body, keep: Callable[[int, Write], bool]) -> bytes:
             slots.append((body.salts[position], write.path, write.value, write.over))
         else:
             slots.append(b64u(body.digests[position]))
+    return encode_unchecked(_RedactedBody(slots, 1))
+
+
+def unite(bodies: Sequence[Body]) -> bytes:
+    """Return the body in which everything is disclosed that one of *bodies*, all of one changeset, discloses."""
+    slots: list[Any] = []
+    for position, plain in enumerate(bodies[0].digests):
+        known = next((body for body in bodies if body.writes[position] is not None), None)
+        write = known.writes[position] if known is not None else None
+        if known is None or write is None:
+            slots.append(b64u(plain))
+        else:
+            slots.append((known.salts[position], write.path, write.value, write.over))
     return encode_unchecked(_RedactedBody(slots, 1))

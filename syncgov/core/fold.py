@@ -10,10 +10,12 @@ from typing import TypeAlias
 
 from syncgov.core.commitment import META_TABLE, Body, Dot, parse_path
 from syncgov.core.merge import (
+    ERASED,
     WITHHELD,
     FieldState,
     Head,
     HeadValue,
+    Hidden,
     RowState,
     declared_field,
     fold_write,
@@ -27,12 +29,13 @@ from syncgov.errors import FormatError
 RowKey: TypeAlias = tuple[str, str]
 Slot: TypeAlias = tuple[Dot, int]  # a changeset and a position in it
 
-HIDING_TABLES = ("withholding", "erasure")  # system registers whose rows name writes that are not disclosed
+ERASURES, WITHHOLDINGS = "erasure", "withholding"
+HIDING_TABLES = (WITHHOLDINGS, ERASURES)  # system registers whose rows name writes that are not disclosed
 
 
 @dataclass(frozen=True, slots=True)
 class FoldWrite:
-    """A write to fold: a disclosed one, or one whose value the log withholds."""
+    """A write to fold: a disclosed one, or one whose value the log withholds or has erased."""
 
     path: str
     value: HeadValue
@@ -48,6 +51,11 @@ class Withheld:
     path: str
     over: tuple[Dot, ...]
     reason: str
+
+    @property
+    def value(self) -> Hidden:
+        """What stands in the place of the value."""
+        return ERASED if self.table == ERASURES else WITHHELD
 
 
 def fold_leaf(
@@ -81,7 +89,7 @@ def public_part(leaf: Leaf, body: Body, hidden: Mapping[Slot, Withheld]) -> Iter
         if write is not None:
             yield position, FoldWrite(*write)
         elif (named := hidden.get((st.dot, position))) is not None:
-            yield position, FoldWrite(named.path, WITHHELD, named.over)
+            yield position, FoldWrite(named.path, named.value, named.over)
 
 
 def withheld_slots(state: Mapping[RowKey, RowState]) -> dict[Slot, Withheld]:
@@ -92,13 +100,19 @@ def withheld_slots(state: Mapping[RowKey, RowState]) -> dict[Slot, Withheld]:
     """
     found: dict[Slot, Withheld] = {}
     for table, key in sorted(row for row, fields in state.items() if row[0] in HIDING_TABLES and fields.alive):
-        slot, named = _slot(key), _named(table, key, state[table, key])
+        slot, named = parse_slot(key), named_write(table, key, state[table, key])
         if slot is not None and named is not None:
             found.setdefault(slot, named)
     return found
 
 
-def _slot(key: str) -> Slot | None:
+def hiding_rows(state: Mapping[RowKey, RowState]) -> dict[tuple[str, Dot], RowKey]:
+    """Return (path, changeset) -> the living row that withholds or erases that write."""
+    return {(named.path, slot[0]): (named.table, named.key) for slot, named in withheld_slots(state).items()}
+
+
+def parse_slot(key: str) -> Slot | None:
+    """Return the slot that the key of a row of HIDING_TABLES names, None if it is not of that form."""
     dev, _, rest = key.partition(".")
     seq, _, position = rest.partition(".")
     if not is_device_id(dev) or not (_is_number(seq) and _is_number(position)):
@@ -110,7 +124,8 @@ def _is_number(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) <= 16 and str(int(text)) == text
 
 
-def _named(table: str, key: str, row: RowState) -> Withheld | None:
+def named_write(table: str, key: str, row: RowState) -> Withheld | None:
+    """Return what a row of HIDING_TABLES says, None if it names nothing that may be hidden."""
     path, over, reason = (shown(row.fields.get(name, FieldState()), None, None) for name in ("path", "over", "reason"))
     dots = [] if over is None else over
     if not isinstance(path, str) or not isinstance(dots, list) or not all(map(_is_dot, dots)):

@@ -1,6 +1,7 @@
 """Ed25519 keys, ids and DSSE signatures. Source: protocol page, section 2."""
 
 import hashlib
+from collections.abc import Sequence
 from functools import lru_cache
 
 from cryptography.exceptions import InvalidSignature
@@ -79,6 +80,19 @@ def verify(public: bytes, message: bytes, signature: bytes) -> None:
 def verify_typed(public: bytes, payload_type: str, payload: bytes, signature: bytes) -> None:
     """Like `verify`, over the DSSE pre-authentication encoding."""
     verify(public, pae(payload_type, payload), signature)
+
+
+def which_verify(signed: Sequence[tuple[bytes, str, bytes, bytes]]) -> list[bool]:
+    """Return, for each (public key, payload type, payload, signature), whether `verify_typed` takes it."""
+    return [_verifies(*each) for each in signed]
+
+
+def _verifies(public: bytes, payload_type: str, payload: bytes, signature: bytes) -> bool:
+    try:
+        verify_typed(public, payload_type, payload, signature)
+    except SignatureError:
+        return False
+    return True
 
 
 def pae(payload_type: str, payload: bytes) -> bytes:

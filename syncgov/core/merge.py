@@ -12,12 +12,14 @@ from syncgov.core.workflow import Workflow, needs_review, precedence_rank
 
 
 class Hidden(enum.Enum):
-    """Stands for a value that the log withholds: the write counts, what it says is not disclosed."""
+    """Stands for a value that the log withholds or has erased: the write counts, what it says is not there."""
 
     WITHHELD = "withheld"
+    ERASED = "erased"
 
 
 WITHHELD = Hidden.WITHHELD
+ERASED = Hidden.ERASED
 HeadValue: TypeAlias = Value | Hidden
 
 
@@ -71,8 +73,19 @@ def same(a: HeadValue, b: HeadValue) -> bool:
     return not isinstance(a, (list, dict)) or encode_unchecked(a) == encode_unchecked(b)
 
 
+def standing(heads: Sequence[Head]) -> Sequence[Head]:
+    """Return the heads that a rule looks at: those that are not erased; if every one is, all of them.
+
+    What stands beside an erased head was written by somebody who had seen the erasure: it is no older value.
+    """
+    if all(head.value is not ERASED for head in heads):
+        return heads
+    return [head for head in heads if head.value is not ERASED] or heads
+
+
 def is_conflict(heads: Sequence[Head]) -> bool:
-    """Whether there is more than one distinct value."""
+    """Whether there is more than one distinct value among the heads that stand."""
+    heads = standing(heads)
     return any(not same(heads[0].value, head.value) for head in heads[1:])
 
 
@@ -90,7 +103,7 @@ def fold_write(
 
 def shown(state: FieldState, declared: Field | None, workflow: Workflow | None) -> HeadValue:
     """Return the value that the field's rule shows; None without heads. Source: protocol page, section 12."""
-    heads = state.heads
+    heads = standing(state.heads)
     if not heads:
         return None
     if len(heads) == 1:
@@ -101,7 +114,7 @@ def shown(state: FieldState, declared: Field | None, workflow: Workflow | None) 
     if rule in ("max", "min"):
         return _extreme(heads, rule)
     if rule == "state" and workflow is not None:
-        return _by_precedence(state, workflow)
+        return _by_precedence(heads, state.before, workflow)
     return max(heads, key=lambda h: h.order).value
 
 
@@ -116,14 +129,14 @@ def _extreme(heads: Sequence[Head], rule: str) -> HeadValue:
     return (max if rule == "max" else min)(present, key=lambda value: (type(value).__name__, value))
 
 
-def _by_precedence(state: FieldState, workflow: Workflow) -> HeadValue:
-    if needs_review(workflow, [h.value for h in state.heads]):
-        return state.before
+def _by_precedence(heads: Sequence[Head], before: HeadValue, workflow: Workflow) -> HeadValue:
+    if needs_review(workflow, [h.value for h in heads]):
+        return before
 
     def rank(head: Head) -> tuple[int, tuple[int, int, int]]:
         return (-precedence_rank(workflow, workflow.state(head.value)), head.order)
 
-    return max(state.heads, key=rank).value
+    return max(heads, key=rank).value
 
 
 def shown_row(state: RowState, register: Register) -> dict[str, HeadValue]:

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from syncgov.core.commitment import Dot, Path, Write, parse_path
 from syncgov.core.fold import HIDING_TABLES, FoldWrite, RowKey, Slot, Withheld, fold_leaf, withheld_slots
-from syncgov.core.merge import WITHHELD, HeadValue, RowState
+from syncgov.core.merge import HeadValue, RowState
 from syncgov.core.register import RegisterSet
 from syncgov.core.statement import Leaf
 
@@ -29,7 +29,7 @@ class PublicLeaf:
 
 @dataclass(frozen=True, slots=True)
 class PublicWrite:
-    """An accepted public write; its value is WITHHELD where it is not disclosed."""
+    """An accepted public write; its value is WITHHELD or ERASED where it is not disclosed."""
 
     index: int
     position: int
@@ -62,7 +62,7 @@ def public_writes(leaves: Iterable[PublicLeaf], hidden: Mapping[Slot, Withheld])
                 yield PublicWrite(each.index, position, each.leaf, write.path, parse_path(write.path), *write[1:])
             elif named is not None:
                 path = parse_path(named.path)
-                yield PublicWrite(each.index, position, each.leaf, named.path, path, WITHHELD, named.over)
+                yield PublicWrite(each.index, position, each.leaf, named.path, path, named.value, named.over)
 
 
 def fold_public(leaves: Sequence[PublicLeaf], registers_at: RegistersAt) -> dict[RowKey, RowState]:

@@ -8,11 +8,14 @@ from datetime import datetime, timedelta, timezone
 from typing import TypeAlias
 
 from syncgov.core.canonical import encode_unchecked
+from syncgov.core.disputes import REVOCATION, is_disputed, last_good_seqs
 from syncgov.core.fold import RowKey
 from syncgov.core.merge import (
+    ERASED,
     WITHHELD,
     FieldState,
     HeadValue,
+    Hidden,
     RowState,
     declared_field,
     is_conflict,
@@ -61,15 +64,18 @@ def public_columns(register: Register) -> list[Column]:
 
 
 def evidence_path(table: str, key: str) -> str:
-    """Return the path of a row's proof file in the published folder; it is also its relative URL.
+    """Return the path of a row's proof file in the published folder; it is also its relative URL."""
+    return f"log/proofs/{table}/{file_name(key)}.json"
+
+
+def file_name(key: str) -> str:
+    """Return *key* as a file name that is also its own URL.
 
     Whatever is unusual in a URL or a file name is written `~` and two hexadecimal digits a byte (`%` would have to be
     escaped once more in links); a name that gets too long is replaced by the key's SHA-256.
     """
     name = _UNUSUAL.sub(lambda match: b"~%02X" % match.group()[0], key.encode()).decode()
-    if len(name) > MAX_PROOF_NAME:
-        name = "~~" + hashlib.sha256(key.encode()).hexdigest()
-    return f"log/proofs/{table}/{name}.json"
+    return name if len(name) <= MAX_PROOF_NAME else "~~" + hashlib.sha256(key.encode()).hexdigest()
 
 
 def format_time(ms: int) -> str:
@@ -78,8 +84,8 @@ def format_time(ms: int) -> str:
 
 
 def format_json(value: HeadValue) -> str | None:
-    """Return the canonical JSON text of a value; None if it is withheld."""
-    return None if value is WITHHELD else encode_unchecked(value).decode()
+    """Return the canonical JSON text of a value; None if it is withheld or erased."""
+    return None if isinstance(value, Hidden) else encode_unchecked(value).decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +134,28 @@ def rows_table(register: Register, state: PublicState, known: Mapping[RowKey, Li
     """Return the table of one register: its living rows, the earliest first."""
     columns = [f"{c.name}{':INTEGER' if c.type in _INTEGERS else ''}" for c in public_columns(register)]
     head = ["key", "_evidence", *(["_no"] if register.number else [])]  # the proof is seen where a wide table begins
-    tail = [*_skeleton(register), "_created", "_updated", "_withheld", "_conflict:INTEGER"]
+    tail = [
+        *(*_skeleton(register), "_created", "_updated", "_withheld", "_erased"),
+        *("_conflict:INTEGER", "_disputed:INTEGER"),
+    ]
     living = (row for row in state if row[0] == register.name and row in known and state[row].alive)
     ordered = sorted(living, key=lambda row: (known[row].index, row[1]))
-    rows = (_row(register, row[1], state[row], known[row]) for row in ordered)
+    doubt = last_good(state)
+    rows = ((*_row(register, row[1], state[row], known[row]), _doubts(register, state[row], doubt)) for row in ordered)
     return make_table(" ".join([*head, *columns, *tail]), "key", rows)
+
+
+def last_good(state: PublicState) -> dict[str, int]:
+    """Return device id -> last seq beyond doubt, of the devices whose revocation names one."""
+    rows = ((key, row.fields.get(REVOCATION)) for (table, key), row in state.items() if table == "device")
+    return last_good_seqs((dev, {REVOCATION: plain(shown(f, None, None))}) for dev, f in rows if f is not None)
+
+
+def _doubts(register: Register, row: RowState, doubt: Mapping[str, int]) -> int:
+    """Return in how many public fields something stands that a revoked device wrote after its last good changeset."""
+    names = {each.name for each in public_fields(register)}
+    found = (field for name, field in row.fields.items() if name in names or name.startswith("_"))
+    return sum(any(is_disputed(doubt, head.dot) for head in field.heads) for field in found)
 
 
 def _skeleton(register: Register) -> list[str]:
@@ -141,12 +164,12 @@ def _skeleton(register: Register) -> list[str]:
 
 def _row(register: Register, key: str, row: RowState, life: Life) -> tuple[Cell, ...]:
     values = {each.name: shown_in(row, register, each.name) for each in public_fields(register)}
-    hidden = [name for name, value in values.items() if value is WITHHELD]
+    withheld, erased = (",".join(n for n, v in values.items() if v is kind) for kind in (WITHHELD, ERASED))
     cells: list[Cell] = [key, evidence_path(register.name, key), *([life.number] if register.number else [])]
     for each in public_fields(register):
         cells += [_cell(value) for value in each.columns_of(plain(values[each.name])).values()]
     cells += [_cell(shown_in(row, register, name)) for name in _skeleton(register)]
-    cells += [format_time(life.created_ms), format_time(life.updated_ms), ",".join(hidden)]
+    cells += [format_time(life.created_ms), format_time(life.updated_ms), withheld, erased]
     return (*cells, len(split_fields(register, row)))
 
 
@@ -159,8 +182,8 @@ def shown_in(row: RowState, register: Register | None, name: str) -> HeadValue:
 
 
 def plain(value: HeadValue) -> bool | int | str | list[object] | dict[str, object] | None:
-    """Return *value*, None if it is withheld."""
-    return None if value is WITHHELD else value
+    """Return *value*, None if it is withheld or erased."""
+    return None if isinstance(value, Hidden) else value
 
 
 def _cell(value: HeadValue) -> Cell:

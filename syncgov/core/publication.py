@@ -11,8 +11,9 @@ from typing import Any
 from syncgov.core.canonical import b64
 from syncgov.core.charter import open_charter
 from syncgov.core.commitment import Value, Write, parse_path
+from syncgov.core.disputes import is_disputed
 from syncgov.core.fold import Slot, Withheld, withheld_slots
-from syncgov.core.merge import WITHHELD, same, shown
+from syncgov.core.merge import ERASED, WITHHELD, same, shown
 from syncgov.core.note import parse_checkpoint, parse_note
 from syncgov.core.public_log import (
     PublicLeaf,
@@ -28,6 +29,7 @@ from syncgov.core.public_rows import (
     evidence_path,
     format_json,
     format_time,
+    last_good,
     lives,
     make_table,
     plain,
@@ -50,6 +52,7 @@ __all__ = [
     "figure_rows",
     "fold_public",
     "newest_publication",
+    "part_rows",
     "public_tables",
     "published_registers",
     "search_columns",
@@ -58,6 +61,8 @@ __all__ = [
 # System registers with a table of their own; what the others say is in `register`, `withheld`, `declared` and `meta`.
 SYSTEM_TABLES = ("device", "staff_key")
 _META = "key value"
+MONTH = "_month"
+NEWEST_MONTHS = 13  # of a breakdown by month and something else: a year, and the same month of the year before
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +93,7 @@ def public_tables(log: PublicLog, state: PublicState) -> dict[str, Table]:
     tables = {
         "meta": _meta(log, state),
         **_declarations(registers),
-        "leaf": _leaves(log),
+        "leaf": _leaves(log, last_good(state)),
         "history": _history(writes, log.registers, state),
         "conflict": _conflicts(registers, log.leaves, state),
         "withheld": _withheld(hidden, log.leaves),
@@ -104,7 +109,7 @@ def empty_tables(registers: RegisterSet) -> dict[str, Table]:
     tables = {
         "meta": make_table(_META, "key", ()),
         **_declarations(known),
-        "leaf": _leaves(PublicLog(b"", "", (), registers)),
+        "leaf": _leaves(PublicLog(b"", "", (), registers), {}),
         "history": _history((), registers, {}),
         "conflict": _conflicts(known, (), {}),
         "withheld": _withheld({}, ()),
@@ -176,13 +181,14 @@ def _text(item: Mapping[str, Any], name: str) -> str:
     return found if isinstance(found, str) else ""
 
 
-def _leaves(log: PublicLog) -> Table:
+def _leaves(log: PublicLog, doubt: Mapping[str, int]) -> Table:
     rows = []
     for each in log.leaves:
         st = each.leaf.changeset.statement
         record = _record(each.writes, log.registers)
-        rows.append((each.index, format_time(each.leaf.received), *st.dot, each.leaf.verdict, *record))
-    return make_table("idx:INTEGER received device seq:INTEGER verdict register key", "idx", rows)
+        mark = int(each.leaf.accepted and is_disputed(doubt, st.dot))
+        rows.append((each.index, format_time(each.leaf.received), *st.dot, each.leaf.verdict, *record, mark))
+    return make_table("idx:INTEGER received device seq:INTEGER verdict register key disputed:INTEGER", "idx", rows)
 
 
 def _record(writes: Iterable[tuple[int, Write]], registers: RegisterSet) -> tuple[str | None, str | None]:
@@ -200,7 +206,7 @@ def _record(writes: Iterable[tuple[int, Write]], registers: RegisterSet) -> tupl
 
 def _history(writes: Iterable[PublicWrite], registers: RegisterSet, state: PublicState) -> Table:
     """Every accepted public write; `shown` where it is a head and what it says is what shows."""
-    rows = []
+    rows, doubt = [], last_good(state)
     for write in writes:
         path = write.path
         row = state[write.row]
@@ -213,18 +219,20 @@ def _history(writes: Iterable[PublicWrite], registers: RegisterSet, state: Publi
                 *path,
                 format_json(write.value),
                 int(write.value is WITHHELD),
+                int(write.value is ERASED),
                 format_time(write.leaf.received),
                 write.leaf.changeset.statement.dev,
                 int(shows),
+                int(is_disputed(doubt, write.leaf.changeset.statement.dot)),
             )
         )
-    columns = "idx:INTEGER position:INTEGER register key field value withheld:INTEGER received device shown:INTEGER"
-    return make_table(columns, "idx position", rows)
+    columns = "idx:INTEGER position:INTEGER register key field value withheld:INTEGER erased:INTEGER"
+    return make_table(f"{columns} received device shown:INTEGER disputed:INTEGER", "idx position", rows)
 
 
 def _conflicts(registers: Sequence[Register], leaves: Sequence[PublicLeaf], state: PublicState) -> Table:
     """Every head of every field whose heads differ, of living rows."""
-    known = {each.name: each for each in registers}
+    known, doubt = {each.name: each for each in registers}, last_good(state)
     rows: list[tuple[Cell, ...]] = []
     for row in sorted(state):
         register = known.get(row[0])
@@ -235,13 +243,17 @@ def _conflicts(registers: Sequence[Register], leaves: Sequence[PublicLeaf], stat
             for head in sorted(state[row].fields[name].heads, key=lambda head: head.index):
                 said = (format_json(head.value), int(same(head.value, shows)))
                 received = format_time(leaves[head.index].leaf.received)
-                rows.append((*row, name, head.index, *said, received, head.dev))
-    columns = "register key field idx:INTEGER value shown:INTEGER received device"
+                mark = int(is_disputed(doubt, head.dot))
+                rows.append((*row, name, head.index, *said, received, head.dev, mark))
+    columns = "register key field idx:INTEGER value shown:INTEGER received device disputed:INTEGER"
     return make_table(columns, "register key field idx", rows)
 
 
 def _withheld(hidden: Mapping[Slot, Withheld], leaves: Sequence[PublicLeaf]) -> Table:
-    """What is withheld; rows that name a write that is not there, or is disclosed, withhold nothing."""
+    """What is withheld or erased; rows that name a write that is not there, or is disclosed, hide nothing.
+
+    `kind`: the register whose row says so.
+    """
     known = {each.leaf.changeset.statement.dot: each for each in leaves if each.leaf.accepted}
     rows: list[tuple[Cell, ...]] = []
     for slot in sorted(hidden):
@@ -249,8 +261,8 @@ def _withheld(hidden: Mapping[Slot, Withheld], leaves: Sequence[PublicLeaf]) -> 
         if leaf is None or slot[1] >= leaf.leaf.changeset.statement.pub or slot[1] in dict(leaf.writes):
             continue
         named = hidden[slot]
-        rows.append((len(rows) + 1, named.path, *parse_path(named.path), named.reason, slot_key(slot)))
-    return make_table("id:INTEGER path register key field reason dot", "id", rows)
+        rows.append((len(rows) + 1, named.path, *parse_path(named.path), named.table, named.reason, slot_key(slot)))
+    return make_table("id:INTEGER path register key field kind reason dot", "id", rows)
 
 
 # -- declarations ---------------------------------------------------------------------------------------------------
@@ -293,6 +305,59 @@ def figure_rows(registers: RegisterSet, ask: Callable[[str], Any]) -> Table:
             rows.append((figure.id, register.name, figure.label, figure.kind, _number(n, figure), d, text, *described))
     columns = "id register label kind n:INTEGER d:INTEGER text unit note position:INTEGER sql_n sql_d"
     return make_table(columns, "id", rows)
+
+
+def part_rows(registers: RegisterSet, tables: Mapping[str, Table], ask: Callable[[str], Any]) -> Table:
+    """Return table `figure_part`: every figure once more over each part of its register that it is declared by.
+
+    Args:
+        tables: the base tables; their rows say which parts there are.
+        ask: as of `figure_rows`.
+    """
+    rows: list[tuple[Cell, ...]] = []
+    for register in published_registers(registers):
+        for figure in register.figures:
+            for columns in figure.by:
+                for part in _parts(tables[register.name], columns):
+                    restrict = _restriction(register.name, columns, part)
+                    n, d = ask(restrict + figure.n), ask(restrict + figure.d) if figure.d else None
+                    name = (figure.id, " ".join(columns), " ".join(map(str, part)))
+                    rows.append((*name, _number(n, figure), d, figure.format(n, d), len(rows)))
+    return make_table("figure by part n:INTEGER d:INTEGER text position:INTEGER", "figure by part", rows)
+
+
+def _parts(table: Table, columns: Sequence[str]) -> list[tuple[Cell, ...]]:
+    """Return the values of *columns* together that occur, in order; rows without one are in no part.
+
+    Months stand last in `columns` by custom; of a breakdown by two columns only the newest months are kept, so that the
+    number of parts does not grow with the years.
+    """
+    names = [name for name, _kind in table.columns]
+    if not set(columns) <= set(names):
+        return []
+    places = [names.index(column) for column in columns]
+    found = {tuple(row[place] for place in places) for row in table.rows}
+    whole = sorted((part for part in found if None not in part), key=lambda part: tuple(map(str, part)))
+    if len(columns) == 1 or MONTH not in columns:
+        return whole
+    at = columns.index(MONTH)
+    newest = sorted({str(part[at]) for part in whole})[-NEWEST_MONTHS:]
+    return [part for part in whole if part[at] in newest]
+
+
+def _restriction(table: str, columns: Sequence[str], part: Sequence[Cell]) -> str:
+    """Return the WITH clause that stands before a figure's SQL, so that it sees only one part of its table."""
+    quoted = [f"{_quote(name)} = {_literal(value)}" for name, value in zip(columns, part, strict=True)]
+    name = _quote(table)
+    return f"WITH {name} AS (SELECT * FROM main.{name} WHERE {' AND '.join(quoted)}) "
+
+
+def _quote(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(value: Cell) -> str:
+    return str(value) if isinstance(value, int) else "'" + str(value).replace("'", "''") + "'"
 
 
 def _number(n: Any, figure: Figure) -> Cell:

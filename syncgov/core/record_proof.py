@@ -1,12 +1,14 @@
 """One record's proof in one file: what the public sees of it, by whom it was written, and that the log holds it.
 
-The file discloses the writes that are heads of the record's public fields, and no other; a field of which a head is
-withheld is left out. Beside them stand the certificates of their authors and, if a field has several values, the
-register that says which one shows. Source: protocol page, section 9 (proof file).
+The file discloses the writes that are heads of the record's public fields, and no other; a field that is withheld or
+erased is left out, and the row of the log that says so stands in its place. Beside them stand the certificates of their
+authors and, if a field has several values, the register that says which one shows. Source: protocol page, section 9
+(proof file).
 """
 
+import itertools
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, TypeAlias
@@ -16,7 +18,7 @@ import msgspec
 from syncgov.core.canonical import b64u, decode_as, encode_unchecked, unb64u
 from syncgov.core.charter import Charter, open_charter
 from syncgov.core.commitment import Body, Dot, Value, Write, open_body, parse_path, redact
-from syncgov.core.fold import RowKey
+from syncgov.core.fold import ERASURES, HIDING_TABLES, RowKey
 from syncgov.core.keys import device_id
 from syncgov.core.merge import (
     WITHHELD,
@@ -32,7 +34,9 @@ from syncgov.core.note import Checkpoint
 from syncgov.core.proof import parse_receipt, verify_receipt
 from syncgov.core.record_writes import CERTIFICATE_TABLE, REGISTER_TABLE
 from syncgov.core.register import Register, parse_register
-from syncgov.core.statement import Leaf, parse_leaf, verify_changeset
+from syncgov.core.staff_keys import STAFF_KEYS
+from syncgov.core.statement import Leaf, parse_leaf, verify_changeset, verify_second
+from syncgov.core.succession import succeed
 from syncgov.errors import AuditError, FormatError
 
 MAX_PROOF_BYTES = 32 << 20  # a record with 100 child rows written by 50 devices takes about 1 MiB
@@ -48,6 +52,10 @@ OWN_CHARTER_MISSING: Sentence = (
     "没有另外提供章程：只证明文件前后一致，不能证明它出自哪个中心",
     "whose log this is: no charter of one's own was given, so only inner consistency is proven",
 )
+HIDDEN_MISSING: Sentence = (
+    "已删除或不予公开的字段原来写的是什么；是哪一个字段，由中心声明",
+    "what the erased or withheld fields said; which field it was is the centre's word",
+)
 BEFORE_MISSING: Sentence = (
     "有冲突待裁决：裁决之前显示哪个值，要看完整日志",
     "which value shows while a conflict waits for a decision: that takes the whole log",
@@ -60,8 +68,9 @@ class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     receipt: str
 
 
-class _Proof(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Proof(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     charter: msgspec.Raw
+    charters: list[msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET  # those before it, the first one first
     entries: list[_Entry]
     key: str
     keys: dict[str, str]
@@ -100,6 +109,17 @@ class ProvenField:
 
 
 @dataclass(frozen=True, slots=True)
+class HiddenField:
+    """A public field that does not show: the log says that it is erased, or else withheld, and for what reason."""
+
+    table: str
+    key: str
+    field: str
+    erased: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Author:
     """A device that wrote: a registrar of the charter, or one with a certificate, whose fields are given."""
 
@@ -121,6 +141,7 @@ class RecordProof:
     authors: tuple[Author, ...]
     proven: tuple[Sentence, ...]
     not_proven: tuple[Sentence, ...]
+    hidden: tuple[HiddenField, ...] = ()
 
 
 # -- making ---------------------------------------------------------------------------------------------------------
@@ -133,6 +154,8 @@ def build_record_proof(
     entry: Callable[[int], tuple[bytes, Body]],
     receipt: Callable[[int], str],
     key_of: Callable[[str], bytes],
+    *,
+    earlier: Sequence[bytes] = (),
 ) -> bytes:
     """Return the proof file of *rows*, the record's own row first.
 
@@ -140,16 +163,22 @@ def build_record_proof(
         wanted: as `choose_writes` returns it.
         entry: log index -> leaf bytes and its body, disclosed at least where *wanted*.
         receipt: log index -> receipt, all under one checkpoint.
-        key_of: device id -> public key.
+        key_of: id of a device or staff key -> public key.
+        earlier: the charters that the one in force has replaced, the first one first.
     """
     entries = []
     keys: dict[str, bytes] = {}
     for index in sorted(wanted):
         leaf, body = entry(index)
-        dev = parse_leaf(leaf).changeset.statement.dev
-        keys[dev] = key_of(dev)
+        keys |= {signer: key_of(signer) for signer in _signers(parse_leaf(leaf))}
         entries.append((leaf, redact(body, partial(_is_wanted, wanted[index])), receipt(index)))
-    return make_record_proof(charter_raw, rows[0][0], rows[0][1], entries, keys, rows=rows)
+    return make_record_proof(charter_raw, rows[0][0], rows[0][1], entries, keys, rows=rows, earlier=earlier)
+
+
+def _signers(leaf: Leaf) -> set[str]:
+    """The ids of the device and, where one signed, of the staff key."""
+    changeset = leaf.changeset
+    return {changeset.statement.dev} | ({changeset.second} if changeset.second is not None else set())
 
 
 def _is_wanted(paths: Collection[str], _position: int, write: Write) -> bool:
@@ -164,21 +193,24 @@ def make_record_proof(
     keys: Mapping[str, bytes],
     *,
     rows: Sequence[RowKey] = (),
+    earlier: Sequence[bytes] = (),
 ) -> bytes:
     """Return the proof file from its parts.
 
     Args:
         entries: (leaf, redacted body, receipt) in log order; bodies disclose heads only, see `build_record_proof`.
-        keys: device id -> public key; those of authors are taken.
+        keys: id -> public key; those of devices and staff keys that signed are taken.
         rows: the record's rows, its own first; only its own if not given.
+        earlier: the charters that the one in force has replaced, the first one first.
     """
-    authors = {parse_leaf(leaf).changeset.statement.dev for leaf, _body, _receipt in entries}
+    signers = set().union(*(_signers(parse_leaf(leaf)) for leaf, _body, _receipt in entries))
     return encode_unchecked(
         _Proof(
             charter=msgspec.Raw(charter_raw),
+            charters=[msgspec.Raw(raw) for raw in earlier] or msgspec.UNSET,
             entries=[_Entry(msgspec.Raw(body), msgspec.Raw(leaf), receipt) for leaf, body, receipt in entries],
             key=key,
-            keys={dev: b64u(keys[dev]) for dev in authors},
+            keys={signer: b64u(keys[signer]) for signer in signers},
             rows=list(rows) or [(table, key)],
             table=table,
             v=1,
@@ -215,16 +247,17 @@ def verify_record_proof(data: bytes, charter: Charter | None) -> RecordProof:
     except UnicodeDecodeError as error:  # parts that are kept raw are not looked into when the whole is parsed
         raise FormatError("proof file", "not UTF-8") from error
     proof = decode_as(data, _Proof, max_bytes=MAX_PROOF_BYTES, what="proof file")
-    own = _check_charter(proof, charter)
+    own, registrars = _check_charter(proof, charter)
     rows = _check_rows(proof)
     entries, checkpoint = _check_entries(proof, own)
     writes = _sort_writes(entries, rows)
-    authors = _check_authors(own, entries, writes, rows)
+    authors = _check_authors(registrars, entries, writes, rows)
     registers = _registers(writes)
     fields = tuple(_prove_field(path, heads, registers) for path, heads in sorted(writes.items()) if _row(path) in rows)
     if not fields:
         raise AuditError("证明文件里没有这条记录的内容", "the proof file proves no field of the record")
-    missing = () if charter is not None else (OWN_CHARTER_MISSING,)
+    hidden = _hidden_fields(writes, rows)
+    missing = (*(() if charter is not None else (OWN_CHARTER_MISSING,)), *((HIDDEN_MISSING,) if hidden else ()))
     open_question = () if all(f.known for f in fields) else (BEFORE_MISSING,)
     return RecordProof(
         proof.table,
@@ -234,12 +267,17 @@ def verify_record_proof(data: bytes, charter: Charter | None) -> RecordProof:
         checkpoint,
         fields,
         authors,
-        _proven(own, checkpoint, len(entries)),
+        _proven(own, checkpoint, len(entries), sum(each.leaf.changeset.second is not None for each in entries)),
         (*missing, *open_question, *NOT_PROVEN),
+        hidden,
     )
 
 
-def _proven(charter: Charter, checkpoint: Checkpoint, count: int) -> tuple[Sentence, ...]:
+def _proven(charter: Charter, checkpoint: Checkpoint, count: int, seconds: int) -> tuple[Sentence, ...]:
+    second: Sentence = (
+        f"其中 {seconds} 个另有已登记的人员密钥签名",
+        f"{seconds} of them are signed by a registered staff key too",
+    )
     return (
         (
             f"章程“{charter.name}”由根密钥签名，检查点（{checkpoint.size} 条）由章程所列日志密钥签名",
@@ -249,16 +287,30 @@ def _proven(charter: Charter, checkpoint: Checkpoint, count: int) -> tuple[Sente
             f"{count} 个变更集都在这个检查点之下，各由其终端签名",
             f"{count} changesets are in the log below this checkpoint, each signed by its device",
         ),
+        *((second,) if seconds else ()),
         ("每个终端都由章程所列登记终端登记", "each device was enrolled by a registrar that the charter names"),
         ("所列的值就是当时签名的值", "the values shown are those that were signed"),
     )
 
 
-def _check_charter(proof: _Proof, charter: Charter | None) -> Charter:
-    own = open_charter(bytes(proof.charter))
-    if charter is not None and own != charter:
+def _check_charter(proof: _Proof, charter: Charter | None) -> tuple[Charter, dict[str, bytes]]:
+    """Return the charter in force and every registrar; the reader's charter may be any in the chain."""
+    earlier = [] if isinstance(proof.charters, msgspec.UnsetType) else [bytes(raw) for raw in proof.charters]
+    chain = [*earlier, bytes(proof.charter)]
+    if not isinstance(proof.charters, msgspec.UnsetType) and not earlier:
+        raise FormatError("proof file", "an empty list of charters")
+    for old, new in itertools.pairwise(chain):
+        succeed(old, new)
+    own = [open_charter(raw) for raw in chain]
+    if charter is not None and charter not in own:
         raise AuditError("证明文件用的是另一份章程", "the proof file belongs to another charter")
-    return own
+    return own[-1], registrars_of(chain)
+
+
+def registrars_of(charters: Iterable[bytes]) -> dict[str, bytes]:
+    """Return device id -> key of every registrar that one of *charters* names."""
+    publics = [unb64u(text, 32) for raw in charters for text in open_charter(raw).registrars]
+    return {device_id(public): public for public in publics}
 
 
 def _check_rows(proof: _Proof) -> dict[RowKey, None]:
@@ -272,29 +324,31 @@ def _check_entries(proof: _Proof, charter: Charter) -> tuple[list[_Checked], Che
     entries = []
     checkpoints: dict[str, Checkpoint] = {}
     last = -1
-    authors = set()
+    signers: set[str] = set()
     for entry in proof.entries:
         leaf = parse_leaf(bytes(entry.leaf))
         receipt = parse_receipt(entry.receipt)
         checkpoints[receipt.checkpoint] = verify_receipt(entry.receipt, leaf.raw, charter.log)
         st = leaf.changeset.statement
-        authors.add(st.dev)
+        signers |= _signers(leaf)
         verify_changeset(leaf.changeset, _key_of(proof, st.dev))
+        if leaf.changeset.second is not None:
+            verify_second(leaf.changeset, _key_of(proof, leaf.changeset.second))
         if receipt.index <= last or not leaf.accepted:
             raise AuditError("证明文件的条目次序不对，或含有被退回的", "entries out of order, or one that was refused")
         last = receipt.index
         entries.append(_Checked(receipt.index, leaf, open_body(bytes(entry.body), st)))
-    if len(checkpoints) != 1 or authors != set(proof.keys):
+    if len(checkpoints) != 1 or signers != set(proof.keys):
         raise AuditError(
             "证明文件须用同一个检查点，密钥恰为作者的", "not one checkpoint, or not exactly the authors' keys"
         )
     return entries, next(iter(checkpoints.values()))
 
 
-def _key_of(proof: _Proof, dev: str) -> bytes:
-    public = unb64u(proof.keys.get(dev, ""))
-    if device_id(public) != dev:
-        raise AuditError(f"终端 {dev} 的公钥不对", f"no key, or not the key, of device {dev}")
+def _key_of(proof: _Proof, signer: str) -> bytes:
+    public = unb64u(proof.keys.get(signer, ""))
+    if device_id(public) != signer:
+        raise AuditError(f"密钥 {signer} 的公钥不对", f"no key, or not the key, of {signer}")
     return public
 
 
@@ -310,7 +364,9 @@ def _sort_writes(entries: Sequence[_Checked], rows: Collection[RowKey]) -> dict[
     """Return path -> disclosed writes; nothing but the record, certificates of authors and registers may be there."""
     authors = {entry.leaf.changeset.statement.dev for entry in entries}
     helpers = {(CERTIFICATE_TABLE, dev) for dev in authors} | {(REGISTER_TABLE, table) for table, _key in rows}
+    helpers |= {(STAFF_KEYS, key_id) for key_id in _seconds(entries)}
     found: dict[str, _Heads] = defaultdict(list)
+    helpers |= _hiding_rows(entries, rows)
     for entry in entries:
         for position, write in entry.body.disclosed():
             surplus = _row(write.path) not in rows and _row(write.path) not in helpers
@@ -322,26 +378,56 @@ def _sort_writes(entries: Sequence[_Checked], rows: Collection[RowKey]) -> dict[
     return found
 
 
+def _seconds(entries: Sequence[_Checked]) -> set[str]:
+    """The ids of the staff keys that signed beside devices."""
+    return {entry.leaf.changeset.second for entry in entries if entry.leaf.changeset.second is not None}
+
+
+def _hiding_rows(entries: Sequence[_Checked], rows: Collection[RowKey]) -> set[RowKey]:
+    """Return the rows that withhold or erase something of the record."""
+    found = set()
+    for entry in entries:
+        for _position, write in entry.body.disclosed():
+            table, key, field = parse_path(write.path)
+            if table in HIDING_TABLES and field == "path" and isinstance(write.value, str):
+                found |= {(table, key)} if _row(write.value) in rows else set()
+    return found
+
+
+def _hidden_fields(writes: Mapping[str, _Heads], rows: Collection[RowKey]) -> tuple[HiddenField, ...]:
+    found = []
+    for path, heads in sorted(writes.items()):
+        table, key, name = parse_path(path)
+        said = heads[-1][1].value
+        if table in HIDING_TABLES and (table, key) not in rows and name == "path" and isinstance(said, str):
+            reason = writes.get(f"{path.removesuffix('path')}reason")
+            code = str(reason[-1][1].value) if reason else ""
+            found.append(HiddenField(*parse_path(said), table == ERASURES, code))
+    return tuple(found)
+
+
 def _check_authors(
-    charter: Charter, entries: Sequence[_Checked], writes: Mapping[str, _Heads], rows: Collection[RowKey]
+    known: Mapping[str, bytes], entries: Sequence[_Checked], writes: Mapping[str, _Heads], rows: Collection[RowKey]
 ) -> tuple[Author, ...]:
-    """Every author is a registrar, or a registrar wrote its certificate; registers come from registrars too."""
+    """Every author is a registrar, or a registrar wrote its certificate; so with registers and staff keys."""
     registrars = {entry.leaf.changeset.statement.dev for entry in entries}
-    registrars = {dev for dev in registrars if charter.registrar_key(dev) is not None}
+    registrars = {dev for dev in registrars if dev in known}
     certificates: dict[str, dict[str, Value]] = defaultdict(dict)
     for path, heads in writes.items():
         table, key, field = parse_path(path)
-        if table not in (CERTIFICATE_TABLE, REGISTER_TABLE) or ((table, key) in rows and table == REGISTER_TABLE):
+        if table not in (CERTIFICATE_TABLE, REGISTER_TABLE, STAFF_KEYS, *HIDING_TABLES):
+            continue
+        if (table, key) in rows and table == REGISTER_TABLE:
             continue
         if any(entry.leaf.changeset.statement.dev not in registrars for entry, _write in heads):
             raise AuditError(f"{path} 不是登记终端写的", f"{path} was not written by a registrar")
-        if table == CERTIFICATE_TABLE:
+        if table != REGISTER_TABLE:
             certificates[key][field] = heads[-1][1].value
     authors = {entry.leaf.changeset.statement.dev for entry in entries}
-    for dev in authors - registrars:
+    for dev in (authors - registrars) | _seconds(entries):
         key_text = certificates.get(dev, {}).get("public_key")
         if not isinstance(key_text, str) or device_id(unb64u(key_text, 32)) != dev:
-            raise AuditError(f"缺少终端 {dev} 的证书", f"the certificate of device {dev} is missing")
+            raise AuditError(f"缺少 {dev} 的证书或密钥登记", f"the certificate or staff key of {dev} is missing")
     return tuple(Author(dev, dev in registrars, certificates.get(dev, {})) for dev in sorted(authors))
 
 

@@ -94,7 +94,8 @@ def check_set(registers: Iterable[Register]) -> None:
     """Return if *registers* fit together.
 
     Raises:
-        RegisterError: a name or figure twice, a reference to a register that is not there, a parent that is a child.
+        RegisterError: a name or figure twice, a reference to a register that is not there, a parent that is a child,
+            `open311` in two registers.
     """
     known: dict[str, Register] = {}
     for register in registers:
@@ -102,6 +103,10 @@ def check_set(registers: Iterable[Register]) -> None:
             _fail(register, "register", register.name, ("登记册重名", "two registers have this name"))
         known[register.name] = register
     figures: set[str] = set()
+    numbered = [each for each in known.values() if each.portal.get("open311")]
+    if len(numbered) > 1:  # request numbers and service codes of two registers could be the same
+        what = ("open311 只能由一个登记册声明", "one register only may declare open311")
+        _fail(numbered[1], "register", numbered[1].name, what)
     for register in known.values():
         for column in register.columns:
             if column.ref is not None and column.ref not in known:
@@ -109,10 +114,29 @@ def check_set(registers: Iterable[Register]) -> None:
         parent = known.get(register.parent_register or "")
         if register.parent is not None and parent is not None and parent.parent is not None:
             _fail(register, "parent", register.parent, ("上级本身是子登记册", "the parent is a child itself"))
+        _check_photos(register, known)
         for figure in register.figures:
             if figure.id in figures:
                 _fail(register, "id", figure.id, ("指标编号重复", "two figures have this id"))
             figures.add(figure.id)
+
+
+def _check_photos(register: Register, known: Mapping[str, Register]) -> None:
+    """The guard `photo_before_after` counts rows that exist and codes that they can have."""
+    photos = register.workflow.photos if register.workflow is not None else None
+    if photos is None:
+        return
+    child = known.get(photos.register)
+    if child is None or child.attachment is None or child.parent_register != register.name:
+        what = ("不是本登记册的附件登记册", "these are not attachments of this register")
+        _fail(register, "register", photos.register, what)
+    wanted = [("before", child.attachment.phase, photos.before), ("after", child.attachment.phase, photos.after)]
+    wanted += [("kind", child.attachment.kind, photos.kind)] if photos.kind else []
+    for key, column, code in wanted:
+        codes = {c.code for each in child.columns if each.name == column for c in each.choices}
+        if code not in codes:
+            what = (f"“{child.label}”没有代码 {code}", f"{child.name} has no code {code!r}")
+            _fail(register, key, code, what, codes)
 
 
 def check_roles(registers: Collection[Register]) -> None:

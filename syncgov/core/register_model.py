@@ -7,6 +7,7 @@ from dataclasses import field as attribute
 from typing import Any, Literal
 
 from syncgov.core import values
+from syncgov.core.attachment import Attachment
 from syncgov.core.commitment import Value
 from syncgov.core.workflow import Workflow
 from syncgov.errors import InputError
@@ -33,7 +34,7 @@ class Column:
     """One column of a table.
 
     Attributes:
-        type: text integer money coordinate boolean date datetime code list.
+        type: text integer money coordinate boolean date datetime code list hash.
         max_length: of a text its code points, of a list its items.
         ref: the register whose keys it holds.
         items: members that objects in a list may have; none: the list holds anything short.
@@ -150,6 +151,7 @@ class Figure:
         kind: `count` (n), `rate` (n/d in percent, shown with n/d), `ratio` (n/d), `text` (n).
         n, d: SELECT statements that give one value.
         decimals: of a rate or a ratio.
+        by: columns of the register's table, alone or several together, by whose values the figure is also given.
     """
 
     id: str
@@ -160,6 +162,7 @@ class Figure:
     d: str = ""
     decimals: int = 0
     note: str = ""
+    by: tuple[tuple[str, ...], ...] = ()
 
     def format(self, n: int | str | None, d: int | None = None) -> str:
         """Return the text that shows this figure, rounded half up: `96.6% (544/563)`; without a divisor `—`."""
@@ -189,11 +192,13 @@ class Register:
         key: `uuid` (devices make rows) or `natural` (the registrar does).
         parent: column with the key of the row of `parent_register` that this row belongs to; that row's area counts.
         area: column with the area code; neither parent nor area: every device gets the rows.
+        owner: column with the key of the responsible unit: its devices get the record too, wherever it lies.
         write: roles that may make and delete rows, and write fields that say nothing else.
         read: class -> roles that may read it (`*`: everybody).
         portal: how its page looks: plain JSON values.
         text: the YAML itself, which is what the log holds.
         number: whether rows get a public number from community, date and ordinal.
+        attachment: which columns describe a file, if each row stands for one.
         file: where the text was read from; only for messages.
     """
 
@@ -217,7 +222,9 @@ class Register:
     portal: Mapping[str, Any] = attribute(compare=False)
     text: str
     number: bool = False
+    owner: str | None = None
     file: str = attribute(default="", compare=False)
+    attachment: Attachment | None = attribute(default=None, compare=False)
     _fields: Mapping[str, Field] = attribute(init=False, repr=False, compare=False)
     _by_column: Mapping[str, Field] = attribute(init=False, repr=False, compare=False)
 

@@ -2,33 +2,52 @@
 
 import re
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any, Literal, cast
 
-from syncgov.core.register_model import Column, Field, Figure
+from syncgov.core.register_model import Column, Field, Figure, Skeleton
 from syncgov.core.register_yaml import Item, Table
 
 KINDS = ("count", "rate", "ratio", "text")
 DECIMALS = {"rate": 1, "ratio": 2}  # where the file says nothing
 MAX_SQL = 4000
-PAGES = ("row", "list")  # a page for each row, or only lists of them
+PAGES = ("row", "list", "none")  # a page for each row, only lists of them, or only its part of a community's page
 SECTION_KINDS = ("steps", "list", "table", "text", "phone")
 # columns that every published table may have
 PUBLISHED_COLUMNS = ("key", "_no", "_community", "_month", "_created", "_updated")
 
-_FIGURE_KEYS = "id label unit kind n d decimals note".split()
-_PORTAL_KEYS = "nav page order intro title group_by summary sections badges where limit place timeline".split()
+_FIGURE_KEYS = "id label unit kind n d decimals note by".split()
+_PORTAL_KEYS = (
+    "nav page order intro title group_by summary sections badges where limit place community sheet review "
+    "calendar open311 timeline"
+).split()
+# what GeoReport asks for -> types of the columns that may say it
+_OPEN311: Mapping[str, tuple[str, ...]] = {
+    "service": ("code",),
+    "description": ("text",),
+    "notes": ("text",),
+    "agency": ("text", "code"),
+    "expected": ("date", "datetime"),
+    "lat": ("coordinate",),
+    "long": ("coordinate",),
+}
+SHEET_KINDS = ("month", "one", "nearby")  # rows of the month, each month another row, or those of the community's page
+_COMMUNITY_KEYS = "title columns where count_by area".split()
+MAX_TOGETHER = 2  # columns of one breakdown; more make tables that nobody reads
 _STEP_COLUMNS = ("due", "unit", "reason")
 _COLUMN = ("公开列", "public column")
 _SELECT = re.compile(r"select\s", re.IGNORECASE)
 _ID = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
-def parse_figures(items: Collection[Item]) -> tuple[Figure, ...]:
-    """Return the figures of a list."""
+def parse_figures(items: Collection[Item], fields: Collection[Field], skeleton: Skeleton | None) -> tuple[Figure, ...]:
+    """Return the figures of a list; a breakdown is by public codes of *fields*, or by community and month."""
+    parts = [c.name for field in fields if field.klass == "public" for c in field.columns if c.choices]
+    parts += list(skeleton.sources()) if skeleton is not None else []
     figures: list[Figure] = []
     for item in items:
         table = item.table(_FIGURE_KEYS, ["id", "label", "kind", "n"])
-        figure = _figure(table)
+        figure = replace(_figure(table), by=tuple(_breakdown(each, parts) for each in table.items("by")))
         table["id"].unless(
             _ID.fullmatch(figure.id) is not None and figure.id not in {other.id for other in figures},
             (f"指标编号“{figure.id}”不合规或重复", f"figure id {figure.id!r} is malformed or repeated"),
@@ -36,6 +55,17 @@ def parse_figures(items: Collection[Item]) -> tuple[Figure, ...]:
         )
         figures.append(figure)
     return tuple(figures)
+
+
+def _breakdown(item: Item, parts: Collection[str]) -> tuple[str, ...]:
+    """Return the columns of one breakdown."""
+    names = tuple(each.one_of(parts, ("分组列", "column to break down by")) for each in _one_or_more(item))
+    item.unless(
+        1 <= len(names) <= MAX_TOGETHER and len(set(names)) == len(names),
+        ("一次按一列或两列分组，列不重复", "a breakdown is by one column or by two different ones"),
+        ("写成 category 或 [_community, _month]。", "Write category, or [_community, _month]."),
+    )
+    return names
 
 
 def _figure(table: Table) -> Figure:
@@ -76,12 +106,16 @@ def _sql(item: Item) -> str:
 def parse_portal(item: Item, fields: Collection[Field]) -> dict[str, Any]:
     """Return the portal block as plain JSON values; all columns that it names are published.
 
-    `nav`: name in the menu, `order`: place there; `page`: row or list; `intro`: text above the list; `title`,
+    `nav`: name in the menu, `order`: place there; `page`: row, list or none; `intro`: text above the list; `title`,
     `group_by`, `summary`: columns; `badges`: boolean columns whose label marks a row; `where`: column -> codes, only
     such rows are listed; `limit`: rows shown of each part of a long list; `place`: the keys are the codes that other
     registers have as community; `timeline`: columns of the workflow's field that say `due`, `unit` and `reason` of a
     step, and the states in which the deadline is `paused`; `sections`: parts of a row's page, `{column, as, label,
-    members}`, with the members of a list's objects and their labels.
+    members, diagram}`, with the members of a list's objects and their labels, and those that a flow chart of the steps
+    shows; `community`: what a community's page shows of the register, see `_community`; `sheet`: what a notice-board
+    sheet shows of it, `{title, show, columns}`; `review`: the date column after which nobody vouches for a row's
+    content any more; `calendar`: `{due, done}`, the dates by which and on which something was made public; `open311`:
+    `{service, closed: {column: codes}, …}`, the columns from which GeoReport requests are made.
     """
     table = item.table(_PORTAL_KEYS, ["nav", "page"])
     columns = {c.name: c for field in fields if field.klass == "public" for c in field.columns}
@@ -109,7 +143,46 @@ def parse_portal(item: Item, fields: Collection[Field]) -> dict[str, Any]:
     portal["sections"] = [_section(each, columns) for each in table.items("sections")]
     if "timeline" in table:
         portal["timeline"] = _timeline(table["timeline"], fields)
+    if "calendar" in table:
+        days = table["calendar"].table(("due", "done"), ("due", "done"))
+        portal["calendar"] = {name: _typed(days[name], columns, "date") for name in ("due", "done")}
+    if "open311" in table:
+        portal["open311"] = _open311(table["open311"], columns)
+    if "community" in table:
+        portal["community"] = _community(table["community"], columns, known)
+    if "sheet" in table:
+        portal["sheet"] = _sheet(table["sheet"], columns)
+    if "review" in table:
+        portal["review"] = _typed(table["review"], columns, "date")
     return portal
+
+
+def _community(item: Item, columns: Mapping[str, Column], known: Collection[str]) -> dict[str, Any]:
+    """Return what a community's page shows of a register.
+
+    `title`; `columns` of the table; `where` as above; `count_by`: a code column, rows are counted by it; `area`: a
+    column with an area code, where rows of wider areas belong to all communities within them.
+    """
+    table = item.table(_COMMUNITY_KEYS, ["title"])
+    block: dict[str, Any] = {
+        "title": table["title"].text(20),
+        "columns": [each.one_of(known, _COLUMN) for each in table.items("columns")],
+        "where": _where(table["where"], columns) if "where" in table else {},
+    }
+    if "count_by" in table:
+        block["count_by"] = _typed(table["count_by"], columns, "code")
+    if "area" in table:
+        block["area"] = _typed(table["area"], columns, "text")
+    return block
+
+
+def _sheet(item: Item, columns: Collection[str]) -> dict[str, Any]:
+    table = item.table(("title", "show", "columns"), ("title", "show", "columns"))
+    return {
+        "title": table["title"].text(20),
+        "show": table["show"].one_of(SHEET_KINDS, ("公示栏内容", "content of a sheet")),
+        "columns": [each.one_of(columns, _COLUMN) for each in table.items("columns")],
+    }
 
 
 def _timeline(item: Item, fields: Collection[Field]) -> dict[str, Any]:
@@ -153,6 +226,27 @@ def _typed(item: Item, columns: Mapping[str, Column], kind: str) -> str:
     return name
 
 
+def _open311(item: Item, columns: Mapping[str, Column]) -> dict[str, Any]:
+    table = item.table((*_OPEN311, "closed"), ("service", "closed"))
+    closed = _where(table["closed"], columns)
+    table["closed"].unless(
+        len(closed) == 1,
+        ("closed 应写一列和它的代码", "`closed` takes one column with its codes"),
+        ("写成 closed: {列名: [代码]}。", "Write `closed: {column: [code]}`."),
+    )
+    found: dict[str, Any] = {"closed": closed}
+    for name, types in _OPEN311.items():
+        if name in table:
+            column = columns[table[name].one_of(columns, _COLUMN)]
+            table[name].unless(
+                column.type in types,
+                (f"列“{column.name}”的类型不能作 {name}", f"column {column.name!r} cannot be {name}"),
+                (f"换一个 {'、'.join(types)} 列。", f"Take a column of type {', '.join(types)}."),
+            )
+            found[name] = column.name
+    return found
+
+
 def _where(item: Item, columns: Mapping[str, Column]) -> dict[str, list[str]]:
     where = {}
     for key, values in item.pairs():
@@ -163,7 +257,7 @@ def _where(item: Item, columns: Mapping[str, Column]) -> dict[str, list[str]]:
 
 
 def _section(item: Item, columns: Mapping[str, Column]) -> dict[str, Any]:
-    table = item.table(("column", "as", "label", "members"), ("column", "as"))
+    table = item.table(("column", "as", "label", "members", "diagram"), ("column", "as"))
     column = columns[table["column"].one_of(columns, _COLUMN)]
     kind = table["as"].one_of(SECTION_KINDS, ("显示方式", "way to show"))
     table["as"].unless(
@@ -174,4 +268,6 @@ def _section(item: Item, columns: Mapping[str, Column]) -> dict[str, Any]:
     section: dict[str, Any] = {"column": column.name, "as": kind, "label": table.text("label", column.label, 40)}
     labels = {each.code: each.label for each in column.items}
     wanted = [each.one_of(labels, ("成员", "member")) for each in table.items("members")] or list(labels)
+    if "diagram" in table:
+        section["diagram"] = [each.one_of(labels, ("成员", "member")) for each in table.items("diagram")]
     return section | ({"members": {name: labels[name] for name in wanted}} if labels else {})

@@ -9,6 +9,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Literal, cast
 
+from syncgov.core.attachment_parse import parse_attachment
 from syncgov.core.register_fields import CLASSES, Context, parse_fields, parse_name, parse_roles
 from syncgov.core.register_model import EVERYBODY, REGISTRAR, Column, Field, Register, Skeleton
 from syncgov.core.register_pages import parse_figures, parse_portal
@@ -21,15 +22,16 @@ __all__ = ["MAX_REGISTER_CHARS", "SYSTEM_NAMES", "parse_register"]
 SYSTEM_NAMES = frozenset({"charter", "register", "device", "staff_key", "erasure", "withholding", "publication"})
 # Tables of the published file and of SQLite itself; a register of that name could not be published.
 RESERVED_NAMES = frozenset(
-    "meta column label figure leaf history conflict withheld declared sqlite_master sqlite_schema".split()
+    "meta column label figure figure_part leaf history conflict withheld declared sqlite_master sqlite_schema".split()
 )
 
 
 _KEYS = (
-    "register version label help system key key_label area parent skeleton immutable number write read fields"
-    " workflow figures portal"
+    "register version label help system key key_label area owner parent skeleton immutable number write read fields"
+    " workflow figures portal attachment"
 ).split()
 _WORKFLOW_KEYS = "field state precedence review resolve steps open closed transitions".split()
+_WORKFLOW_OPTIONS = ["photos"]
 
 
 @lru_cache(maxsize=512)  # the same texts are parsed again for every register set of a log
@@ -50,6 +52,7 @@ def parse_register(text: str, filename: str) -> Register:
     context = Context(parse_roles(top["write"]), read, moves, workflow)
     fields = parse_fields(top["fields"], context)
     columns = {column.name: column for field in fields for column in field.columns}
+    skeleton = _skeleton(top["skeleton"], columns)
     register = Register(
         name=name,
         version=top["version"].integer(1, 10**6),
@@ -61,17 +64,19 @@ def parse_register(text: str, filename: str) -> Register:
         parent=_column(top, "parent", columns) if "parent" in top else None,
         parent_register=columns[top["parent"].text()].ref if "parent" in top else None,
         area=_column(top, "area", columns) if "area" in top else None,
-        skeleton=_skeleton(top["skeleton"], columns),
+        skeleton=skeleton,
         immutable=top.boolean("immutable"),
         write=context.write,
         read=read,
         fields=fields,
         workflow=_workflow(workflow, fields, top),
-        figures=parse_figures(top.items("figures")),
+        figures=parse_figures(top.items("figures"), fields, skeleton),
         portal=MappingProxyType(parse_portal(top["portal"], fields) if "portal" in top else {}),
         text=text,
         number=top.boolean("number"),
+        owner=_column(top, "owner", columns) if "owner" in top else None,
         file=filename,
+        attachment=parse_attachment(top, columns, fields) if "attachment" in top else None,
     )
     _check_whole(top, register)
     return register
@@ -136,7 +141,7 @@ def _skeleton(item: Item, columns: Mapping[str, Column]) -> Skeleton | None:
 def _workflow_table(top: Table) -> Table | None:
     if "workflow" not in top:
         return None
-    table = top["workflow"].table(_WORKFLOW_KEYS, _WORKFLOW_KEYS)
+    table = top["workflow"].table([*_WORKFLOW_KEYS, *_WORKFLOW_OPTIONS], _WORKFLOW_KEYS)
     names = [key.text() for key, _value in top["fields"].pairs()]
     table["field"].one_of(names, ("字段", "field"))
     return table
@@ -170,6 +175,14 @@ def _check_whole(top: Table, register: Register) -> None:
         register.parent is None or register.parent_register is not None,
         ("parent 列没有 ref", "the parent column has no `ref`"),
         ("在该列写明 ref: 登记册名。", "Add `ref: register` to that column."),
+    )
+    top.at("owner").unless(
+        register.owner is None or register.area is not None,
+        ("owner 要与 area 同用", "owner goes with area"),
+        (
+            "写明 area，或删去 owner：没有 area 的登记册人人可见。",
+            "Name an `area`, or delete `owner`: rows without area go to everybody.",
+        ),
     )
     for member, column in (("area", register.area), ("parent", register.parent)):
         top.at(member).unless(

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import msgspec
 
 from syncgov.core.canonical import b64, b64u, decode_as, encode_unchecked, unb64
-from syncgov.core.keys import SigningKey, verify_typed
-from syncgov.errors import FormatError, LimitError
+from syncgov.core.keys import SigningKey, device_id, verify_typed
+from syncgov.errors import FormatError, LimitError, SignatureError
 
 PROTOCOL_VERSION = 1
 CHANGESET_TYPE = "application/vnd.syncgov.changeset.v1+json"
@@ -92,6 +92,11 @@ class Changeset:
     envelope: Envelope
     statement: Statement
 
+    @property
+    def second(self) -> str | None:
+        """The id of the staff key that signed beside the device, None if none did."""
+        return self.envelope.signatures[1][0] if len(self.envelope.signatures) > 1 else None
+
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
@@ -111,18 +116,22 @@ class Leaf:
     @property
     def effective(self) -> tuple[int, int]:
         """(ms, tick) at which its writes count. Source: protocol page, section 6."""
-        st = self.changeset.statement
-        if st.at < self.floor:
-            return (self.floor, 0)
-        if st.at > self.received:
-            return (self.received, 0)
-        return (st.at, st.tick)
+        return effective_time(self.changeset.statement, self.floor, self.received)
+
+
+def effective_time(st: Statement, floor: int, received: int) -> tuple[int, int]:
+    """Return (ms, tick) at which a changeset's writes count. Source: protocol page, section 6."""
+    if st.at < floor:
+        return (floor, 0)
+    if st.at > received:
+        return (received, 0)
+    return (st.at, st.tick)
 
 
 ACCEPTED = "accepted"
 REFUSALS = frozenset(
-    "area erased expired fork guard immutable over person register review revoked role skeleton transition".split()
-) | {"value"}
+    "area erased expired fork guard immutable over person register review revoked role second skeleton".split()
+) | {"transition", "value"}
 
 
 def is_hash(text: str) -> bool:
@@ -196,13 +205,16 @@ def parse_changeset(raw: bytes) -> Changeset:
     """Return the changeset whose envelope is *raw*; signatures are not verified.
 
     Raises:
-        FormatError: malformed, not signed first by its own device, or with more than two signatures.
+        FormatError: malformed, not signed first by its own device, with more than two signatures, or twice by one key.
     """
     envelope = parse_envelope(raw, CHANGESET_TYPE)
     st = parse_statement(envelope.payload)
     if envelope.signatures[0][0] != st.dev or len(envelope.signatures) > 2:
         raise FormatError("envelope", "the first signature is not the device's, or there are more than two")
-    return Changeset(envelope, st)
+    changeset = Changeset(envelope, st)
+    if changeset.second is not None and (changeset.second == st.dev or not is_device_id(changeset.second)):
+        raise FormatError("envelope", "the second signature must be another key's")
+    return changeset
 
 
 def sign_statement(st: Statement, key: SigningKey, staff_key: SigningKey | None = None) -> bytes:
@@ -216,6 +228,20 @@ def verify_changeset(changeset: Changeset, public: bytes) -> Changeset:
     """Return *changeset* if the device signature verifies under *public*, else raise SignatureError."""
     envelope = changeset.envelope
     verify_typed(public, CHANGESET_TYPE, envelope.payload, envelope.signatures[0][1])
+    return changeset
+
+
+def verify_second(changeset: Changeset, public: bytes) -> Changeset:
+    """Return *changeset* if its second signature verifies under *public*, whose id it must name.
+
+    Raises:
+        SignatureError: it does not, or another key is named. Call it only if there is a second signature.
+    """
+    envelope = changeset.envelope
+    key_id, signature = envelope.signatures[1]
+    if device_id(public) != key_id:
+        raise SignatureError(key_id)
+    verify_typed(public, CHANGESET_TYPE, envelope.payload, signature)
     return changeset
 
 

@@ -14,6 +14,7 @@ MAX_INNER_ITEMS = 100  # entries of an array that is an item of a list
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _DATETIME = re.compile(r"[12]\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d\+08:00")  # Beijing time, always
+_HASH = re.compile("[0-9a-f]{64}")
 # NUL ends a string for many programs, the other controls fool terminals; line ends and tabs belong to texts
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
@@ -106,6 +107,12 @@ def _exists(parse: Callable[[str], Any], value: str) -> bool:
     return True
 
 
+def _hash(value: Any, _max_length: int) -> Problem:
+    if isinstance(value, str) and _HASH.fullmatch(value):
+        return None
+    return "应为 SHA-256：64 个小写十六进制数字", "must be a SHA-256 hash: 64 lower-case hexadecimal digits"
+
+
 def _list(value: Any, max_length: int) -> Problem:
     if not isinstance(value, list):
         return "应为列表", "must be a list"
@@ -147,5 +154,6 @@ _CHECKS: Mapping[str, Callable[[Any, int], Problem]] = {
     "date": _date,
     "datetime": _datetime,
     "list": _list,
+    "hash": _hash,
 }
 TYPES = tuple(_CHECKS)

@@ -10,6 +10,7 @@ from syncgov.core.keys import SigningKey, verify_typed
 from syncgov.errors import FormatError, LimitError
 
 REQUEST_TYPE = "application/vnd.syncgov.request.v1+json"
+STAFF_KEY_TYPE = "application/vnd.syncgov.staff-key.v1+json"
 JOIN_TYPE = "application/vnd.syncgov.join.v1+json"
 MAX_REQUEST_BYTES = 8 << 20  # a day of 1 000 visits is about 2 MiB packed
 MAX_UNPACKED_BYTES = 32 << 20  # what packed bytes may grow to
@@ -54,7 +55,7 @@ class PushAnswer(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Pull(msgspec.Struct, forbid_unknown_fields=True):
-    """Ask for leaves from `after` on, to get from the folded `size` to `target` (0: the newest)."""
+    """Ask for leaves from `after` (first 0) on, to get from the folded `size` to `target` (0: the newest)."""
 
     after: int
     limit: int
@@ -105,11 +106,39 @@ class Join(msgspec.Struct, forbid_unknown_fields=True):
     v: Literal[1] = 1
 
 
+class CharterList(msgspec.Struct, forbid_unknown_fields=True):
+    """Every charter of the log, the first one first."""
+
+    charters: list[msgspec.Raw]
+    v: Literal[1] = 1
+
+
 class JoinAnswer(msgspec.Struct, forbid_unknown_fields=True):
     """The certificate's log entry."""
 
     checkpoint: str
     entry: EntryMessage
+    v: Literal[1] = 1
+
+
+class StaffKeyRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """A one-time code, whose key it is, the key (b64u) and its own signature over these, device and origin (b64u)."""
+
+    code: str
+    person: str
+    proof: str
+    public: str
+    v: Literal[1] = 1
+
+
+class StaffKeyAnswer(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """What became of a key: `registered` in the log, or `refused` (code, detail in Chinese and English)."""
+
+    code: str | None = None
+    detail: str | None = None
+    detail_zh: str | None = None
+    key: str
+    state: Literal["registered", "refused"]
     v: Literal[1] = 1
 
 
@@ -156,3 +185,21 @@ def verify_join(join: Join, origin: str, public: bytes, proof: bytes) -> Join:
     """Return *join* if the key that wants in has signed it; SignatureError otherwise."""
     verify_typed(public, JOIN_TYPE, encode({"code": join.code, "origin": origin, "public": join.public}), proof)
     return join
+
+
+def sign_staff_key(code: str, person: str, dev: str, origin: str, key: SigningKey) -> StaffKeyRequest:
+    """Return the request by which a person's new *key* on device *dev* is to be registered."""
+    request = StaffKeyRequest(code, person, "", b64u(key.public))
+    request.proof = b64u(key.sign_typed(STAFF_KEY_TYPE, _staff_key_bytes(request, dev, origin)))
+    return request
+
+
+def verify_staff_key(request: StaffKeyRequest, dev: str, origin: str, public: bytes, proof: bytes) -> StaffKeyRequest:
+    """Return *request* if the key in it has signed it for that device; SignatureError otherwise."""
+    verify_typed(public, STAFF_KEY_TYPE, _staff_key_bytes(request, dev, origin), proof)
+    return request
+
+
+def _staff_key_bytes(request: StaffKeyRequest, dev: str, origin: str) -> bytes:
+    members = {"code": request.code, "dev": dev, "origin": origin, "person": request.person, "public": request.public}
+    return encode({**members})

@@ -20,8 +20,22 @@ GUARDS: Mapping[str, str] = {
     "photo_before_after": "",
     "second_signature": "",
 }
-# Declared in registers now, so that these need no second edition; enforced when photos and staff keys exist.
-DEFERRED_GUARDS = frozenset({"before_expiry", "photo_before_after", "second_signature"})
+PHOTO_GUARD = "photo_before_after"
+
+
+@dataclass(frozen=True, slots=True)
+class Photos:
+    """Which child rows the guard `photo_before_after` counts.
+
+    Attributes:
+        register: the register of attachments. before, after: codes of its phase.
+        kind: the code that its kind must have; empty: any.
+    """
+
+    register: str
+    before: str
+    after: str
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +61,7 @@ class Workflow:
             without a person of `resolve` deciding.
         steps: state -> the step of the whole procedure it belongs to, for people.
         open_states, closed_states: what counts as under way and as done; a state may be neither.
+        photos: what the guard `photo_before_after` counts.
     """
 
     field: str
@@ -59,6 +74,7 @@ class Workflow:
     steps: Mapping[str, str]
     open_states: frozenset[str]
     closed_states: frozenset[str]
+    photos: Photos | None = None
 
     def state(self, value: Any) -> str | None:
         """Return the state in a value of the field (an object when the field is a group)."""

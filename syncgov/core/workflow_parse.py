@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 from syncgov.core.register_model import Field
 from syncgov.core.register_yaml import Item, Table, nearest
-from syncgov.core.workflow import GUARDS, NEW, Transition, Workflow
+from syncgov.core.workflow import GUARDS, NEW, PHOTO_GUARD, Photos, Transition, Workflow
 
 ANY = "any"  # as a source: every state but the target
 _TRANSITION_KEYS = "name from to roles guards".split()
@@ -49,6 +49,7 @@ def parse_workflow(table: Table, field: Field, parse_roles: Callable[[Item], fro
         steps=_steps(table["steps"], states),
         open_states=frozenset(_state(item, states) for item in table["open"].items()),
         closed_states=frozenset(_state(item, states) for item in table["closed"].items()),
+        photos=_photos(table["photos"]) if "photos" in table else None,
     )
     _check(table, workflow, states)
     return workflow
@@ -129,12 +130,27 @@ def _guard(item: Item, columns: Iterable[str]) -> str:
     return guard
 
 
+def _photos(item: Item) -> Photos:
+    """Whether register and codes exist is seen when all registers are there: `register.check_set`."""
+    table = item.table(("register", "before", "after", "kind"), ("register", "before", "after"))
+    return Photos(table["register"].text(63), table["before"].text(64), table["after"].text(64), table.text("kind"))
+
+
 def _check(table: Table, workflow: Workflow, states: list[str]) -> None:
     steps = table["transitions"]
     steps.unless(
         any(NEW in step.sources for step in workflow.transitions),
         ("没有从 new 开始的流转", "no transition starts from new"),
         ("写明新行的第一个状态：from: [new]。", "Say which state a new row has: `from: [new]`."),
+    )
+    guarded = any(PHOTO_GUARD in step.guards for step in workflow.transitions)
+    steps.unless(
+        not guarded or workflow.photos is not None,
+        (f"条件“{PHOTO_GUARD}”需要 workflow 的 photos", f"guard {PHOTO_GUARD!r} needs `photos` in the workflow"),
+        (
+            "写明附件登记册和阶段：photos: {register: …, before: …, after: …}。",
+            "Name register and phases: `photos: {register: …, before: …, after: …}`.",
+        ),
     )
     reached = {step.target for step in workflow.transitions if step.sources - {step.target}}
     lost = [state for state in states if state not in reached]

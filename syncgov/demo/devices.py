@@ -12,12 +12,16 @@ import sqlite_utils
 
 from syncgov.demo.faults import Faults
 from syncgov.demo.lines import Lines, Sent
+from syncgov.demo.photos import add_photos
 from syncgov.demo.plan import Day, Session, Write
 from syncgov.demo.simclock import SimulatedClock, at_minute
 from syncgov.errors import SyncgovError
+from syncgov.storage import cosigning
 from syncgov.storage.replica import Replica
+from syncgov.storage.staff_file import SecondSigner
 from syncgov.sync.client import join, sync
 
+DEMO_PIN = "135246"  # of every person's key in the demo; nobody's secret
 WORKERS = 2  # the machine that a demo must run on has two cores
 YEARS_SINCE_1970_MS = 55 * 365 * 86_400_000  # a clock that lost its battery begins at 1970 and goes on from there
 
@@ -34,10 +38,11 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Joining:
-    """A device that is to join: its place in the plan and its one-time code."""
+    """A device that is to join: its place in the plan and its one-time code; (person, code) of keys made on it."""
 
     index: int
     code: str
+    keys: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(slots=True)
@@ -47,6 +52,7 @@ class Tally:
     joined: int = 0
     signed: int = 0
     syncs: int = 0
+    photos: int = 0
     wrong_clock: int = 0
     sent: Sent = field(default_factory=Sent)
 
@@ -55,6 +61,7 @@ class Tally:
         self.joined += other.joined
         self.signed += other.signed
         self.syncs += other.syncs
+        self.photos += other.photos
         self.wrong_clock += other.wrong_clock
         self.sent.add(other.sent)
 
@@ -112,8 +119,10 @@ class _Devices:
                 self._open[one.index] = self._lines.join_by_bundle(path, one.code)
                 tally.sent.bundles += 1
             else:
-                self._open[one.index] = join(path, self._setting.url, one.code, clock=self._setting.clock)
-                tally.sent.requests += 2 + sync(self._open[one.index]).requests
+                replica = self._open[one.index] = join(path, self._setting.url, one.code, clock=self._setting.clock)
+                for person, code in one.keys:
+                    cosigning.add(replica, person, code, DEMO_PIN)
+                tally.sent.requests += 2 + sync(replica).requests
             tally.joined += 1
         return tally
 
@@ -134,7 +143,10 @@ class _Devices:
             wrong = session.device_index == self._setting.faults.wrong_clock
             replica.clock = at_minute(day_ms - YEARS_SINCE_1970_MS if wrong else day_ms, session.minute)
             for record in session.records:
-                write_plain(replica.path, [w for w in session.writes if w.record == record])
+                writes = [w for w in session.writes if w.record == record]
+                write_plain(replica.path, writes)
+                tally.photos += add_photos(replica, writes)
+            replica.second = _second(replica, session.staff_id) if session.needs_second else None
             committed = replica.commit(session.staff_id)
             if committed.problems:
                 raise committed.problems[0][1]
@@ -149,6 +161,11 @@ class _Devices:
         for replica in self._open.values():
             replica.close()
         return Tally()
+
+
+def _second(replica: Replica, staff: str) -> SecondSigner:
+    """Let another person of the device enter the PIN."""
+    return cosigning.unlock(replica, next(person for person in replica.staff if person != staff), DEMO_PIN)
 
 
 def work(channel: Connection, setting: Setting) -> None:

@@ -16,6 +16,7 @@ from syncgov.demo.writing import Pen
 _EVENING = 21 * 60 + 30
 _BROKEN_LINES = 12  # of each kind: cut in the middle of the push, cut before the answer arrives
 _FIELD = "grid_worker"
+_DESCRIPTION, _PUBLISHED = "description", "description_public"
 
 Sync = tuple[int, int]  # day index, device index
 
@@ -46,6 +47,7 @@ class Faults:
         theft: the device has unsent work when it is stolen and revoked; the thief syncs it, `adopter` adopts it.
         cut, unanswered: syncs whose line breaks in the middle of the push, or before the answer arrives.
         by_bundle: devices that never have a line.
+        erased: a record, and its fields that somebody has the right to have erased, on the last day.
     """
 
     wrong_clock: int
@@ -57,6 +59,7 @@ class Faults:
     cut: frozenset[Sync]
     unanswered: frozenset[Sync]
     by_bundle: frozenset[int]
+    erased: tuple[str, str, tuple[str, ...]]
 
     @property
     def refused(self) -> dict[str, int]:
@@ -101,6 +104,7 @@ class _Plan:
             cut=frozenset(broken[:half]),
             unanswered=frozenset(broken[half:]),
             by_bundle=by_bundle,
+            erased=self._published(),
         )
 
     def _sessions(self, index: int) -> list[tuple[Day, Session]]:
@@ -123,12 +127,17 @@ class _Plan:
         raise ValueError("no worker writes on two days of the middle of the year")
 
     def _busy_day(self) -> tuple[Day, Session]:
+        """A day on which a worker writes of whose work nothing was refused: a supervisor may adopt all that is left."""
         for index in self._workers():
             found = [each for each in self._sessions(index) if self._is_middle(each[0])]
-            if found:
+            if found and not self._is_refused(index):
                 self.taken.add(index)
                 return found[0]
         raise ValueError("no worker writes in the middle of the year")
+
+    def _is_refused(self, index: int) -> bool:
+        sessions = (session for _day, session in self.story.sessions() if session.device_index == index)
+        return any(write.refused for session in sessions for write in session.writes)
 
     def _is_middle(self, day: Day) -> bool:
         return len(self.story.days) // 4 < day.day_index < 3 * len(self.story.days) // 4
@@ -141,6 +150,12 @@ class _Plan:
     def _syncs(self) -> list[Sync]:
         sessions = self.story.sessions()
         return [(day.day_index, session.device_index) for day, session in sessions if session.online and session.writes]
+
+    def _published(self) -> tuple[str, str, tuple[str, ...]]:
+        """Return an event whose text was published: register, key, and the fields that tell of the person."""
+        writes = (write for _day, session in self.story.sessions() for write in session.writes)
+        chosen = next(write for write in writes if _PUBLISHED in write.columns and not write.refused)
+        return chosen.register, chosen.key, (_DESCRIPTION, _PUBLISHED)
 
     def _device(self, index: int) -> Device:
         return self.story.place.devices[index]

@@ -24,7 +24,10 @@ from syncgov.sync.reenrolment import rejoin
 
 @dataclass(slots=True)
 class Happened:
-    """What the mishaps came to: changesets refused, signed anew under another key, and all that were signed."""
+    """What the mishaps came to: changesets refused, signed anew under another key, and all that were signed.
+
+    `erased`: writes whose values were erased. `not_acknowledged`: devices that have not heard of it yet.
+    """
 
     refused_clone: int = 0
     refused_stopped: int = 0
@@ -32,6 +35,8 @@ class Happened:
     taken_over: int = 0
     adopted: int = 0
     signed: int = 0
+    erased: int = 0
+    not_acknowledged: int = 0
 
 
 class Mishaps:

@@ -50,6 +50,11 @@ class Session:
         """The records written: one changeset each, in order."""
         return tuple(dict.fromkeys(write.record for write in self.writes))
 
+    @property
+    def needs_second(self) -> bool:
+        """Whether something is voided, which another person of the device must sign too."""
+        return any(write.columns.get("state") == "void" for write in self.writes)
+
 
 @dataclass(frozen=True, slots=True)
 class Day:

@@ -19,14 +19,17 @@ from typing import Any
 from syncgov.centre.centre import Centre, Draft
 from syncgov.centre.enrolment import enrol
 from syncgov.centre.serve import serve
+from syncgov.centre.staff_keys import invite
 from syncgov.demo.content import KEY, content_rows
 from syncgov.demo.devices import Fleet, Joining, Setting, Tally, device_path
 from syncgov.demo.faults import Faults, plan_faults
 from syncgov.demo.mishaps import Happened, Mishaps
-from syncgov.demo.place import Place, make_place
+from syncgov.demo.photos import photos_of
+from syncgov.demo.place import Device, Place, make_place
 from syncgov.demo.plan import LastDayAction, Story
 from syncgov.demo.simclock import SimulatedClock
 from syncgov.demo.story import plan_story
+from syncgov.demo.walks import OPERATOR
 from syncgov.errors import InputError, SyncgovError
 from syncgov.storage.files import builtin_folder, read_registers
 
@@ -153,11 +156,18 @@ def _found(ran: Ran, place: Place, clock: SimulatedClock, report: Progress) -> l
             centre.write(table, [(str(row[KEY]), {k: v for k, v in row.items() if k != KEY}) for row in rows])
             report("load", number, len(tables))
         return [
-            Joining(device.index, enrol(centre, device.roles, device.areas, device.staff)[0])
+            Joining(
+                device.index, enrol(centre, device.roles, device.areas, device.staff)[0], _key_codes(centre, device)
+            )
             for device in place.devices
         ]
     finally:
         centre.close()
+
+
+def _key_codes(centre: Centre, device: Device) -> tuple[tuple[str, str], ...]:
+    """Give out codes for the keys of those who sign what another voids: everybody at an operator's desk."""
+    return tuple((person, invite(centre, person)) for person in device.staff if OPERATOR in device.roles)
 
 
 def serve_simulated(path: str, clock: SimulatedClock, channel: Any) -> None:
@@ -219,6 +229,7 @@ def _last_day(ran: Ran, report: Progress) -> None:
             for number, action in enumerate(ran.story.last_day, 1):
                 _act(ran, action, url)
                 report("last day", number, len(ran.story.last_day))
+            _erase(ran, url)
             ran.centres.append((server.pid, _requests(url)))
         finally:
             server.send_signal(signal.SIGTERM)
@@ -228,13 +239,31 @@ def _last_day(ran: Ran, report: Progress) -> None:
 def _act(ran: Ran, action: LastDayAction, url: str) -> None:
     replica = device_path(ran.folder, action.device_index)
     _command("sync", replica, "--staff", action.staff_id, "--url", url)
-    for statement in action.sql:
+    for statement, write in zip(action.sql, action.writes, strict=True):
         subprocess.run([sys.executable, "-m", "sqlite_utils", str(replica), statement], check=True, capture_output=True)
+        for phase, photo in photos_of([write]):
+            file = ran.folder / f"{phase}.jpg"
+            file.write_bytes(photo)
+            _command("attach", replica, write.register, write.key, file, "--phase", phase)
+            file.unlink()
+            ran.tally.photos += 1
         _command("commit", replica, "--staff", action.staff_id)
         ran.tally.signed += 1
     _command("sync", replica, "--staff", action.staff_id, "--url", url)
     ran.tally.syncs += 2
     _command("status", replica)
+
+
+def _erase(ran: Ran, url: str) -> None:
+    """A person has a text erased; the last device that worked today hears of it at its next sync."""
+    table, key, fields = ran.faults.erased
+    done = json.loads(_command("erase", ran.centre, table, key, *fields, "--reason", "request", "--json").stdout)
+    ran.happened.erased = int(done["writes"])
+    action = ran.story.last_day[-1]
+    _command("sync", device_path(ran.folder, action.device_index), "--staff", action.staff_id, "--url", url)
+    ran.tally.syncs += 1
+    status = json.loads(_command("status", ran.centre, "--json").stdout)
+    ran.happened.not_acknowledged = len(status["erasures"][0]["waiting"])
 
 
 def _command(*arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:

@@ -28,11 +28,13 @@ def summarise(ran: Ran) -> dict[str, Any]:
             ).fetchone()[0],
             "log_size": db.execute("SELECT count(*) FROM leaf").fetchone()[0],
             "rows_published": _published_rows(db),
-            "fields_withheld": db.execute("SELECT count(*) FROM withheld").fetchone()[0],
+            "fields_withheld": db.execute("SELECT count(*) FROM withheld WHERE kind = 'withholding'").fetchone()[0],
+            "fields_erased": db.execute("SELECT count(*) FROM withheld WHERE kind = 'erasure'").fetchone()[0],
             "as_of": db.execute("SELECT value FROM meta WHERE key = 'as_of'").fetchone()[0],
             "centres": [{"pid": pid, "requests": requests} for pid, requests in ran.centres],
             "signed": ran.tally.signed,
             "syncs": ran.tally.syncs,
+            "photos": ran.tally.photos,
             "faults": _faults(ran),
             "audit_exit": ran.audit_exit,
             "audit": ran.audit_text.strip().splitlines()[-1:],
@@ -55,6 +57,8 @@ def _faults(ran: Ran) -> dict[str, int]:
         "signed_anew_after_rejoin": happened.taken_over,
         "refused_of_a_stolen_device": happened.refused_stolen,
         "adopted_by_a_supervisor": happened.adopted,
+        "writes_erased": happened.erased,
+        "devices_that_have_not_heard_of_it": happened.not_acknowledged,
     }
 
 
@@ -89,7 +93,7 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     yield f"公开 {found['rows_published']} 行，不予公开字段 {found['fields_withheld']} 个"
     for centre in found["centres"]:
         yield f"中心进程 {centre['pid']}：答复 HTTP 请求 {centre['requests']} 次"
-    yield f"终端：签名 {found['signed']} 个变更集，同步 {found['syncs']} 次"
+    yield f"终端：签名 {found['signed']} 个变更集，同步 {found['syncs']} 次，照片 {found['photos']} 张"
     faults = found["faults"]
     yield (
         f"出过的事：1970 年的时钟签了 {faults['signed_by_a_clock_in_1970']} 个；断线 {faults['syncs_cut']} 次，"
@@ -100,6 +104,10 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
         f"　　被复制的终端：复制品退回 {faults['refused_of_a_clone']}，原机退回 {faults['refused_of_its_original']}，"
         f"重新登记后补签 {faults['signed_anew_after_rejoin']}；被盗终端：退回 {faults['refused_of_a_stolen_device']}，"
         f"网格长补签 {faults['adopted_by_a_supervisor']}"
+    )
+    yield (
+        f"　　依法删除 {faults['writes_erased']} 处，公开页面上显示“已删除” {found['fields_erased']} 处；"
+        f"尚未同步、还没有得知的终端 {faults['devices_that_have_not_heard_of_it']} 台"
     )
     yield f"审计：{'通过' if found['audit_exit'] == 0 else '发现问题'} {''.join(found['audit'])}"
     yield "用时（秒）：" + "，".join(f"{name} {seconds}" for name, seconds in found["seconds"].items())

@@ -20,6 +20,7 @@ _RELATIONS = (("petitioner", 6), ("party", 3), ("witness", 1))
 _VISIT_KINDS = (("patrol", 5), ("household", 4), ("publicity", 2), ("callback", 1), ("key_place", 2))
 _TARGETS = {"patrol": "place", "household": "household", "publicity": "building", "callback": "household"}
 _RATINGS = (("satisfied", 12), ("fairly", 4), ("dissatisfied", 1), ("unknown", 1))
+_COMPLEX_DAYS = 30  # what is difficult from the start gets more time; and more later, before that has passed
 _EXTENSION_DAYS = 15
 POSTED_DAYS = 7  # how long a disclosure is open to objection
 _REDRAWS = 50  # until a disclosure has a title of its own
@@ -51,6 +52,11 @@ class Event:
     def closes_again(self) -> bool:
         """Whether a later step closes it."""
         return any(step.target == "closed" and not step.refused for step in self.fate.steps[self.at :])
+
+    @property
+    def is_extended(self) -> bool:
+        """Whether its time limit is extended later, which must happen before it has passed."""
+        return any(step.later_due for step in self.fate.steps)
 
     @property
     def next_step(self) -> Step | None:
@@ -119,7 +125,8 @@ class Pen:
     def _step_columns(self, event: Event, step: Step, moment: Moment) -> dict[str, Cell]:
         due = event.due
         if step.target == "accepted" and due is None:
-            due = moment.date + datetime.timedelta(days=event.category.limit_days)
+            days = event.category.limit_days + (_COMPLEX_DAYS if event.is_extended else 0)
+            due = moment.date + datetime.timedelta(days=days)
         if step.later_due and due is not None:
             due += datetime.timedelta(days=_EXTENSION_DAYS)
         owner = None if step.target == "accepted" else event.owner

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from syncgov.core.canonical import b64u
 from syncgov.core.charter import Charter
-from syncgov.core.commitment import open_body, parse_path
-from syncgov.core.fold import RowKey, Slot, withheld_slots
+from syncgov.core.commitment import Body, open_body
+from syncgov.core.erasure import is_covered
 from syncgov.core.note import Checkpoint, parse_vkey, verify_checkpoint
-from syncgov.core.statement import Leaf, envelope_hash, parse_changeset, verify_changeset
+from syncgov.core.statement import Leaf, envelope_hash, parse_changeset, verify_changeset, verify_second
+from syncgov.core.succession import InForce
 from syncgov.core.tree import MemoryTree, leaf_hash
 from syncgov.errors import FormatError, SyncgovError
 from syncgov.fsck.chains import Chains
@@ -18,12 +19,15 @@ from syncgov.fsck.derived import Context, check_conflicts, check_states, check_t
 from syncgov.fsck.entries import (
     Stored,
     check_columns,
+    check_second,
     check_signature,
     read_body,
     read_charter,
     read_leaf,
     stored_entries,
 )
+from syncgov.fsck.erased import STORE_BODY, ErasedWrites, check_erased_index, check_left
+from syncgov.fsck.files import check_files
 from syncgov.fsck.histories import check_histories
 from syncgov.fsck.opening import Settings, execute
 from syncgov.fsck.own import read_key
@@ -42,13 +46,17 @@ def check_centre(
     charter = read_charter(settings, report)
     if charter is None:
         return
-    _check_files(folder, settings, charter, report)
-    refold = Refold(charter)
-    walk = Walk(settings, refold, report)
+    walk = Walk(settings, report)
+    refold = walk.refold
+    refold.erased = ErasedWrites.read(conn, refold.newest)
     walk.run(conn)
+    refold.finish(None)
+    _check_files(folder, settings, refold.charters.newest, report)
+    charter = refold.charters.newest.charter
     _check_tree(conn, settings, charter, walk.tree, report)
-    check_copy(folder / "copy.log", copied, conn, report, repair=not report.suspect)
+    check_copy(folder / "copy.log", copied, conn, report, repair=not report.suspect, erased=refold.erased)
     _check_waiting(conn, refold, walk.tree.size, report)
+    check_erased_index(conn, refold.erased, report)
     if report.suspect:
         report.note(
             "日志有损坏，没有核对由它得出的表",
@@ -56,17 +64,18 @@ def check_centre(
         )
         return
     check_histories(conn, refold, walk.chains, walk.envelopes, report)
-    context = Context(conn, refold, report, columns_of(refold, None), skip=walk.erased, rebuild=rebuild)
+    context = Context(conn, refold, report, columns_of(refold, None), rebuild=rebuild)
     check_states(context)
     check_conflicts(context)
     check_tables(context)
+    check_files(folder / "files", context)
 
 
-def _check_files(folder: Path, settings: Settings, charter: Charter, report: Report) -> None:
+def _check_files(folder: Path, settings: Settings, newest: InForce, report: Report) -> None:
     """Findings: charter, key-missing, key-other, meta."""
-    text = settings.text("charter")
+    text, charter = settings.text("charter"), newest.charter
     file = folder / "charter.json"
-    if not file.is_file() or file.read_bytes() != text.encode():
+    if not file.is_file() or file.read_bytes() != newest.raw:
         report.add("charter", file.name)
     if settings.text("charter_hash") != envelope_hash(text.encode()):
         value = (envelope_hash(text.encode()),)
@@ -84,21 +93,26 @@ class Walk:
     """Reads the log from the first entry on.
 
     Attributes:
-        tree: over the leaves as they are. chains: of the devices. envelopes: hash -> index.
-        erased: rows of which something is erased, so that nobody can fold them again.
+        refold: of the entries so far. tree: over the leaves as they are. chains: of the devices.
+        envelopes: hash -> index.
     """
 
-    def __init__(self, settings: Settings, refold: Refold, report: Report) -> None:
-        self._settings, self._refold, self._report = settings, refold, report
+    def __init__(self, settings: Settings, report: Report) -> None:
+        self._settings, self._report = settings, report
+        self.refold = self._refold = Refold(settings.text("charter").encode(), self._root_text)
         self._received: list[int] = []
-        self._hidden: list[tuple[int, Slot]] = []
+        # private values that a restoration did not find
+        self._lost: set[int] = set(json.loads(settings.text("incomplete") or "[]"))
         self.tree = MemoryTree()
-        self.chains = Chains(refold, settings.text("charter_hash"), report)
+        self.chains = Chains(self.refold, report)
         self.envelopes: dict[str, int] = {}
-        self.erased: set[RowKey] = set()
+
+    def _root_text(self, size: int) -> str | None:
+        return b64u(self.tree.root(size)) if size <= self.tree.size else None
 
     def run(self, conn: sqlite3.Connection) -> None:
         """Findings: leaf*, signature, body*, chain, register, meta."""
+        self._note_lost()
         expected = 0
         for stored in stored_entries(conn):
             while expected < stored.index and not self._report.unnamed:
@@ -122,45 +136,55 @@ class Walk:
             self._report.add("meta", "_sg_meta received", fix=fix)
         for index, name, error in self._refold.unusable:
             self._report.add("register", f"{name} ({index})", error.en)
-        self._check_hidden()
 
     def _entry(self, stored: Stored, leaf: Leaf) -> None:
         report, refold, index = self._report, self._refold, stored.index
         st = leaf.changeset.statement
         self.envelopes[leaf.changeset.envelope.hash] = index
         self._check_times(stored, leaf)
-        check_signature(leaf, refold.key(st.dev, index), stored.where, report)
-        self.chains.take(leaf, stored.where)
         body = read_body(stored.body or b"", st, stored.where, report)
+        entry = Entry(index, leaf, body)
+        try:
+            refold.take_charter(entry)
+        except SyncgovError as error:
+            report.add("charter", stored.where, error.en)
+        check_signature(leaf, refold.key(st.dev, index), stored.where, report)
+        second = leaf.changeset.second
+        check_second(leaf.changeset, refold.staff_key(second) if second else None, stored.where, report)
+        self.chains.take(leaf, stored.where)
         if body is None:
             return
-        entry = Entry(index, leaf, body)
         record = refold.record(entry) if leaf.verdict != "refused:register" else None
         refold.see(entry)
         area = refold.take(entry, record) if leaf.accepted else None
         table, key = record if record is not None else (None, None)
         check_columns(stored, entry, report, beside={"tbl": table, "key": key, "area": area, "by": entry.by})
-        self._hidden += [(index, (st.dot, place)) for place, write in enumerate(body.writes) if write is None]
-        if any(write is None for write in body.writes):
-            self.erased |= {row for row in (stored.record,) if row is not None}
+        self._check_erased(stored, leaf, body)
 
     def _check_times(self, stored: Stored, leaf: Leaf) -> None:
         """`received` never goes back; `floor` is that of the newest leaf that the device had seen."""
-        seen = leaf.changeset.statement.seen.size
+        seen = self._refold.seen_size(leaf.changeset.statement)
         before = self._received[-1] if self._received else 0
         floor = self._received[seen - 1] if 0 < seen <= len(self._received) else 0
         if leaf.received < before or leaf.floor != min(floor, leaf.received):
             self._report.add("leaf-order", stored.where)
         self._received.append(leaf.received)
 
-    def _check_hidden(self) -> None:
-        named = withheld_slots(self._refold.state)
-        for index, slot in self._hidden:
-            found = named.get(slot)
-            if found is None or found.table != "erasure":
-                self._report.add("body-hidden", f"_sg_leaf {index}", str(slot[1]))
-            else:
-                self.erased.add(parse_path(found.path)[:2])
+    def _check_erased(self, stored: Stored, leaf: Leaf, body: Body) -> None:
+        """Findings: body-hidden, erased-left."""
+        erased = self._refold.erased
+        for position, write in enumerate(body.writes):
+            if write is None and (stored.index, position) not in erased.named and stored.index not in self._lost:
+                self._report.add("body-hidden", stored.where, str(position))
+        left = erased.left(stored.index, leaf, body)
+        check_left(stored.where, body, left, (STORE_BODY, stored.index), self._report)
+
+    def _note_lost(self) -> None:
+        if self._lost:
+            self._report.note(
+                f"{len(self._lost)} 条有非公开值在恢复时没有找回",
+                f"private values of {len(self._lost)} entries were not found when the centre was restored",
+            )
 
 
 def _check_tree(
@@ -208,8 +232,8 @@ def _store_hash(place: tuple[int, int], value: bytes | None) -> Fix:
 
 
 def _check_waiting(conn: sqlite3.Connection, refold: Refold, size: int, report: Report) -> None:
-    """Findings: waiting."""
-    for dev, seq, envelope, body in conn.execute("SELECT dev, seq, envelope, body FROM _sg_waiting"):
+    """Findings: waiting, erased-left."""
+    for dev, seq, envelope, body, erased in conn.execute("SELECT dev, seq, envelope, body, erased FROM _sg_waiting"):
         report.counts["waiting"] += 1
         where = f"_sg_waiting {dev} {seq}"
         try:
@@ -218,13 +242,22 @@ def _check_waiting(conn: sqlite3.Connection, refold: Refold, size: int, report: 
             if changeset.statement.dot != (dev, seq) or public is None:
                 raise FormatError("dot", f"{dev}.{seq}")
             verify_changeset(changeset, public)
-            if any(write is None for write in open_body(bytes(body), changeset.statement).writes):
+            if changeset.second is not None:
+                verify_second(changeset, refold.staff_key(changeset.second) or b"")
+            opened = open_body(bytes(body), changeset.statement)
+            known = {position for position, _path, _over in json.loads(erased or "[]")}
+            if {position for position, write in enumerate(opened.writes) if write is None} != known:
                 raise FormatError("body", "redacted")
-        except SyncgovError as error:
-            report.add("waiting", where, error.en)
-    for code, roles, areas, staff in conn.execute("SELECT hash, roles, areas, staff FROM _sg_code"):
+            place = (size, refold.seen_size(changeset.statement))
+            stands = refold.erased.stands
+            check_left(
+                where, opened, {p for p, w in opened.disclosed() if is_covered(stands, w.path, place)}, None, report
+            )
+        except (SyncgovError, ValueError) as error:
+            report.add("waiting", where, str(error))
+    for code, *texts in conn.execute("SELECT hash, roles, areas, units, staff FROM _sg_code"):
         try:
-            lists = [json.loads(text) for text in (roles, areas, staff)]
+            lists = [json.loads(text) for text in texts]
         except ValueError:
             lists = [None]
         if not all(isinstance(each, list) for each in lists):

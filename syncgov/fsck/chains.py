@@ -22,8 +22,8 @@ class End:
 class Chains:
     """Takes the leaves in order. `ends`: device id -> where its chain ends."""
 
-    def __init__(self, refold: Refold, charter_hash: str, report: Report) -> None:
-        self._refold, self._charter_hash, self._report = refold, charter_hash, report
+    def __init__(self, refold: Refold, report: Report) -> None:
+        self._refold, self._report = refold, report
         self._enrolments: dict[int, str] = {}  # index -> hash of a leaf's envelope
         self._size = 0
         self.ends: dict[str, End] = {}
@@ -42,14 +42,16 @@ class Chains:
         else:
             if not follows and not (end is not None and end.stopped):
                 self._report.add("chain", where, f"{st.dev}.{st.seq}")
-            seen = st.seen.size if end is None else max(end.seen, st.seen.size)
+            counted = self._refold.seen_size(st)
+            seen = counted if end is None else max(end.seen, counted)
             self.ends[st.dev] = End(st.seq, leaf.changeset.envelope.hash, seen, end is not None and end.stopped)
         self._enrolments[self._size] = leaf.changeset.envelope.hash
         self._size += 1
 
     def _start(self, dev: str) -> str:
         """Return what the first `prev` of a device must name."""
-        if self._refold.charter.registrar_key(dev) is not None:
-            return self._charter_hash
+        named = self._refold.charters.enrolment(dev)
+        if named is not None:
+            return named
         index = self._refold.enrolment(dev)
         return "" if index is None else self._enrolments.get(index, "")

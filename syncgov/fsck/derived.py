@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from syncgov.core.fold import RowKey
-from syncgov.core.merge import is_conflict
+from syncgov.core.merge import is_conflict, standing
 from syncgov.core.register_model import Column, Register
 from syncgov.fsck.opening import execute
 from syncgov.fsck.refold import REGISTERS, Refold, equal, raw_state
@@ -25,7 +25,7 @@ class Context:
 
     Attributes:
         columns: table name to the columns that this file has of it.
-        skip: rows that cannot be compared: erased content, or unsigned changes.
+        skip: rows that cannot be compared: unsigned changes.
         rebuild: gives every register table its declared form; None if nobody passed the writer's own function.
         hints: whether each change of a row since the last commit must have left a hint.
         unsigned: rows that differ from what was signed and may be somebody's work.
@@ -150,7 +150,7 @@ def _conflict_lines(refold: Refold, row: RowKey) -> list[list[Any]]:
         if not is_conflict(state.heads):
             continue
         shows = refold.value(row, name, register)
-        lines += [[name, h.index, h.dev, h.seq, h.at, h.value, shows] for h in state.heads]
+        lines += [[name, h.index, h.dev, h.seq, h.at, h.value, shows] for h in standing(state.heads)]
     return lines
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from syncgov.core.charter import Charter, open_charter
 from syncgov.core.commitment import Body, open_body
 from syncgov.core.fold import RowKey
-from syncgov.core.statement import Leaf, Statement, parse_leaf, verify_changeset
+from syncgov.core.statement import Changeset, Leaf, Statement, parse_leaf, verify_changeset, verify_second
 from syncgov.errors import FormatError, SyncgovError
 from syncgov.fsck.opening import Settings, execute
 from syncgov.fsck.refold import Entry
@@ -83,6 +83,20 @@ def check_signature(leaf: Leaf, public: bytes | None, where: str, report: Report
             report.add("signature", where, leaf.changeset.statement.dev)
         else:
             verify_changeset(leaf.changeset, public)
+    except SyncgovError as error:
+        report.add("signature", where, error.en)
+
+
+def check_second(changeset: Changeset, public: bytes | None, where: str, report: Report) -> None:
+    """Findings: signature. A second signature by a key that is not known is one."""
+    if changeset.second is None:
+        return
+    report.counts["signatures"] += 1
+    try:
+        if public is None:
+            report.add("signature", where, changeset.second)
+        else:
+            verify_second(changeset, public)
     except SyncgovError as error:
         report.add("signature", where, error.en)
 

@@ -13,13 +13,15 @@ from syncgov.fsck.report import Fix, Report
 def check_histories(
     conn: sqlite3.Connection, refold: Refold, chains: Chains, envelopes: dict[str, int], report: Report
 ) -> None:
-    """Findings: envelope-index, chain-end, area, version."""
+    """Findings: envelope-index, chain-end, area, owner, version."""
     lookup = {(digest,): (index,) for digest, index in envelopes.items()}
     _compare(conn, "_sg_envelope", ("hash",), ("idx",), lookup, "envelope-index", report)
     ends = {(dev,): (e.seq, e.hash, e.seen, int(e.stopped)) for dev, e in chains.ends.items()}
     _compare(conn, "_sg_chain", ("dev",), ("seq", "hash", "seen", "stopped"), ends, "chain-end", report)
     areas = {(*record, index): (area,) for record, history in refold.areas.items() for index, area in history}
     _compare(conn, "_sg_area", ("tbl", "key", "idx"), ("area",), areas, "area", report)
+    owners = {(*record, index): (unit,) for record, history in refold.owners.items() for index, unit in history}
+    _compare(conn, "_sg_owner", ("tbl", "key", "idx"), ("owner",), owners, "owner", report)
     versions = {
         (*row, index): (json.dumps(fields, ensure_ascii=False), received)
         for row, history in refold.versions.items()

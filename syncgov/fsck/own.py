@@ -1,5 +1,6 @@
 """What a replica signed itself: its chain, its key file, its verdicts, what it shows on top of the log."""
 
+import json
 import sqlite3
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,7 +90,8 @@ def check_chain(conn: sqlite3.Connection, settings: Settings, size: int, key: Ke
     for seq in sorted({*range(1, last + 1)} - chain.changesets.keys()):
         if not report.suspect:  # else it is there and was named
             report.add("own-missing", f"_sg_own {seq}")
-    _check_links(chain, size, report)
+    closed = json.loads(settings.text("closed") or "[]")
+    _check_links(chain, size, min((int(each["kept"]) for each in closed), default=None), report)
     if not report.suspect:
         _check_end(chain, settings, last, report)
     if key is not None:
@@ -133,13 +135,15 @@ def _read(
     return None if opened is None else (changeset, opened)
 
 
-def _check_links(chain: OwnChain, size: int, report: Report) -> None:
+def _check_links(chain: OwnChain, size: int, kept: int | None, report: Report) -> None:
     folded = 0
     for seq, own in sorted(chain.changesets.items()):
         st = own.changeset.statement
         before = chain.changesets.get(seq - 1)
         if before is not None and st.prev != before.changeset.envelope.hash:
             report.add("own", f"_sg_own {seq}", "prev")
+        if kept is not None and st.seen.size > kept:  # seen of a log that was closed since: it counts for less now
+            continue
         if not folded <= st.seen.size <= size:
             report.add("own", f"_sg_own {seq}", "seen")
         folded = max(folded, st.seen.size)

@@ -4,22 +4,35 @@ Nothing here reads what the writer derived: states, areas, versions and register
 """
 
 from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Any, TypeAlias
 
 from syncgov.core.canonical import encode_unchecked, unb64u
-from syncgov.core.charter import Charter
 from syncgov.core.commitment import META_TABLE, Body, Dot, Value, meta_path, parse_path
 from syncgov.core.fold import FoldWrite, RowKey, fold_leaf
 from syncgov.core.keys import device_id
-from syncgov.core.merge import FieldState, HeadValue, RowState, declared_field, is_conflict, shown, workflow_of
+from syncgov.core.merge import (
+    ERASED,
+    FieldState,
+    HeadValue,
+    Hidden,
+    RowState,
+    declared_field,
+    is_conflict,
+    shown,
+    workflow_of,
+)
 from syncgov.core.register import Register, RegisterSet, parse_register
-from syncgov.core.statement import Leaf
+from syncgov.core.statement import Leaf, Statement
+from syncgov.core.succession import CHARTER_ROW, Charters, charter_document, counted_seen
 from syncgov.errors import FormatError, RegisterError
+from syncgov.fsck.erased import ErasedWrites
 
-DEVICES, REGISTERS = "device", "register"  # their rows are kept version by version
+DEVICES, REGISTERS, STAFF_KEYS = "device", "register", "staff_key"
+_VERSIONED = (*CHARTER_ROW[:1], DEVICES, REGISTERS, STAFF_KEYS)  # their rows are kept version by version
 Fields: TypeAlias = dict[str, HeadValue]
 Own: TypeAlias = dict[str, tuple[Value, Dot, tuple[Dot, ...]]]
 
@@ -51,24 +64,45 @@ class Refold:
     """Takes the entries in log order.
 
     Attributes:
+        charters: of the log, by position.
         state: the heads of every row. overlay: what the own device wrote on top that has no verdict.
         versions: what a certificate's or register's row showed: (index, fields or None, received).
-        areas: where a record was: (index, area). unusable: register texts that do not parse.
+        areas: where a record was: (index, area). owners: whose it was: (index, unit or None).
+        unusable: register texts that do not parse.
         indexes: of the entries that were folded.
+        erased: what the log erases; set it before the first entry.
         gaps: rows of which a folded write replaces one that is not held; of an entry that is missing, or was refused.
     """
 
-    def __init__(self, charter: Charter) -> None:
-        self.charter = charter
+    def __init__(self, charter: bytes, root_at: Callable[[int], str | None] = lambda _size: None) -> None:
+        self.charters = Charters(charter)
+        self._root_at = root_at
         self.state: dict[RowKey, RowState] = {}
         self.overlay: dict[RowKey, Own] = {}
         self.versions: dict[RowKey, list[tuple[int, Fields | None, int]]] = {}
         self.areas: dict[RowKey, list[tuple[int, str]]] = {}
+        self.owners: dict[RowKey, list[tuple[int, str | None]]] = {}
         self.unusable: list[tuple[int, str, RegisterError]] = []
         self.indexes: set[int] = set()
         self.gaps: set[RowKey] = set()
+        self.erased = ErasedWrites()
+        self._again: dict[str, list[tuple[int, Leaf, FoldWrite]]] = {}
         self._dots: set[Dot] = set()
         self._sets: list[tuple[int, RegisterSet]] = [(-1, RegisterSet(system_registers()))]
+
+    def seen_size(self, st: Statement) -> int:
+        """Return the size that `seen` counts for; less than it says only where a log was closed."""
+        return counted_seen(st.seen, self.charters.closings, self._root_at)
+
+    def take_charter(self, entry: Entry) -> None:
+        """Put the charter that an accepted entry writes, if any, in force; call before its signature is checked.
+
+        Raises:
+            SyncgovError: it does not replace the one before it.
+        """
+        document = None if entry.body is None or not entry.leaf.accepted else charter_document(entry.body)
+        if document is not None:
+            self.charters.take(document, entry.index)
 
     def registers(self, size: int) -> RegisterSet:
         """Return the register set that the leaves below *size* say."""
@@ -81,13 +115,21 @@ class Refold:
 
     def key(self, dev: str, size: int) -> bytes | None:
         """Return the public key of a device as the charter, or the leaves below *size*, say."""
-        public = self.charter.registrar_key(dev)
+        public = self.charters.publics.get(dev)
         if public is not None:
             return public
         for index, fields, _received in reversed(self.versions.get((DEVICES, dev), [])):
             text = fields.get("public_key") if fields is not None else None
             if index < size and isinstance(text, str):
                 return _public(dev, text)
+        return None
+
+    def staff_key(self, key_id: str) -> bytes | None:
+        """Return the public key of a person's key, as the leaves so far say; None if none registers it."""
+        for _index, fields, _received in reversed(self.versions.get((STAFF_KEYS, key_id), [])):
+            text = fields.get("public_key") if fields is not None else None
+            if isinstance(text, str):
+                return _public(key_id, text)
         return None
 
     def enrolment(self, dev: str) -> int | None:
@@ -99,7 +141,7 @@ class Refold:
         """Return the record that an entry writes to, None if that is not known; call before `take`."""
         if entry.body is None:
             return None
-        registers = self.registers(entry.leaf.changeset.statement.seen.size)
+        registers = self.registers(self.seen_size(entry.leaf.changeset.statement))
         for _position, write in entry.body.disclosed():
             path = parse_path(write.path)
             register = registers.get(path.table)
@@ -128,23 +170,62 @@ class Refold:
         registers = self.registers(entry.index)
         writes = [FoldWrite(*write) for _position, write in entry.body.disclosed()]
         self.gaps |= {parse_path(write.path)[:2] for write in writes if not self._dots.issuperset(write.over)}
+        for write in self.erased.writes(entry.index, entry.body) if self.erased.named else ():
+            if write.path in self.erased.paths:
+                self._again.setdefault(write.path, []).append((entry.index, entry.leaf, write))
         touched = fold_leaf(self.state, entry.index, entry.leaf, writes, registers)
         for row in sorted(touched):
-            if row[0] in (DEVICES, REGISTERS):
+            if row[0] in _VERSIONED:
                 fields = self._fields(row, registers[row[0]]) if self.alive(row) else None
                 self.versions.setdefault(row, []).append((entry.index, fields, entry.leaf.received))
         if any(table == REGISTERS for table, _key in touched):
             self._sets.append((entry.index, self._active(entry.index)))
-        return None if record is None else self._take_area(entry.index, record, registers)
+            names = {key for table, key in touched if table == REGISTERS}
+            for row in [each for each in self.state if each[0] in names]:
+                self._take_owner(entry.index, row, self.newest)
+        if record is None:
+            return None
+        self._take_owner(entry.index, record, registers)
+        return self._take_area(entry.index, record, registers)
+
+    def _take_owner(self, index: int, record: RowKey, registers: RegisterSet) -> None:
+        register = registers.get(record[0])
+        owner = None if register is None else self._text(record, register, register.owner)
+        history = self.owners.setdefault(record, [])
+        if owner != (history[-1][1] if history else None):
+            history.append((index, owner))
+
+    def _text(self, record: RowKey, register: Register, column: str | None) -> str | None:
+        if column is None:
+            return None
+        declared = register.column_field(column)
+        value = self.value(record, declared.name, register)
+        text = declared.columns_of(value).get(column)  # type: ignore[arg-type]  # nothing here is withheld
+        return text if isinstance(text, str) else None
+
+    def finish(self, roles: frozenset[str] | None) -> None:
+        """Fold again what is erased: it keeps its place. Call when every entry was taken.
+
+        Args:
+            roles: of the device whose replica this is, which sees its own fields only; None at a centre.
+        """
+        for path, writes in self._again.items():
+            table, key, name = parse_path(path)
+            register = self.newest.get(table)
+            if register is None:
+                continue
+            readable = register.fields if roles is None else register.readable(roles)
+            if name not in {each.name for each in readable}:
+                continue
+            alone: dict[RowKey, RowState] = {}
+            for index, leaf, write in writes:
+                fold_leaf(alone, index, leaf, [write], self.newest)
+            self.state.setdefault((table, key), RowState()).fields[name] = alone[table, key].fields[name]
 
     def _take_area(self, index: int, record: RowKey, registers: RegisterSet) -> str | None:
         register = registers.get(record[0])
-        if register is None or register.area is None:
-            return None
-        declared = register.column_field(register.area)
-        value = self.value(record, declared.name, register)
-        area = declared.columns_of(value).get(register.area)  # type: ignore[arg-type]  # nothing here is withheld
-        if not isinstance(area, str):
+        area = None if register is None else self._text(record, register, register.area)
+        if area is None:
             return None
         history = self.areas.setdefault(record, [])
         if not history or history[-1][1] != area:
@@ -174,7 +255,8 @@ class Refold:
             return None
         if name == "_alive":
             return any(head.value is True for head in state.heads)
-        return shown(state, declared_field(register, name), workflow_of(register, name))
+        value = shown(state, declared_field(register, name), workflow_of(register, name))
+        return None if isinstance(value, Hidden) else value
 
     def local(self, row: RowKey, name: str, register: Register | None) -> HeadValue:
         """Return what this device shows: its own write without verdict, else the accepted one."""
@@ -207,7 +289,9 @@ def raw_state(state: RowState) -> dict[str, list[Any]]:
 
 
 def _raw_field(field: FieldState) -> list[Any]:
-    heads = [[h.dev, h.seq, h.index, h.at, h.tick, h.value] for h in field.heads]
+    heads = [
+        [h.dev, h.seq, h.index, h.at, h.tick, *([None, 1] if h.value is ERASED else [h.value])] for h in field.heads
+    ]
     return [heads, field.before] if is_conflict(field.heads) else [heads]
 
 

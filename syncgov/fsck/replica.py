@@ -1,29 +1,36 @@
 """A replica: what it pulled, what it signed, what it shows. Source: protocol page, section 13."""
 
+import json
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
 from syncgov.core.canonical import b64u
-from syncgov.core.charter import Charter
+from syncgov.core.charter import Charter, open_charter
 from syncgov.core.commitment import Body
 from syncgov.core.fold import RowKey
 from syncgov.core.note import verify_checkpoint
-from syncgov.core.statement import EMPTY_ROOT, Leaf
+from syncgov.core.statement import EMPTY_ROOT, Leaf, parse_leaf
 from syncgov.errors import SyncgovError
 from syncgov.fsck.derived import Context, check_conflicts, check_states, check_tables, columns_of
 from syncgov.fsck.entries import (
     Stored,
     check_columns,
+    check_second,
     check_signature,
     read_body,
     read_charter,
     read_leaf,
     stored_entries,
 )
+from syncgov.fsck.erased import STORE_BODY, ErasedWrites, check_left, note_unfinished
+from syncgov.fsck.files import check_files
 from syncgov.fsck.opening import Settings, execute
 from syncgov.fsck.own import OwnChain, check_chain, check_overlay, check_verdicts, read_key
 from syncgov.fsck.refold import DEVICES, REGISTERS, Entry, Refold
 from syncgov.fsck.report import Fix, Report
+
+_STORE_OWN = "UPDATE _sg_own SET body = ? WHERE seq = ?"
 
 
 def check_replica(
@@ -36,16 +43,29 @@ def check_replica(
         return
     size = _check_checkpoint(conn, settings, charter, report)
     chain = check_chain(conn, settings, size, key, report)
-    refold = Refold(charter)
+    refold = Refold(settings.text("charter").encode())
+    refold.erased = ErasedWrites.read(conn, refold.newest)
     _Walk(conn, size, chain, refold, report).run()
+    refold.finish(_roles(refold, _device(refold, chain.dev)))
+    _check_own_erased(conn, chain, refold.erased, report)
+    note_unfinished(conn, report)
     if key is not None and refold.versions and refold.key(key.key.id, size) is None and key.key.id == chain.dev:
         report.add("key-other", path.name + ".key", key.key.id)
+    for seq, own in sorted(chain.changesets.items()):
+        if own.index is None and own.changeset.second is not None:
+            check_second(own.changeset, refold.staff_key(own.changeset.second), f"_sg_own {seq}", report)
     _check_pulled(conn, chain, refold, report)
     _check_merging(conn, report)
     if report.suspect:
         report.note(
             "签名的内容有损坏，没有核对由它得出的表",
             "what was signed is damaged; the tables that follow from it were not compared",
+        )
+        return
+    if settings.number("rebased"):
+        report.note(
+            "原来的日志已结束，新日志还没有同步下来，没有核对各表：请先 sync",
+            "the log was closed and the next one is not pulled yet; tables were not compared: sync first",
         )
         return
     context = _context(conn, settings, refold, chain.dev, report)
@@ -56,6 +76,7 @@ def check_replica(
     system = any(table in (DEVICES, REGISTERS) for table, _key in context.unknown)
     if settings.text("cookie") and not system:  # without a cookie nothing was synced yet and there are no tables
         check_tables(context)
+    check_files(path.with_name(path.name + ".files"), context)
     _note_unsigned(context)
 
 
@@ -68,7 +89,7 @@ def _check_checkpoint(conn: sqlite3.Connection, settings: Settings, charter: Cha
             report.add("checkpoint", "_sg_meta checkpoint")
         return size
     try:
-        checkpoint = verify_checkpoint(text, charter.log)
+        checkpoint = verify_checkpoint(text, _log_of(settings, text, charter))
     except SyncgovError as error:
         report.add("checkpoint", "_sg_meta checkpoint", error.en)
         return size
@@ -79,6 +100,14 @@ def _check_checkpoint(conn: sqlite3.Connection, settings: Settings, charter: Cha
         fits = newest < checkpoint.size  # else the checkpoint is the older of the two
         report.add("meta", "_sg_meta size, root", f"{size} ≠ {checkpoint.size}", fix=fix if fits else None)
     return checkpoint.size
+
+
+def _log_of(settings: Settings, checkpoint: str, charter: Charter) -> str:
+    """Return the log key of the checkpoint: after the log was closed, the old one stands until the next pull."""
+    for each in json.loads(settings.text("closed") or "[]"):
+        if each["checkpoint"] == checkpoint:
+            return open_charter(str(each["charter"]).encode()).log
+    return charter.log
 
 
 class _Walk:
@@ -112,9 +141,14 @@ class _Walk:
         st = leaf.changeset.statement
         if stored.index >= self._size:
             self._report.add("meta", stored.where, f"size {self._size}")
-        self._signature(stored, leaf)
         body = self._body(stored, leaf)
         entry = Entry(stored.index, leaf, body)
+        with suppress(SyncgovError):  # the replica holds the newest one; whether it may, its own sync has checked
+            self._refold.take_charter(entry)
+        self._signature(stored, leaf)
+        if body is not None and stored.body is not None:
+            left = self._refold.erased.left(stored.index, leaf, body)
+            check_left(stored.where, body, left, (STORE_BODY, stored.index), self._report)
         record = self._refold.record(entry)
         self._refold.see(entry)
         beside: dict[str, str | None] = {"by": entry.by} if body is not None else {}
@@ -135,6 +169,9 @@ class _Walk:
             self._unknown += 1
         else:
             check_signature(leaf, public, stored.where, self._report)
+        second = leaf.changeset.second
+        if second is not None:
+            check_second(leaf.changeset, self._refold.staff_key(second), stored.where, self._report)
 
     def _body(self, stored: Stored, leaf: Leaf) -> Body | None:
         if stored.body is not None:
@@ -170,6 +207,9 @@ def _check_pulled(conn: sqlite3.Connection, chain: OwnChain, refold: Refold, rep
         public = chain.public if st.dev == chain.dev else refold.key(st.dev, index)
         if public is not None:
             check_signature(leaf, public, stored.where, trial)
+        second = leaf.changeset.second
+        if second is not None and (public := refold.staff_key(second)) is not None:
+            check_second(leaf.changeset, public, stored.where, trial)
         if body is not None:
             read_body(body, st, stored.where, trial)
     if not trial.ok:
@@ -186,11 +226,29 @@ def _check_merging(conn: sqlite3.Connection, report: Report) -> None:
         report.add("merging", "_sg_merging", fix=execute(("DELETE FROM _sg_merging", ()), (compare_all, ())))
 
 
-def _context(conn: sqlite3.Connection, settings: Settings, refold: Refold, dev: str, report: Report) -> Context:
-    if not dev:  # no key file and nothing signed: a replica holds the certificate of its own device
-        dev = next((key for table, key in refold.versions if table == DEVICES), "")
+def _device(refold: Refold, dev: str) -> str:
+    """Without key file and own changesets: a replica holds the certificate of its own device."""
+    return dev or next((key for table, key in refold.versions if table == DEVICES), "")
+
+
+def _roles(refold: Refold, dev: str) -> frozenset[str]:
     roles = refold.value((DEVICES, dev), "roles", None)
-    columns = columns_of(refold, frozenset(map(str, roles)) if isinstance(roles, list) else frozenset())
+    return frozenset(map(str, roles)) if isinstance(roles, list) else frozenset()
+
+
+def _check_own_erased(conn: sqlite3.Connection, chain: OwnChain, erased: ErasedWrites, report: Report) -> None:
+    """Own changesets that have a verdict, accepted or refused. Findings: erased-left."""
+    for seq, own in sorted(chain.changesets.items()):
+        if own.index is None or own.body is None:
+            continue
+        found = conn.execute("SELECT leaf FROM _sg_leaf WHERE idx = ?", (own.index,)).fetchone()
+        if found is not None:
+            left = erased.left(own.index, parse_leaf(bytes(found[0])), own.body)
+            check_left(f"_sg_own {seq}", own.body, left, (_STORE_OWN, seq), report)
+
+
+def _context(conn: sqlite3.Connection, settings: Settings, refold: Refold, dev: str, report: Report) -> Context:
+    columns = columns_of(refold, _roles(refold, _device(refold, dev)))
     touched: set[RowKey] = set(conn.execute("SELECT tbl, key FROM _sg_touched").fetchall())
     cookie = conn.execute("PRAGMA schema_version").fetchone()[0]
     hints = cookie == settings.number("cookie") and not any(f.code == "merging" for f in report.findings)

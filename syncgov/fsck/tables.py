@@ -25,10 +25,16 @@ _CENTRE = {
     "_sg_hash": "level n hash",
     "_sg_envelope": "hash idx",
     "_sg_area": "tbl key idx area",
+    "_sg_owner": "tbl key idx owner",
     "_sg_version": "tbl key idx fields received",
-    "_sg_waiting": "dev seq envelope body arrived",
+    "_sg_waiting": "dev seq envelope body arrived erased",
+    "_sg_erased": "idx position path over at late",
+    "_sg_scrub": "idx",
+    "_sg_folded": "dev size at",
+    "_sg_published": "folder size at",
     "_sg_chain": "dev seq hash seen stopped",
-    "_sg_code": "hash roles areas staff made used",
+    "_sg_code": "hash roles areas units staff made used",
+    "_sg_blob": "sha256 bytes stored dev",
 }
 _REPLICA = {
     "_sg_own": "seq envelope body idx verdict sent tbl key",
@@ -36,6 +42,7 @@ _REPLICA = {
     "_sg_pulled": "idx leaf body",
     "_sg_held": "tbl key at columns why",
     "_sg_merging": "one",
+    "_sg_file": "n sha256 tbl key bytes sent stored signed why",
 }
 PROTOCOL_TABLES: Mapping[str, Mapping[str, str]] = {"centre": _BOTH | _CENTRE, "replica": _BOTH | _REPLICA}
 _INDEXES = {"_sg_leaf_dot": "(dev, seq)", "_sg_leaf_record": "(tbl, key)"}
@@ -192,7 +199,13 @@ def _bad_values(column: Column) -> list[object]:
     if column.choices:
         codes = {choice.code for choice in column.choices}
         bad.append(next(n for n in range(len(codes) + 1) if str(n) not in codes) if integer else "\x7f")
-    samples = {"text": "x" * (column.max_length + 1), "date": "2026-02-30", "datetime": "yesterday", "list": "{"}
+    samples = {
+        "text": "x" * (column.max_length + 1),
+        "date": "2026-02-30",
+        "datetime": "yesterday",
+        "list": "{",
+        "hash": "A" * 64,
+    }
     if column.type in samples:
         bad.append(samples[column.type])
     return bad

@@ -42,6 +42,8 @@ WHAT: Mapping[str, tuple[str, str]] = {
     "signature": ("签名无效，或签名人未登记", "the signature is not valid, or its device is not enrolled"),
     "body": ("内容不是当初签名的内容", "the content is not the one that was signed"),
     "body-hidden": ("内容被遮盖，却没有删除记录", "content is hidden although no erasure names it"),
+    "erased-left": ("日志写明已删除的内容还在", "something that the log erases is still here"),
+    "erased-index": ("已删除内容的查找表不符", "the look-up table of erased writes is wrong"),
     "chain": ("终端的签名链断开", "the chain of a device is broken"),
     "register": ("登记册读不了", "a register cannot be read"),
     "checkpoint": ("检查点不成立，或与日志不符", "the checkpoint does not hold, or is not of this log"),
@@ -57,6 +59,7 @@ WHAT: Mapping[str, tuple[str, str]] = {
     "envelope-index": ("变更集的查找表不符", "the look-up table of changesets is wrong"),
     "chain-end": ("终端签名链的末端记错", "the end of a device's chain is noted wrongly"),
     "area": ("记录的区域历史不符", "the history of a record's areas is wrong"),
+    "owner": ("记录的责任单位历史不符", "the history of a record's responsible units is wrong"),
     "version": ("证书或登记册的历史不符", "the history of a certificate or register is wrong"),
     "state": ("行的合并状态与日志不符", "the merged state of a row is not what the log says"),
     "state-left": ("日志条目还在，行的合并状态却没有", "there are log entries of a row that has no merged state"),
@@ -72,6 +75,11 @@ WHAT: Mapping[str, tuple[str, str]] = {
         "the table cannot hold this row and that is not noted: it would be taken for a deletion",
     ),
     "merging": ("合并的标记没有清除，修改不会被发现", "a merge mark was left; changes are not noticed"),
+    # files
+    "file-missing": ("附件文件不见了", "a file of a record is gone"),
+    "file-damaged": ("附件文件的内容与它的指纹不符", "the content of a file does not have its SHA-256"),
+    "file-size": ("附件文件的大小与登记的不符", "a file has another length than its row says"),
+    "file-orphan": ("没有记录写明这个附件文件", "no row names this file"),
     # a replica's own
     "own": ("本机签过的变更集读不了或不成立", "an own changeset cannot be read or does not hold"),
     "own-missing": ("本机签过的变更集缺失", "an own changeset is missing"),
@@ -79,6 +87,10 @@ WHAT: Mapping[str, tuple[str, str]] = {
     "pulled": ("下载到一半的内容损坏", "what was half downloaded is damaged"),
 }
 
+_FILE = (
+    "请从备份取回；没有备份的，由上传的人把同一张照片再添加一次（syncgov attach）",
+    "Bring it back from a backup; without one, whoever sent it adds the same file again (`syncgov attach`)",
+)
 _COMMIT = (
     "请运行 syncgov commit：先签名，再把表恢复成声明的样子",
     "Run `syncgov commit`: it signs what was written, then gives the table its form",
@@ -113,6 +125,9 @@ REMEDIES: Mapping[str, tuple[str, str]] = {
         "请从备份取回密钥文件；没有的，用新登记码重新登记（join）",
         "Bring the key file back from a backup; without one, join again with a new code",
     ),
+    "file-missing": _FILE,
+    "file-damaged": _FILE,
+    "file-size": ("请另附一份说明；记录不能修改", "Write a row that corrects it; this one cannot be changed"),
     "leaf-missing": _AGAIN,
     "state": _AGAIN,
     "state-left": _AGAIN,

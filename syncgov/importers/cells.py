@@ -14,6 +14,7 @@ from syncgov.errors import InputError
 
 BEIJING = timezone(timedelta(hours=8))
 MICRO = 1_000_000
+MAX_NUMBER = 10**15  # of a number with a decimal point: more is a slip, and its digits would fill the memory
 MIN_YEAR, MAX_YEAR = 1000, 2999  # what the tables' own check of a time allows
 _TRUE = frozenset({"是", "true", "yes", "y", "1", "真"})
 _FALSE = frozenset({"否", "false", "no", "n", "0", "假"})
@@ -100,7 +101,7 @@ def _money(column: Column, cell: Any) -> Value:
 def _coordinate(column: Column, cell: Any) -> Value:
     """A decimal point says degrees; an integer is microdegrees, as the tables hold it."""
     if isinstance(cell, Decimal):
-        return microdegrees(cell)
+        return microdegrees(_sane(column, cell))
     if isinstance(cell, str) and "." in cell:
         return microdegrees(_decimal(column, cell))
     return _integer(column, cell)
@@ -111,8 +112,12 @@ def _decimal(column: Column, text: str) -> Decimal:
         number = Decimal(text)
     except InvalidOperation:
         raise _fail(column, f"应为数，现为“{text}”", f"must be a number, not {text!r}") from None
-    if not number.is_finite():
-        raise _fail(column, f"应为数，现为“{text}”", f"must be a number, not {text!r}")
+    return _sane(column, number)
+
+
+def _sane(column: Column, number: Decimal) -> Decimal:
+    if not number.is_finite() or abs(number) > MAX_NUMBER:
+        raise _fail(column, f"应为数，现为“{number}”", f"must be a number, not {str(number)!r}")
     return number
 
 
@@ -176,4 +181,5 @@ _READERS: Mapping[str, Callable[[Column, Any], Value]] = {
     "list": _list,
     "text": _plain,
     "code": _plain,
+    "hash": _plain,
 }

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -101,7 +102,8 @@ def parse_json(name: str, text: str) -> Any:
     def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) != len(pairs):
-            twice = next(key for index, (key, _) in enumerate(pairs) if key in dict(pairs[:index]))
+            seen = Counter(key for key, _ in pairs)
+            twice = next(key for key, times in seen.items() if times > 1)
             raise InputError(f"{name}：成员“{twice}”重复", f"{name}: member {twice!r} is there twice")
         return found
 
@@ -115,8 +117,8 @@ def parse_json(name: str, text: str) -> Any:
             f"{name} 第 {error.lineno} 行第 {error.colno} 字不是正确的 JSON",
             f"{name}: line {error.lineno}, column {error.colno}: not JSON: {error.msg}",
         ) from error
-    except (RecursionError, ValueError) as error:
-        # nesting, or an integer of thousands of digits: no table looks like that
+    except (RecursionError, ValueError, ArithmeticError) as error:
+        # nesting, an integer of thousands of digits, an exponent of twenty: no table looks like that
         raise InputError(f"{name} 不是正确的 JSON", f"{name} is not JSON for a table") from error
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from syncgov.errors import StorageError
-from syncgov.storage.files import sync_folder
+from syncgov.storage.files import storage_error, sync_folder
 
 _MARKS = ("public.db", "log/checkpoint")  # what every published folder has
 
@@ -38,7 +38,7 @@ def replace_folder(out: Path) -> Iterator[Path]:
             finally:
                 shutil.rmtree(new, ignore_errors=True)
     except OSError as error:
-        raise StorageError(f"无法写入 {out}：{error}", f"cannot write {out}: {error}") from error
+        raise storage_error(out, error) from error
 
 
 @contextmanager

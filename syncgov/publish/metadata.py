@@ -21,7 +21,7 @@ DATABASE = "public"  # the name that Datasette gives to public.db
 PLUGIN = "syncgov"  # under which the plugin finds its settings
 
 _PARAMETER = re.compile(r":([A-Za-z_]\w*)")
-_OWN_COLUMNS = {
+OWN_COLUMNS = {
     "key": "主键",
     "_no": "编号",
     "_community": "社区",
@@ -29,7 +29,9 @@ _OWN_COLUMNS = {
     "_created": "首次记入日志",
     "_updated": "最近记入日志",
     "_withheld": "不予公开的字段",
+    "_erased": "已删除的字段",
     "_conflict": "冲突待裁定的字段数",
+    "_disputed": "有争议的字段数",
     "_evidence": "签名证据",
 }
 
@@ -93,12 +95,12 @@ def _runs(conn: sqlite3.Connection, sql: str) -> bool:
 def _describe(register: Register, present: set[str]) -> dict[str, Any]:
     """Return title, columns, order and search of a register's table."""
     columns = {c.name: _column_text(c) for c in public_columns(register)}
-    own = {name: text for name, text in _OWN_COLUMNS.items() if name in present}
+    own = {name: text for name, text in OWN_COLUMNS.items() if name in present}
     found: dict[str, Any] = {
         "title": register.label,
         "description": register.help,
         "columns": {**own, **columns, "key": register.key_label if register.key == "natural" else "主键"},
-        "sortable_columns": sorted(present - {"_withheld", "_evidence"}),
+        "sortable_columns": sorted(present - {"_withheld", "_erased", "_evidence"}),
         "plugins": {PLUGIN: _plugin_settings(register)},
     }
     titles = [name for name in register.portal.get("title", ()) if name in columns]

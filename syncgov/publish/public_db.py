@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from syncgov.core.public_rows import public_columns
-from syncgov.core.publication import Table, figure_rows, published_registers, search_columns
+from syncgov.core.publication import Table, figure_rows, part_rows, published_registers, search_columns
 from syncgov.core.register import RegisterSet
 from syncgov.core.register_model import Register
 from syncgov.errors import InputError
@@ -29,8 +29,8 @@ _INDEXES = (
 _ROW_INDEXES = ("_community", "_month", "_created", "_updated")
 
 
-def write_public_db(path: Path, tables: Mapping[str, Table], registers: RegisterSet) -> Table:
-    """Write the file and return the table of figures.
+def write_public_db(path: Path, tables: Mapping[str, Table], registers: RegisterSet) -> dict[str, Table]:
+    """Write the file and return the tables of figures: `figure` and `figure_part`.
 
     Raises:
         StorageError: it cannot be written.
@@ -45,13 +45,17 @@ def write_public_db(path: Path, tables: Mapping[str, Table], registers: Register
             conn.execute("BEGIN")
             for name, table in tables.items():
                 _write_table(conn, name, table, _references(known.get(name), known))
-            figures = figure_rows(registers, lambda sql: _ask(conn, sql))
-            _write_table(conn, "figure", figures, {})
+            for statement in _index_sql(tables, known):  # before the figures, whose parts are looked up by column
+                conn.execute(statement)
+            figures = {
+                "figure": figure_rows(registers, lambda sql: _ask(conn, sql)),
+                "figure_part": part_rows(registers, tables, lambda sql: _ask(conn, sql)),
+            }
+            for name, table in figures.items():
+                _write_table(conn, name, table, {})
             conn.execute("COMMIT")
             conn.execute("VACUUM")  # before the search index, which holds row numbers
             conn.execute("BEGIN")
-            for statement in _index_sql(tables, known):
-                conn.execute(statement)
             for register in known.values():
                 _write_search(conn, register)
             conn.execute("COMMIT")

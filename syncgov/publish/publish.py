@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -10,9 +11,11 @@ from pathlib import Path
 from syncgov.core.commitment import Value
 from syncgov.core.fold import RowKey
 from syncgov.core.note import Checkpoint
+from syncgov.core.open311 import files as open311_files
 from syncgov.core.public_log import PublicLeaf
 from syncgov.core.publication import PublicLog, Table, public_tables, published_registers
 from syncgov.errors import StorageError
+from syncgov.publish.file_list import write_list
 from syncgov.publish.folder import replace_folder
 from syncgov.publish.metadata import format_metadata, make_metadata
 from syncgov.publish.open_data import write_open_data
@@ -44,6 +47,7 @@ class Published:
     Attributes:
         tables: register -> published rows. figures: id -> text.
         withheld: writes that are not disclosed. newly_withheld: those of them that a detector has just found.
+        erased: public writes whose value is no longer there.
     """
 
     out: Path
@@ -52,6 +56,7 @@ class Published:
     figures: Mapping[str, str]
     withheld: int
     newly_withheld: int
+    erased: int = 0
 
     @property
     def rows(self) -> int:
@@ -59,12 +64,15 @@ class Published:
         return sum(self.tables.values())
 
 
-def publish(centre: Centre, out: Path, *, progress: Progress | None = None, portal: bool = True) -> Published:
+def publish(
+    centre: Centre, out: Path, *, progress: Progress | None = None, portal: bool = True, address: str = ""
+) -> Published:
     """Publish everything that is public into folder *out*, replacing it only when all of it is done.
 
     Args:
         progress: called with (stage, done, total).
         portal: whether to build the static site too.
+        address: where the site will be on the web, for the QR codes of its notice-board sheets; "": not known.
 
     Raises:
         StorageError: *out* is something else than a published folder, or writing or the portal failed.
@@ -72,7 +80,7 @@ def publish(centre: Centre, out: Path, *, progress: Progress | None = None, port
         LogError: the centre's log does not lead to its own checkpoint.
     """
     report = progress or _silent
-    ledger = centre.reader()
+    ledger, site = centre.reader(), address if portal else None
     with replace_folder(out) as new:
         scanned, withheld, announced = 0, 0, False
         while True:
@@ -81,7 +89,9 @@ def publish(centre: Centre, out: Path, *, progress: Progress | None = None, port
                 hits = find_hits(snapshot, scanned)
                 scanned = snapshot.size
                 if announced and not hits:
-                    return _write(snapshot, out.absolute(), new, report, newly_withheld=withheld, portal=portal)
+                    done = _write(snapshot, out.absolute(), new, report, newly_withheld=withheld, site=site)
+                    write_list(new, partial(centre.sign_list, snapshot.checkpoint))
+                    break
                 row = _announcement(ledger, centre.clock())
             # The centre may take in more before the next snapshot; that is looked at too before it is published.
             if hits:
@@ -90,6 +100,8 @@ def publish(centre: Centre, out: Path, *, progress: Progress | None = None, port
             else:
                 centre.write("publication", [row])
                 announced = True
+    centre.note_published(out, done.checkpoint.size)
+    return done
 
 
 def _silent(_stage: str, _done: int, _total: int) -> None:
@@ -129,30 +141,37 @@ def _count(ledger: Ledger, sql: str) -> int:
 
 
 def _write(
-    snapshot: Snapshot, out: Path, new: Path, report: Progress, *, newly_withheld: int, portal: bool
+    snapshot: Snapshot, out: Path, new: Path, report: Progress, *, newly_withheld: int, site: str | None
 ) -> Published:
-    """Write the whole folder into *new*; *out* is only where it will be."""
+    """Write the whole folder into *new*; *out* is only where it will be.
+
+    Args:
+        site: the portal's address, "" where it is not known; None: no portal.
+    """
     leaves = _disclose(snapshot, new / "log", report)
     tree = snapshot.tree()
     state = public_state(snapshot, leaves, hidden_writes(snapshot.ledger))
     tables = public_tables(PublicLog(snapshot.charter, snapshot.checkpoint_text, leaves, snapshot.registers), state)
     report("tables", 0, 1)
-    tables["figure"] = write_public_db(new / "public.db", tables, snapshot.registers)
+    tables |= write_public_db(new / "public.db", tables, snapshot.registers)
     _write_around(snapshot, new, tables)
     write_head(new / "log", snapshot)
     write_tiles(new / "log", snapshot, tree.get)
+    kinds = [name for name, _kind in tables["withheld"].columns].index("kind")
+    hidden = Counter(row[kinds] for row in tables["withheld"].rows)
     names = [each.name for each in published_registers(snapshot.registers)]
     rows: list[RowKey] = [(name, str(row[0])) for name in names for row in tables[name].rows]
     write_proofs(new, snapshot, tree, state, rows, partial(_report_some, report, "proofs"))
-    if portal:
+    if site is not None:
         report("portal", 0, 1)
-        _build_portal(new)
+        _build_portal(new, site)
     return Published(
         out=out,
         checkpoint=snapshot.checkpoint,
         tables={name: len(tables[name].rows) for name in names},
         figures={str(row[0]): str(row[6]) for row in tables["figure"].rows},
-        withheld=len(tables["withheld"].rows),
+        withheld=hidden["withholding"],
+        erased=hidden["erasure"],
         newly_withheld=newly_withheld,
     )
 
@@ -163,7 +182,7 @@ def _disclose(snapshot: Snapshot, folder: Path, report: Progress) -> list[Public
     writer = DisclosedWriter(folder)
     leaves = []
     for entry in snapshot.entries():
-        registers = snapshot.registers_at(entry.leaf.changeset.statement.seen.size)
+        registers = snapshot.registers_at(snapshot.ledger.seen_size(entry.leaf.changeset.statement))
         public = public_leaf(entry, registers, hidden, charter)
         writer.add(entry, public)
         leaves.append(public)
@@ -178,16 +197,18 @@ def _report_some(report: Progress, stage: str, done: int, total: int) -> None:
 
 
 def _write_around(snapshot: Snapshot, new: Path, tables: Mapping[str, Table]) -> None:
-    """Write what describes and repeats public.db: metadata, open data, the first page."""
+    """Write what describes and repeats public.db: metadata, open data, Open311, the first page."""
     metadata = make_metadata(new / "public.db", tables, snapshot.registers)
     write_file(new / "metadata.json", format_metadata(metadata))
     write_open_data(new / "data", tables, snapshot.registers, metadata)
+    for path, data in open311_files(tables, snapshot.registers):
+        write_file(new / path, data)
     write_file(new / "index.html", _INDEX_HTML.encode())
 
 
-def _build_portal(new: Path) -> None:
+def _build_portal(new: Path, address: str) -> None:
     """Run the portal in a process of its own: it may use nothing but public.db."""
-    command = [sys.executable, "-m", "portal.build", str(new / "public.db"), str(new / "portal")]
+    command = [sys.executable, "-m", "portal.build", str(new / "public.db"), str(new / "portal"), "--address", address]
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", errors="replace")
     if done.returncode != 0:
         why = (done.stderr or done.stdout).strip()[-MAX_PORTAL_MESSAGE:]

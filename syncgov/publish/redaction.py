@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from syncgov.core.charter import Charter
 from syncgov.core.commitment import Dot, Path, Value, Write, parse_path
 from syncgov.core.fold import HIDING_TABLES, Slot, Withheld, withheld_slots
-from syncgov.core.merge import WITHHELD, FieldState, RowState
+from syncgov.core.merge import FieldState, Hidden, RowState
 from syncgov.core.public_log import PublicLeaf, PublicWrite, fold_writes, public_writes
 from syncgov.core.register import RegisterSet
 from syncgov.core.register_model import Register
@@ -115,7 +115,7 @@ def public_state(
     odd: set[str] = set()
     for write in writes:
         seen = known[write.raw_path]
-        if write.value is WITHHELD or not seen.issuperset(write.over):
+        if isinstance(write.value, Hidden) or not seen.issuperset(write.over):
             odd.add(write.raw_path)
         seen.add(write.leaf.changeset.statement.dot)
     state = _stored_state(snapshot, writes, known, odd)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from syncgov.core.commitment import Body, Value, open_body
@@ -35,6 +36,14 @@ class Centre(Protocol):
 
     def write(self, table: str, rows: Rows) -> list[int]:
         """Write rows as the registrar; returns the indexes of the new leaves."""
+        ...
+
+    def sign_list(self, checkpoint: Checkpoint, digest: str) -> str:
+        """Return the log's note over the list of files."""
+        ...
+
+    def note_published(self, folder: Path, size: int) -> None:
+        """Remember that a published folder shows the log up to *size*."""
         ...
 
 
@@ -98,7 +107,7 @@ def take_snapshot(ledger: Ledger) -> Iterator[Snapshot]:
         text, checkpoint = _begin(ledger)
         yield Snapshot(
             ledger=ledger,
-            charter=ledger.meta.get("charter").encode(),
+            charter=ledger.charters.newest.raw,
             checkpoint_text=text,
             checkpoint=checkpoint,
             registers=ledger.registers(checkpoint.size),

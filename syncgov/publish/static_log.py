@@ -103,7 +103,9 @@ def write_proofs(
         found = snapshot.entry(index)
         return found.leaf.raw, found.body
 
-    prover = Prover(snapshot.charter, snapshot.checkpoint_text, entry, tree.get, state, snapshot.registers)
+    earlier = [each.raw for each in snapshot.ledger.charters.of_log[:-1]]
+    parts = (snapshot.checkpoint_text, entry, tree.get, state, snapshot.registers)
+    prover = Prover(snapshot.charter, *parts, earlier=earlier)
     for number, row in enumerate(rows, 1):
         write_file(out / evidence_path(*row), prover.prove(*row))
         step(number, len(rows))

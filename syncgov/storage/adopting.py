@@ -4,15 +4,16 @@ What the file holds is verified first; who adopts signs with an own key, role an
 Source: protocol page, sections 6 and 13.
 """
 
+import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from syncgov.core.canonical import unb64u
 from syncgov.core.charter import open_charter
-from syncgov.core.commitment import META_TABLE, Body, Dot, meta_path, open_body, parse_path
+from syncgov.core.commitment import META_TABLE, Body, Dot, format_path, meta_path, open_body, parse_path
 from syncgov.core.keys import device_id
 from syncgov.core.merge import same
 from syncgov.core.statement import Changeset, parse_changeset, parse_leaf, verify_changeset
@@ -20,6 +21,7 @@ from syncgov.core.trust import MAX_META_CHARS
 from syncgov.errors import FormatError, InputError, NotAllowedError, SignatureError, StorageError
 from syncgov.storage.capture import FieldWrite
 from syncgov.storage.connection import Meta, connect, transaction
+from syncgov.storage.erasing import erased_positions, is_erased
 from syncgov.storage.labels import record_label
 from syncgov.storage.replica import Replica
 from syncgov.storage.rights import record_of_row, require_signed, require_writable
@@ -98,6 +100,14 @@ def take_over(replica: Replica, other: Replica, staff: str | None = None) -> Ado
     return _adopt(replica, other.conn, staff, other)
 
 
+def _seen(conn: sqlite3.Connection, found: Sequence[Work]) -> int:
+    """Return the largest size that the work was written on; of a closed log it counts up to what was kept."""
+    closed = json.loads(Meta(conn).get("closed", "[]"))
+    most = min((int(each["kept"]) for each in closed), default=None)
+    sizes = [work.changeset.statement.seen.size for work in found]
+    return max((size if most is None else min(size, most) for size in sizes), default=0)
+
+
 def _adopt(replica: Replica, conn: sqlite3.Connection, staff: str | None, other: Replica | None) -> Adopted:
     if open_charter(Meta(conn).get("charter").encode()).origin != replica.charter.origin:
         raise InputError("这份文件属于另一个中心", "that file belongs to another centre")
@@ -107,7 +117,7 @@ def _adopt(replica: Replica, conn: sqlite3.Connection, staff: str | None, other:
     done = Adopted(found[0].dot[0] if found else "", unsigned=unsigned)
     if done.device == replica.dev:
         raise InputError("这是本终端自己的文件，请用 sync", "this is the device's own file; use `syncgov sync`")
-    if max((work.changeset.statement.seen.size for work in found), default=0) > replica.seen.size:
+    if _seen(conn, found) > replica.seen.size:
         raise InputError(
             "本终端比那份文件旧，请先 sync", "that file is newer than this replica; run `syncgov sync` first"
         )
@@ -148,7 +158,8 @@ def unsettled(conn: sqlite3.Connection) -> Iterator[Work]:
         changeset = parse_changeset(envelope)
         verify_changeset(changeset, _public_key(conn, changeset.statement.dev))
         body = open_body(raw_body, changeset.statement)
-        if any(write is None for write in body.writes):
+        hidden = {position for position, write in enumerate(body.writes) if write is None}
+        if not hidden <= erased_positions(conn, changeset.statement.dot):
             raise FormatError("body", "it is redacted")
         yield Work(changeset, body)
 
@@ -217,7 +228,7 @@ class _Adoption:
     def run_unsigned(self, other: Replica) -> None:
         """Sign what was written in the tables of *other* and never signed; what stands here already is left out."""
         for record, unsigned in other.unsigned_work().items():
-            writes = [replace(w, over=self._over(other.dev, w.over)) for w in unsigned if self._is_news(w)]
+            writes = [replace(w, over=self._over(other.dev, w.over)) for w in unsigned if self._is_news(w, other)]
             rows = {write.row for write in writes if write.name != "_alive"}
             named = {(write.row, write.name) for write in writes}
             writes += [w for w in self._presence(other, unsigned) if w.row in rows and (w.row, w.name) not in named]
@@ -231,7 +242,9 @@ class _Adoption:
             else:
                 self.done.signed.append((0, new, record_label(self.replica, record)))
 
-    def _is_news(self, write: FieldWrite) -> bool:
+    def _is_news(self, write: FieldWrite, other: Replica) -> bool:
+        if is_erased(self.replica.conn, format_path(*write.row, write.name), other.seen.size):
+            return False
         register = self.replica.registers.get(write.row[0])
         return not same(load_row(self.replica.conn, write.row).local(write.name, register), write.value)
 
@@ -245,8 +258,8 @@ class _Adoption:
 
     def _sign(self, work: Work) -> tuple[int, RowKey]:
         writes = [*self._writes(work)]
-        if not writes:
-            raise InputError("没有可以补签的内容", "nothing in it can be adopted")
+        if all(write.name.startswith("_") for write in writes) and not _is_presence_alone(work):
+            raise InputError("没有可以补签的内容（可能已依法删除）", "nothing in it can be adopted; it may be erased")
         require_writable(self.replica, writes)
         records = {record_of_row(self.replica, write.row, writes) for write in writes}
         if len(records) != 1:
@@ -269,8 +282,8 @@ class _Adoption:
         declared = register.column_field(register.area)
         if not any(write.row == record and write.name == declared.name for write in writes):
             raise NotAllowedError(
-                f"{register.label} {record[1]} 不在本终端的负责区域内",
-                f"{register.name} {record[1]} lies outside this device's areas",
+                f"{register.label} {record[1]} 不在本终端的负责区域内，也不归本终端的责任单位",
+                f"{register.name} {record[1]} lies outside this device's areas and is not one of its units'",
             )
 
     def _writes(self, work: Work) -> Iterator[FieldWrite]:
@@ -281,6 +294,8 @@ class _Adoption:
             register = self.replica.registers.get(path.table)
             if register is None or (not path.field.startswith("_") and register.find(path.field) is None):
                 raise InputError(f"登记册已没有 {path.table}.{path.field}", f"{path.table}.{path.field} is gone")
+            if is_erased(self.replica.conn, write.path, work.changeset.statement.seen.size):
+                continue  # written before its author knew of the erasure: signing it anew would bring it back
             over = self._over(work.dot[0], write.over)
             public = register.class_of(path.field) == "public"
             yield FieldWrite((path.table, path.key), path.field, write.value, over, public)
@@ -296,6 +311,12 @@ class _Adoption:
             elif dot[1] in self.accepted:
                 dots.add(dot)
         return tuple(sorted(dots))
+
+
+def _is_presence_alone(work: Work) -> bool:
+    """Whether the work made, deleted or restored a row and wrote no field."""
+    paths = [parse_path(write.path) for _position, write in work.body.disclosed()]
+    return all(path.field.startswith("_") for path in paths if path.table != META_TABLE)
 
 
 def _note(work: Work) -> str:

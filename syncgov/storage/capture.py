@@ -45,7 +45,7 @@ class RowChange:
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """Who signs, and where in the device's chain and in time. `prev` is b64u."""
+    """Who signs, and where in the device's chain and in time. `prev` is b64u; `second`: a person's key, beside."""
 
     key: SigningKey
     seq: int
@@ -54,6 +54,7 @@ class Author:
     stamp: Stamp
     by: str | None
     note: str | None = None
+    second: SigningKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,4 +181,4 @@ def sign_writes(writes: Sequence[FieldWrite], author: Author, registers: Registe
         tick=author.stamp.tick,
         v=PROTOCOL_VERSION,
     )
-    return Signed(sign_statement(statement, author.key), raw_body, body, statement)
+    return Signed(sign_statement(statement, author.key, author.second), raw_body, body, statement)

@@ -1,7 +1,9 @@
 """Durable files, and the registers that ship with the package."""
 
+import errno
 import os
 import secrets
+from contextlib import suppress
 from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
@@ -13,19 +15,34 @@ MAX_REGISTER_BYTES = 65_536  # its text is one field of one changeset
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
-    """Replace *path* by *data*, durably: temporary file, fsync, rename, fsync of the folder."""
+    """Replace *path* by *data*, durably: temporary file, fsync, rename, fsync of the folder.
+
+    Raises:
+        StorageError: it cannot be written; what was there is still there.
+    """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        sync_folder(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise StorageError(f"无法写入 {path}：{error}", f"cannot write {path}: {error}") from error
-    sync_folder(path.parent)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise storage_error(path, error) from error
+
+
+def storage_error(path: Path, error: OSError) -> StorageError:
+    """Return our error for one of the file system's at *path*, saying what to do."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StorageError(
+            f"存储空间已满，无法写入 {path}：请清理出空间后重试，已有的内容没有丢失",
+            f"the disk is full, cannot write {path}: make space and try again; nothing that was there is lost",
+        )
+    return StorageError(f"无法写入 {path}：{error.strerror}", f"cannot write {path}: {error.strerror or error}")
 
 
 def sync_folder(folder: Path) -> None:

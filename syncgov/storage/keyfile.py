@@ -6,10 +6,11 @@ Source: protocol page, section 13.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
 import msgspec
 
-from syncgov.core.canonical import b64u, unb64u
+from syncgov.core.canonical import MAX_INT, b64u, unb64u
 from syncgov.core.keys import SigningKey
 from syncgov.errors import StorageError
 from syncgov.storage.files import write_atomic
@@ -18,8 +19,8 @@ from syncgov.storage.files import write_atomic
 class _File(msgspec.Struct, forbid_unknown_fields=True):
     hash: str
     seed: str
-    seq: int
-    v: int
+    seq: Annotated[int, msgspec.Meta(ge=0, le=MAX_INT)]
+    v: Literal[1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,10 @@ class Refusal:
 
 REFUSALS: Mapping[str, Refusal] = {
     "area": Refusal(
-        ("这条记录不在本终端的负责区域内", "the record lies outside this device's areas"),
+        (
+            "这条记录不在本终端的负责区域内，也不归本终端的责任单位",
+            "the record lies outside this device's areas and is not one of its units'",
+        ),
         ("请核对所属区域，或转给负责该区域的人员登记", "check the area, or pass it to whoever is in charge there"),
     ),
     "erased": Refusal(
@@ -40,11 +43,11 @@ REFUSALS: Mapping[str, Refusal] = {
         ),
     ),
     "guard": Refusal(
+        ("没有满足这一步的要求", "something that this step demands is missing"),
         (
-            "缺少这一步要求的内容（如理由、期限、责任单位，或须由另一人核查）",
-            "something that this step demands is missing",
+            "请补全（照片用 syncgov attach 添加）后重新填报；核查须由未经办的人进行",
+            "complete it (photos: syncgov attach) and write again; a check needs another person",
         ),
-        ("请补全后重新填报；核查须由未经办的人进行", "complete it and write again; a check needs another person"),
     ),
     "immutable": Refusal(
         ("这类记录登记后不能修改或删除", "records of this kind cannot be changed once made"),
@@ -79,6 +82,16 @@ REFUSALS: Mapping[str, Refusal] = {
     "role": Refusal(
         ("本终端的岗位不能写这一栏", "the role of this device may not write this field"),
         ("请转给有权填写的岗位", "pass it to a role that may"),
+    ),
+    "second": Refusal(
+        (
+            "第二签名不算数：密钥已停用或过期，签名人不能使用本终端，或与填报人是同一人",
+            "the second signature does not count: its key has ended, or its owner may not sign here, or is who wrote",
+        ),
+        (
+            "请由另一人用在用的密钥签名，再重新提交（--second）",
+            "let another person with a key in use sign it, then resubmit (--second)",
+        ),
     ),
     "skeleton": Refusal(
         ("公开部分与内部内容不一致", "the public part does not agree with the fields it is taken from"),

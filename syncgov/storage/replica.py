@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import sqlite_utils
@@ -20,17 +21,22 @@ from syncgov.core.statement import EMPTY_ROOT, Seen, envelope_hash
 from syncgov.errors import InputError, NotAllowedError, StorageError
 from syncgov.storage import capture
 from syncgov.storage.clock import Clock, wall_clock
-from syncgov.storage.connection import Meta, connect, transaction
+from syncgov.storage.connection import Meta, connect, new_database, transaction
+from syncgov.storage.cosigning import choose_second
 from syncgov.storage.files import parse_cached, system_registers
 from syncgov.storage.keyfile import KeyFile, key_path, load_key, store_key
-from syncgov.storage.replica_tables import ReplicaTables, printable
+from syncgov.storage.photo_check import require_photos
+from syncgov.storage.replica_tables import ReplicaTables, unreadable
 from syncgov.storage.schema import (
+    MARK_SIGNED,
     PROTOCOL_TABLES,
     REPLICA_TABLES,
     SCHEMA_VERSION,
     columns_for,
 )
+from syncgov.storage.staff_file import SecondSigner
 from syncgov.storage.state import RowKey, StoredRow, load_row, store_rows
+from syncgov.storage.steps import needs_second, require_in_time, steps_of
 
 
 @dataclass(slots=True)
@@ -38,7 +44,7 @@ class Committed:
     """What a commit did. `problems` are rows that could not be signed; they stay in their tables."""
 
     signed: list[tuple[int, RowKey]] = field(default_factory=list)
-    problems: list[tuple[RowKey, InputError]] = field(default_factory=list)
+    problems: list[tuple[RowKey, InputError | NotAllowedError]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -56,6 +62,7 @@ class Replica(ReplicaTables):
     Attributes:
         conn: the connection, autocommit mode. key: the device key. charter: whose log this follows.
         registers: the register set at the folded size. columns: table name to the columns that this device may read.
+        second: the person who signs beside the device what asks for it; set by `storage.cosigning.unlock`'s result.
     """
 
     def __init__(self, path: Path, conn: sqlite3.Connection, key_file: KeyFile, clock: Clock) -> None:
@@ -63,6 +70,7 @@ class Replica(ReplicaTables):
         self.path = path
         self.key_file = key_file
         self.charter: Charter = open_charter(self.meta.get("charter").encode())
+        self.second: SecondSigner | None = None
         self._certificate = StoredRow()
         self._loaded_at = -1
         self.load_registers()
@@ -90,9 +98,15 @@ class Replica(ReplicaTables):
 
     @classmethod
     def create(cls, path: Path, key_file: KeyFile, charter: bytes, settings: dict[str, str], clock: Clock) -> "Replica":
-        """Make the file of a device that has just enrolled; *settings* are `url` and `prev`."""
-        conn = connect(path, create=True)
-        with transaction(conn):
+        """Make the file of a device that has just enrolled, whole or not at all.
+
+        Args:
+            settings: `prev`, and what is known of `url` and `recipient`.
+
+        Raises:
+            StorageError: there is one already, or it cannot be written.
+        """
+        with new_database(path) as conn, transaction(conn):
             for statement in (PROTOCOL_TABLES + REPLICA_TABLES).split(";\n"):
                 conn.execute(statement)
             Meta(conn).set(
@@ -103,8 +117,9 @@ class Replica(ReplicaTables):
                 size=0,
                 root=EMPTY_ROOT,
                 url=settings.get("url", ""),
+                recipient=settings.get("recipient", ""),
             )
-        return cls(path, conn, key_file, clock)
+        return cls(path, connect(path), key_file, clock)
 
     def close(self) -> None:
         """Close the file."""
@@ -115,6 +130,12 @@ class Replica(ReplicaTables):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def take_charter(self, raw: bytes) -> None:
+        """Hold the charter in *raw*, which the caller has verified, from now on."""
+        if raw != self.meta.get("charter").encode():
+            self.meta.set(charter=raw.decode())
+            self.charter = open_charter(raw)
 
     # -- what the device is --------------------
 
@@ -153,6 +174,10 @@ class Replica(ReplicaTables):
         shown = ((name, columns_for(register, roles)) for name, register in self.registers.items())
         self.columns = {name: columns for name, columns in shown if columns}
 
+    @cached_property
+    def _database(self) -> sqlite_utils.Database:
+        return sqlite_utils.Database(self.conn)
+
     def refresh(self) -> None:
         """Read registers and certificate again if another program has synced this file since."""
         if self.meta.get_int("size") != self._loaded_at:
@@ -166,7 +191,8 @@ class Replica(ReplicaTables):
 
         Raises:
             NotAllowedError: the device does not know *staff*, or earlier writes by somebody wait to be committed.
-            InputError: a row that cannot be signed; then nothing of the block is kept.
+            InputError: a row that cannot be signed; then nothing of the block is kept. NotAllowedError too: a step that
+                a second person must sign.
         """
         with transaction(self.conn):
             if self.has_unsigned():
@@ -174,7 +200,7 @@ class Replica(ReplicaTables):
                     "有尚未签名的修改，请先运行 syncgov commit",
                     "unsigned changes are waiting; run `syncgov commit` first",
                 )
-            yield sqlite_utils.Database(self.conn)
+            yield self._database
             done = self.commit_within(staff, note)
             if done.problems:
                 raise done.problems[0][1]
@@ -193,6 +219,7 @@ class Replica(ReplicaTables):
         """`commit` inside a transaction that is already open."""
         self.refresh()
         changed = self.schema_changed()
+        told = self.find_tables() if changed else []
         hints = self.all_rows() if changed else self.unsigned_rows()
         done = Committed()
         records = self._collect(hints, done)
@@ -201,12 +228,13 @@ class Replica(ReplicaTables):
             by = self.person(staff)
             for record, pending in records.items():
                 self._sign(record, pending, by, note, done)
+            self.conn.execute(MARK_SIGNED)
         failed = {row for row, _error in done.problems}
         self.conn.executemany(
             "DELETE FROM _sg_touched WHERE tbl = ? AND key = ?", [row for row in hints if row not in failed]
         )
         if changed:
-            done.problems += self.hold_undeclared()
+            done.problems += [*told, *self.hold_undeclared()]
             self.hold(failed, "not signed")
             self.repair_tables()
             self.show({row: load_row(self.conn, row) for row in failed if row[1].isprintable()})
@@ -225,14 +253,14 @@ class Replica(ReplicaTables):
                 if columns is None and self.is_unshown(row):
                     continue
                 change = capture.diff_row(register, row, columns, stored)
+                if change is not None:
+                    require_photos(self, self.roles, change, stored)
                 record = self._record(row, columns, stored)
             except InputError as error:
                 done.problems.append((row, error))
                 continue
             except (sqlite3.OperationalError, UnicodeError) as error:
-                name = printable(row[1].encode(errors="surrogateescape"))
-                problem = InputError(f"{register.label} {name} 含有不是 UTF-8 的文字", f"{row[0]} {name}: {error}")
-                done.problems.append((row, problem))
+                done.problems.append((row, unreadable(register, row, error)))
                 continue
             if change is not None:
                 pending = records.setdefault(record, _Pending())
@@ -241,11 +269,24 @@ class Replica(ReplicaTables):
                 pending.at = max(pending.at, min(at, now))
         return records
 
-    def examine(self) -> tuple[set[RowKey], dict[RowKey, InputError]]:
-        """Return the rows that the next commit would sign, and those that it could not, with the reason."""
+    def examine(self) -> tuple[set[RowKey], dict[RowKey, InputError | NotAllowedError]]:
+        """Return the rows that the next commit would sign, and those that it could not, with the reason.
+
+        That a second person must sign is not among the reasons: one may yet come. See `awaits_second`.
+        """
         done = Committed()
         records = self._collect(self.unsigned_rows(), done)
         return {row for pending in records.values() for row in pending.rows}, dict(done.problems)
+
+    def awaits_second(self) -> set[RowKey]:
+        """Return the rows written since the last commit that a second person must sign."""
+        records = self._collect(self.unsigned_rows(), Committed())
+        return {
+            step.write.row
+            for pending in records.values()
+            for step in steps_of(pending.writes, pending.rows, self.registers, self.roles)
+            if needs_second([step])
+        }
 
     def unsigned_work(self) -> dict[RowKey, list[capture.FieldWrite]]:
         """Return what was written since the last commit, as it would be signed, by record; no rows with problems."""
@@ -290,13 +331,18 @@ class Replica(ReplicaTables):
             )
 
     def _sign(self, record: RowKey, pending: _Pending, by: str | None, note: str | None, done: Committed) -> None:
-        seq = self.meta.get_int("last_seq") + 1
-        absorbed = Stamp(self.meta.get_int("clock_at"), self.meta.get_int("clock_tick"))
-        stamp = next_stamp(pending.at, absorbed)
-        author = capture.Author(self.key_file.key, seq, self.meta.get("last_hash"), self.seen, stamp, by, note)
+        names = ("last_seq", "last_hash", "clock_at", "clock_tick", "root", "size")
+        last_seq, last_hash, at, tick, root, size = self.meta.get_many(*names)
+        seq, seen = int(last_seq or 0) + 1, Seen(root, int(size or 0))
+        stamp = next_stamp(pending.at, Stamp(int(at or 0), int(tick or 0)))
+        steps = [*steps_of(pending.writes, pending.rows, self.registers, self.roles)]
+        chain = (self.key_file.key, seq, last_hash, seen, stamp, by, note)
         try:
+            require_in_time(steps, stamp.at)
+            second = choose_second(self, by, steps)
+            author = capture.Author(*chain, None if second is None else second.key)
             signed = capture.sign_writes(pending.writes, author, self.registers, secrets.token_bytes(32))
-        except InputError as error:
+        except (InputError, NotAllowedError) as error:
             done.problems += [(row, error) for row in pending.rows]
             return
         self.conn.execute(
@@ -315,7 +361,8 @@ class Replica(ReplicaTables):
         Call inside a transaction.
 
         Raises:
-            NotAllowedError: the person may not write here. InputError: values that cannot be signed.
+            NotAllowedError: the person may not write here, a second person must sign, or a deadline has passed.
+            InputError: values that cannot be signed.
         """
         self._require_newest()
         pending = _Pending([*writes], {write.row: load_row(self.conn, write.row) for write in writes}, self.clock())
@@ -327,10 +374,12 @@ class Replica(ReplicaTables):
         return done.signed[0][0]
 
     def mark_durable(self) -> None:
-        """Let the key file remember the chain's end; call before any byte leaves the device."""
-        seq, last_hash = self.meta.get_int("last_seq"), self.meta.get("last_hash")
-        if seq > self.key_file.seq:
-            self.key_file = store_key(self.key_file.path, self.key_file.key, seq, last_hash)
+        """Let the key file remember the chain's end; call before any byte leaves the device, outside a transaction."""
+        with transaction(self.conn):  # another program may do the same: the file never goes back
+            self.key_file = load_key(self.key_file.path)
+            seq, last_hash = self.meta.get_int("last_seq"), self.meta.get("last_hash")
+            if seq > self.key_file.seq:
+                self.key_file = store_key(self.key_file.path, self.key_file.key, seq, last_hash)
 
     def own_writes(self, raw_body: bytes, pub: int) -> Iterator[RowKey]:
         """Yield the rows that an own changeset wrote."""

@@ -7,11 +7,11 @@ import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 
-from syncgov.core.register import RegisterSet
+from syncgov.core.register import Register, RegisterSet
 from syncgov.core.register_model import Column
-from syncgov.errors import InputError
+from syncgov.errors import InputError, StorageError
 from syncgov.storage.clock import Clock
-from syncgov.storage.connection import Meta, quote
+from syncgov.storage.connection import Meta, quote, translate
 from syncgov.storage.schema import ensure_table, is_declared, key_column, refill, show_rows
 from syncgov.storage.state import RowKey, StoredRow, load_row
 
@@ -73,6 +73,56 @@ class ReplicaTables:
         show_rows(self.conn, rows, self.registers, self.columns)
         if started:
             self.conn.execute("DELETE FROM _sg_merging")
+
+    def find_tables(self) -> list[tuple[RowKey, InputError]]:
+        """Find the tables that another program took away; call before hints are read, inside a transaction.
+
+        A renamed table gets its name back. A dropped one is made again by `repair_tables`, from what is signed.
+
+        Returns:
+            what to say of each table, and of each row in it that was not signed.
+
+        Raises:
+            StorageError: its name was given to a view.
+        """
+        told: list[tuple[RowKey, InputError]] = []
+        kinds = dict(self.conn.execute("SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view')"))
+        for name in self.columns:
+            if kinds.get(name) == "view":
+                raise StorageError(
+                    f"名称 {name} 被其他程序用作视图：请删除这个视图（DROP VIEW {name}）后重试，已签名的内容没有丢失",
+                    f"another program made a view named {name}: drop it (DROP VIEW {name}) and try again; nothing "
+                    "signed is lost",
+                )
+            if name not in kinds:
+                told += self._find_table(name)
+        return told
+
+    def _find_table(self, name: str) -> list[tuple[RowKey, InputError]]:
+        label = self.registers[name].label
+        # our triggers follow a table to its new name
+        sql = "SELECT tbl_name FROM sqlite_master WHERE type = 'trigger' AND name = ?"
+        renamed = self.conn.execute(sql, (f"_sg_{name}_insert",)).fetchone()
+        if renamed is not None:
+            self.conn.execute(f"ALTER TABLE {quote(renamed[0])} RENAME TO {quote(name)}")
+            zh = f"{label}：表 {name} 被其他程序改名为 {renamed[0]}，已改回，内容都在"
+            return [
+                ((name, ""), InputError(zh, f"table {name} was renamed to {renamed[0]}; renamed back, all is there"))
+            ]
+        lost = [row for row in self.unsigned_rows() if row[0] == name]
+        self.conn.execute("DELETE FROM _sg_touched WHERE tbl = ?", (name,))
+        zh = f"{label}：表 {name} 被其他程序删除，已按签名的内容重建；要删除记录请删行，不要删表"
+        en = f"table {name} was dropped by another program, and made again from what is signed; delete rows, not tables"
+        return [((name, ""), InputError(zh, en))] + [
+            (
+                row,
+                InputError(
+                    f"{label} {row[1]}：有未签名的修改随表一起被删除，请核对后重新填写",
+                    f"{name} {row[1]}: unsigned changes went with the table; look at the row and enter them again",
+                ),
+            )
+            for row in lost
+        ]
 
     def hold_undeclared(self) -> list[tuple[RowKey, InputError]]:
         """Keep aside what stands in columns that no register declares (renamed, added); returns what to say of each."""
@@ -152,13 +202,32 @@ class ReplicaTables:
             self.conn.execute(f"DROP TABLE {quote(name)}")
 
     def scrub(self) -> None:
-        """Make purged bytes go from the WAL too; freed pages are overwritten by `secure_delete`."""
-        self.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        """Make purged bytes go from the WAL too; freed pages are overwritten by `secure_delete`.
+
+        Raises:
+            StorageError: SQLite's own errors, translated; the next merge tries again.
+        """
+        try:
+            self.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as error:
+            raise translate(error) from error
+        self.meta.set(scrub=0)
 
 
 def key_text(key: bytes) -> str:
     """Return a key that any program may have written; bytes that are no UTF-8 become lone surrogates, never valid."""
     return key.decode(errors="surrogateescape")
+
+
+def unreadable(register: Register, row: RowKey, error: Exception) -> InputError:
+    """Return what to say of a row that another program left so that it cannot be read."""
+    name = printable(row[1].encode(errors="surrogateescape"))
+    if "no such table" in str(error):
+        return InputError(
+            f"{register.label} {name}：表 {row[0]} 被其他程序删除或改名，请运行 syncgov commit",
+            f"{row[0]} {name}: another program dropped or renamed the table; run `syncgov commit`",
+        )
+    return InputError(f"{register.label} {name} 含有不是 UTF-8 的文字", f"{row[0]} {name}: {error}")
 
 
 def printable(raw: bytes) -> str:

@@ -52,7 +52,7 @@ def resolve(
 def head_values(replica: Replica, table: str, key: str, field: str) -> list[Value]:
     """Return the values that clash, in log order: what people name by number."""
     raw = load_row(replica.conn, (table, key)).fields.get(field)
-    return [] if raw is None else [head[5] for head in raw[0]]
+    return [] if raw is None else [head[5] for head in raw[0] if len(head) == 6]  # erased ones settle nothing
 
 
 def _require_right(replica: Replica, register: Register, stored: StoredRow, name: str, value: Value) -> None:
@@ -102,7 +102,7 @@ def _standing(stored: StoredRow, name: str) -> list[Value]:
     """Return the values that no write replaces, this device's own pending one included."""
     pending = stored.own.get(name)
     gone = set() if pending is None else {(dot[0], dot[1]) for dot in pending[2]}
-    values = [head[5] for head in stored.fields[name][0] if (head[0], head[1]) not in gone]
+    values = [head[5] for head in stored.fields[name][0] if len(head) == 6 and (head[0], head[1]) not in gone]
     return values if pending is None else [*values, pending[0]]
 
 

@@ -7,8 +7,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from syncgov.core.commitment import Value
+from syncgov.core.commitment import Value, parse_body
 from syncgov.core.register_model import Register
+from syncgov.core.statement import parse_changeset
 from syncgov.errors import InputError, NotAllowedError
 from syncgov.storage.capture import FieldWrite, RowChange, field_writes
 from syncgov.storage.connection import transaction
@@ -67,6 +68,8 @@ def _resubmit(replica: Replica, seq: int, staff: str | None, corrections: Mappin
     rows = _changes(replica, seq)
     if not rows:
         raise InputError(f"#{seq} 的内容已从本终端清除", f"the content of #{seq} has been purged from this device")
+    if not any(change.fields for change in rows.values()) and _is_emptied(replica, seq):
+        raise InputError(f"#{seq} 的内容已依法删除", f"the content of #{seq} has been erased")
     _correct(replica, rows, seq, corrections)
     writes: list[FieldWrite] = []
     for row, change in rows.items():
@@ -100,6 +103,12 @@ def _require_refused(replica: Replica, seq: int) -> None:
         raise InputError(f"#{seq} 已重新提交为 #{again}", f"#{seq} was sent again as #{again}")
     if not verdict.startswith("refused:"):
         raise InputError(f"#{seq} 没有被退回", f"#{seq} was not refused")
+
+
+def _is_emptied(replica: Replica, seq: int) -> bool:
+    """Whether something of an own changeset was erased: a body of one's own is whole otherwise."""
+    envelope, raw_body = replica.conn.execute("SELECT envelope, body FROM _sg_own WHERE seq = ?", (seq,)).fetchone()
+    return None in parse_body(raw_body, parse_changeset(envelope).statement.pub).writes
 
 
 def _changes(replica: Replica, seq: int) -> dict[RowKey, RowChange]:

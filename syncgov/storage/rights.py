@@ -5,13 +5,14 @@ Source: protocol page, section 11, steps 11, 12 and 14.
 
 from collections.abc import Collection, Sequence
 
+from syncgov.core.commitment import Value
 from syncgov.core.merge import workflow_of
 from syncgov.core.register_model import Register
 from syncgov.errors import InputError, NotAllowedError
 from syncgov.storage.capture import FieldWrite
 from syncgov.storage.replica import Replica
 from syncgov.storage.state import RowKey, load_row
-from syncgov.storage.wording import role_words
+from syncgov.storage.wording import reach_words, role_words
 
 
 def require_signed(replica: Replica) -> None:
@@ -68,22 +69,47 @@ def _require_field(replica: Replica, register: Register, write: FieldWrite) -> N
         require_role(replica, register.read.get(declared.klass, frozenset()), what)
     if register.area in {column.name for column in declared.columns}:
         area = declared.columns_of(write.value).get(str(register.area))
-        require_area(replica, area)
+        if area != _column(replica, write.row, register.area) or not owns(replica, write.row):
+            require_area(replica, area)
 
 
 def require_area(replica: Replica, area: object) -> None:
-    """Return if an area code lies in this device's areas.
+    """Return if an area code lies in this device's areas. That its unit owns a record lets nobody move it elsewhere.
 
     Raises:
         NotAllowedError: it does not.
     """
-    prefixes = replica.certificate().shown("areas", None)
-    mine = [str(prefix) for prefix in prefixes] if isinstance(prefixes, list) else []
-    if not isinstance(area, str) or not area.startswith(tuple(mine)):
+    areas, units = reach(replica)
+    if not isinstance(area, str) or not area.startswith(areas):
+        mine = reach_words(areas, units)
+        also = "；由本单位负责的记录可以填写，不能改到区域之外" if units else ""
+        more = "; a record of your unit can be written, not moved outside your areas" if units else ""
         raise NotAllowedError(
-            f"{area} 不在本终端的负责区域（{'、'.join(mine)}）内",
-            f"{area} lies outside this device's areas ({', '.join(mine)})",
+            f"{area} 不在本终端的负责区域内（{mine}）{also}",
+            f"{area} lies outside this device's areas ({reach_words(areas, units, 'en')}){more}",
         )
+
+
+def reach(replica: Replica) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the area prefixes and the units that this device is certified for."""
+    certificate = replica.certificate()
+    found = (certificate.shown("areas", None), certificate.shown("units", None))
+    areas, units = (tuple(map(str, each)) if isinstance(each, list) else () for each in found)
+    return areas, units
+
+
+def owns(replica: Replica, record: RowKey) -> bool:
+    """Return whether one of this device's units is responsible for the record, as it shows here."""
+    return _column(replica, record, replica.registers[record[0]].owner) in reach(replica)[1]
+
+
+def _column(replica: Replica, row: RowKey, column: str | None) -> Value:
+    if column is None:
+        return None
+    register = replica.registers[row[0]]
+    declared = register.column_field(column)
+    shown = load_row(replica.conn, row).shown(declared.name, register)
+    return declared.columns_of(shown)[column]
 
 
 def record_of_row(replica: Replica, row: RowKey, writes: Sequence[FieldWrite] = ()) -> RowKey:

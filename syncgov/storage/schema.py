@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from syncgov.core.commitment import Value
-from syncgov.core.register_model import Column, Register
+from syncgov.core.register_model import Column, Field, Register
 from syncgov.storage.connection import quote
 from syncgov.storage.state import RowKey, StoredRow, conflicts_of, store_rows
 
@@ -48,7 +48,15 @@ CREATE TABLE IF NOT EXISTS _sg_held (
     tbl TEXT NOT NULL, key TEXT NOT NULL, at INTEGER NOT NULL, columns TEXT NOT NULL, why TEXT NOT NULL
 ) STRICT;
 CREATE TABLE IF NOT EXISTS _sg_merging (one INTEGER PRIMARY KEY) STRICT;
+CREATE TABLE IF NOT EXISTS _sg_file (
+    n INTEGER PRIMARY KEY, sha256 TEXT NOT NULL UNIQUE, tbl TEXT NOT NULL, key TEXT NOT NULL, bytes INTEGER NOT NULL,
+    sent INTEGER NOT NULL DEFAULT 0, stored INTEGER, signed INTEGER NOT NULL DEFAULT 0, why TEXT
+) STRICT;
 """
+
+# Files of rows that are signed may be sent; run after rows were signed.
+MARK_SIGNED = """UPDATE _sg_file SET signed = 1 WHERE signed = 0 AND EXISTS
+    (SELECT 1 FROM _sg_row AS r WHERE r.tbl = _sg_file.tbl AND r.key = _sg_file.key)"""
 
 _NOW_MS = "CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)"
 _HEX_MS = f"printf('%012x', {_NOW_MS})"
@@ -97,6 +105,8 @@ def _column_sql(column: Column) -> str:
         moment = f"substr({name}, 1, 19)"
         checks.append(f"{moment} IS strftime('%Y-%m-%dT%H:%M:%S', {moment}, '+0 days')")
         checks.append(f"{name} GLOB '[12]*+08:00' AND length({name}) = 25")
+    if column.type == "hash":
+        checks.append(f"length({name}) = 64 AND {name} NOT GLOB '*[^0-9a-f]*'")
     if column.type == "list":
         checks.append(f"json_valid({name}) AND json_type({name}) = 'array'")
     condition = "".join(f" CHECK ({name} IS NULL OR {check})" for check in checks)
@@ -140,7 +150,18 @@ def ensure_table(conn: sqlite3.Connection, register: Register, columns: Sequence
         _rebuild(conn, register, columns)
     if triggers:
         changed = _ensure_triggers(conn, register) or changed
+    _ensure_indexes(conn, register, columns)
     return changed
+
+
+def _ensure_indexes(conn: sqlite3.Connection, register: Register, columns: Sequence[Column]) -> None:
+    """Rows that stand for files are looked for by file and by record."""
+    if register.attachment is None:
+        return
+    wanted = {*register.attachment.hash_columns, str(register.parent)} & {column.name for column in columns}
+    for name in sorted(wanted):
+        index = quote(f"_sg_{register.name}_{name}_index")
+        conn.execute(f"CREATE INDEX IF NOT EXISTS {index} ON {quote(register.name)} ({quote(name)})")
 
 
 def is_declared(conn: sqlite3.Connection, register: Register, columns: Sequence[Column]) -> bool:
@@ -219,7 +240,8 @@ def _show_table(
     updates = ", ".join(f"{n} = excluded.{n}" for n in names[1:])
     sql = f"INSERT INTO {name} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
     sql += f" ON CONFLICT({key}) DO UPDATE SET {updates}" if updates else " ON CONFLICT DO NOTHING"
-    shown = [[k, *_row_values(register, columns, row)] for k, row in rows if row.alive]
+    fields = [(register.column_field(column.name), column) for column in columns]
+    shown = [[k, *_row_values(register, fields, row)] for k, row in rows if row.alive]
     try:
         conn.executemany(sql, shown)
     except sqlite3.IntegrityError:
@@ -239,18 +261,21 @@ def _show_one_by_one(
             conn.execute("INSERT OR IGNORE INTO _sg_unshown VALUES (?, ?)", (table, values[0]))
 
 
-def _row_values(register: Register, columns: Sequence[Column], row: StoredRow) -> list[int | str | None]:
-    values: dict[str, Value] = {}
-    for declared in register.fields:
-        if declared.name in row.fields or declared.name in row.own:
-            values.update(declared.columns_of(row.local(declared.name, register)))
-    return [to_sql(column, values.get(column.name)) for column in columns]
+def _row_values(register: Register, fields: Sequence[tuple[Field, Column]], row: StoredRow) -> list[int | str | None]:
+    values: list[int | str | None] = []
+    for declared, column in fields:
+        value = row.local(declared.name, register)
+        if declared.group:
+            value = value.get(column.name) if isinstance(value, dict) else None
+        values.append(to_sql(column, value))
+    return values
 
 
 def _list_conflicts(
     conn: sqlite3.Connection, rows: Mapping[RowKey, StoredRow], registers: Mapping[str, Register]
 ) -> None:
-    conn.executemany("DELETE FROM _sg_conflict WHERE tbl = ? AND key = ?", rows.keys())
+    if conn.execute("SELECT 1 FROM _sg_conflict LIMIT 1").fetchone() is not None:
+        conn.executemany("DELETE FROM _sg_conflict WHERE tbl = ? AND key = ?", rows.keys())
     conn.executemany(
         "INSERT INTO _sg_conflict VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [line for (table, key), row in rows.items() for line in _conflict_lines(table, key, row, registers.get(table))],
@@ -260,7 +285,7 @@ def _list_conflicts(
 def _conflict_lines(table: str, key: str, row: StoredRow, register: Register | None) -> Iterable[Sequence[str | int]]:
     for name in conflicts_of(row):
         shows = json.dumps(row.shown(name, register), ensure_ascii=False)
-        for dev, seq, index, at, _tick, value in row.fields[name][0]:
+        for dev, seq, index, at, _tick, value in (head for head in row.fields[name][0] if len(head) == 6):
             yield table, key, name, index, dev, seq, at, json.dumps(value, ensure_ascii=False), shows
 
 

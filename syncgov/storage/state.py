@@ -1,7 +1,8 @@
 """The state of rows in SQLite, and the fast fold. A property test keeps it equal to the reference in `core.merge`.
 
 A row's heads are kept together in one JSON blob: `{field: [[head, …], before?]}` with head
-`[dev, seq, index, at, tick, value]`; `before` is there only while the heads differ.
+`[dev, seq, index, at, tick, value]`, or `[dev, seq, index, at, tick, null, 1]` if it is erased; `before` is there only
+while the heads differ.
 """
 
 import sqlite3
@@ -11,8 +12,20 @@ from typing import Any
 
 import msgspec
 
-from syncgov.core.commitment import MAX_OVER, Dot, Value, Write, parse_path
-from syncgov.core.merge import FieldState, Head, declared_field, is_conflict, same, shown, workflow_of
+from syncgov.core.commitment import MAX_OVER, META_TABLE, Dot, Path, Value, Write, parse_path
+from syncgov.core.fold import FoldWrite
+from syncgov.core.merge import (
+    ERASED,
+    FieldState,
+    Head,
+    Hidden,
+    declared_field,
+    fold_write,
+    is_conflict,
+    same,
+    shown,
+    workflow_of,
+)
 from syncgov.core.register_model import Register
 
 RowKey = tuple[str, str]
@@ -30,7 +43,7 @@ class FoldItem:
     dot: Dot
     at: int
     tick: int
-    writes: Sequence[Write]
+    writes: Sequence[Write | FoldWrite]
 
 
 @dataclass(slots=True)
@@ -54,8 +67,7 @@ class StoredRow:
 
     def local(self, name: str, register: Register | None) -> Value:
         """Return the value that this device shows: its own pending write, else the accepted one."""
-        pending = self.own.get(name)
-        return pending[0] if pending is not None else self.shown(name, register)
+        return self.own[name][0] if name in self.own else self.shown(name, register)
 
     def over(self, name: str) -> tuple[Dot, ...]:
         """Return what a new write of *name* replaces. Source: protocol page, section 13."""
@@ -80,7 +92,19 @@ def _shortened(dots: set[Dot], own: str) -> tuple[Dot, ...]:
 
 def field_state(raw: list[Any]) -> FieldState:
     """Return the reference form of a stored field."""
-    return FieldState(tuple(Head(*head) for head in raw[0]), raw[1] if len(raw) > 1 else None)
+    heads = tuple(Head(*head) if len(head) == 6 else Head(*(*head[:5], ERASED)) for head in raw[0])
+    return FieldState(heads, raw[1] if len(raw) > 1 else None)
+
+
+def raw_field(state: FieldState) -> list[Any]:
+    """Return the stored form of a field."""
+    heads = [_raw_head(head) for head in state.heads]
+    return [heads, state.before] if is_conflict(state.heads) else [heads]
+
+
+def _raw_head(head: Head) -> list[Any]:
+    value = [None, 1] if head.value is ERASED else [head.value]
+    return [head.dev, head.seq, head.index, head.at, head.tick, *value]
 
 
 def load_row(conn: sqlite3.Connection, row: RowKey) -> StoredRow:
@@ -89,6 +113,19 @@ def load_row(conn: sqlite3.Connection, row: RowKey) -> StoredRow:
     if found is None:
         return StoredRow()
     return StoredRow(_decode(found[0]), _decode(found[1]) if found[1] else {})
+
+
+def load_rows(conn: sqlite3.Connection, rows: Iterable[RowKey]) -> dict[RowKey, StoredRow]:
+    """Return the stored rows, empty ones where there is none; one statement a table."""
+    found = {row: StoredRow() for row in rows}
+    keys: dict[str, list[str]] = {}
+    for table, key in found:
+        keys.setdefault(table, []).append(key)
+    for table, wanted in keys.items():
+        sql = "SELECT key, state, own FROM _sg_row WHERE tbl = ? AND key IN (SELECT value FROM json_each(?))"
+        for key, state, own in conn.execute(sql, (table, _encode(wanted).decode())):
+            found[table, key] = StoredRow(_decode(state), _decode(own) if own else {})
+    return found
 
 
 def store_rows(conn: sqlite3.Connection, rows: Mapping[RowKey, StoredRow]) -> None:
@@ -107,23 +144,22 @@ def fold(
 
     Source: protocol page, section 12. Unknown registers and fields are kept for after an upgrade.
     """
-    rows: dict[RowKey, StoredRow] = {}
-    for item in items:
-        for write in item.writes:
-            path = parse_path(write.path)
-            if path.table == "_changeset":
-                continue
-            row = rows.get((path.table, path.key))
-            if row is None:
-                row = rows[path.table, path.key] = load_row(conn, (path.table, path.key))
-            _fold_write(row, path.field, item, write, registers.get(path.table))
+    writes = [(item, write, path) for item in items for write in item.writes if (path := parse_path(write.path))]
+    rows = load_rows(conn, ((path.table, path.key) for _item, _write, path in writes if path.table != META_TABLE))
+    for item, write, path in writes:
+        if path.table != META_TABLE:
+            _fold_write(rows[path.table, path.key], path, item, write, registers)
     store_rows(conn, rows)
     return rows
 
 
-def _fold_write(row: StoredRow, name: str, item: FoldItem, write: Write, register: Register | None) -> None:
+def _fold_write(
+    row: StoredRow, path: Path, item: FoldItem, write: Write | FoldWrite, registers: Mapping[str, Register]
+) -> None:
+    name = path.field
     raw = row.fields.get(name)
-    head = [*item.dot, item.index, item.at, item.tick, write.value]
+    value = [None, 1] if write.value is ERASED else [write.value]
+    head = [*item.dot, item.index, item.at, item.tick, *value]
     if raw is None:
         row.fields[name] = [[head]]
         return
@@ -133,17 +169,22 @@ def _fold_write(row: StoredRow, name: str, item: FoldItem, write: Write, registe
         return
     kept = [h for h in old if (h[0], h[1]) not in write.over]
     kept.append(head)
-    if all(same(kept[0][5], h[5]) for h in kept):
+    if any(len(h) > 6 for h in kept):  # rare: erased heads stand back behind the others
+        register = registers.get(path.table)
+        declared, workflow = declared_field(register, name), workflow_of(register, name)
+        folded = fold_write(field_state(raw), field_state([[head]]).heads[0], write.over, declared, workflow)
+        row.fields[name] = raw_field(folded)
+    elif all(same(kept[0][5], h[5]) for h in kept):
         row.fields[name] = [kept]
     elif len(raw) > 1:
         row.fields[name] = [kept, raw[1]]
     else:
-        row.fields[name] = [kept, _shown(raw, name, register)]
+        row.fields[name] = [kept, _shown(raw, name, registers.get(path.table))]
 
 
 def _shown(raw: list[Any], name: str, register: Register | None) -> Value:
     value = shown(field_state(raw), declared_field(register, name), workflow_of(register, name))
-    return value  # type: ignore[return-value]  # stored heads are never withheld
+    return None if isinstance(value, Hidden) else value
 
 
 def conflicts_of(row: StoredRow) -> list[str]:

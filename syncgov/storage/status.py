@@ -9,9 +9,12 @@ from syncgov.core.disputes import disputed
 from syncgov.core.public_rows import temporary_number
 from syncgov.core.statement import Leaf, parse_changeset, parse_leaf
 from syncgov.storage.conflicts import count_conflicts, last_good_of
+from syncgov.storage.file_queue import RowFiles, row_files
 from syncgov.storage.labels import field_of, own_writes, record_label, written
-from syncgov.storage.refusals import REJECTED, refusal
+from syncgov.storage.refusal_details import refusal_words
+from syncgov.storage.refusals import REJECTED
 from syncgov.storage.replica import Replica
+from syncgov.storage.rights import reach
 from syncgov.storage.state import RowKey
 from syncgov.storage.wording import Language, value_words
 
@@ -93,8 +96,10 @@ class Status:
         resubmitted: (number of a refused changeset, number under which it was sent again).
         conflicts: fields that wait for somebody's decision; `minor`: those in which the register's rule has chosen.
         disputed: own changesets after the last one that a revocation holds to be beyond doubt.
+        doubtful: names of the records here that another, revoked device wrote to after its last good changeset.
         clock: a warning if this device's clock is wrong, else empty.
         rebuilt: another program changed the form of a table; only a commit finds out what was written since.
+        files: how far the files are that were added on this device.
         held: values kept aside because their rows could not be signed before a sync wrote over them.
     """
 
@@ -103,6 +108,7 @@ class Status:
     device: str
     roles: tuple[str, ...]
     areas: tuple[str, ...]
+    units: tuple[str, ...]
     people: tuple[str, ...]
     size: int
     delivered: int
@@ -111,10 +117,12 @@ class Status:
     conflicts: int
     minor: int
     disputed: tuple[int, ...]
+    doubtful: tuple[str, ...]
     clock: str
     rebuilt: bool
     held: tuple[Held, ...]
     changes: tuple[Change, ...]
+    files: tuple[RowFiles, ...] = ()
 
     def count(self, stage: Stage) -> int:
         """Return the number of changes at *stage*."""
@@ -123,8 +131,7 @@ class Status:
 
 def status(replica: Replica, language: Language = "zh") -> Status:
     """Return what became of everything that was written on this device."""
-    certificate = replica.certificate()
-    areas = certificate.shown("areas", None)
+    areas, units = reach(replica)
     refused, corrected = _refused(replica, language)
     decisions, minor = count_conflicts(replica)
     return Status(
@@ -132,7 +139,8 @@ def status(replica: Replica, language: Language = "zh") -> Status:
         url=replica.meta.get("url"),
         device=replica.dev,
         roles=tuple(sorted(replica.roles)),
-        areas=tuple(map(str, areas)) if isinstance(areas, list) else (),
+        areas=areas,
+        units=units,
         people=replica.staff,
         size=replica.seen.size,
         delivered=_delivered(replica),
@@ -141,6 +149,7 @@ def status(replica: Replica, language: Language = "zh") -> Status:
         conflicts=decisions,
         minor=minor,
         disputed=_disputed(replica),
+        doubtful=tuple(_doubtful(replica)),
         clock=_clock_warning(replica, language),
         rebuilt=replica.has_unsigned() and not replica.unsigned_rows(),
         held=tuple(
@@ -150,6 +159,7 @@ def status(replica: Replica, language: Language = "zh") -> Status:
             _numbered(replica, change)
             for change in (*_unsigned(replica, language), *_on_the_way(replica, language), *refused)
         ),
+        files=row_files(replica),
     )
 
 
@@ -162,6 +172,7 @@ def _delivered(replica: Replica) -> int:
 
 def _unsigned(replica: Replica, language: Language) -> Iterator[Change]:
     changed, problems = replica.examine()
+    second = replica.awaits_second()
     for row, at in sorted(replica.unsigned_rows().items(), key=lambda item: item[1]):
         error = problems.get(row)
         label = record_label(replica, row)
@@ -169,7 +180,7 @@ def _unsigned(replica: Replica, language: Language) -> Iterator[Change]:
             why = error.zh if language == "zh" else error.en
             yield Change(Stage.UNSIGNED, 0, *row, label, at, why=why, remedy=_CORRECT[language])
         elif row in changed:
-            yield Change(Stage.UNSIGNED, 0, *row, label, at, remedy=_SIGN[language])
+            yield Change(Stage.UNSIGNED, 0, *row, label, at, remedy=(_SECOND if row in second else _SIGN)[language])
 
 
 def _numbered(replica: Replica, change: Change) -> Change:
@@ -178,6 +189,10 @@ def _numbered(replica: Replica, change: Change) -> Change:
 
 
 _SIGN = {"zh": "运行 syncgov commit 签名", "en": "run `syncgov commit`"}
+_SECOND = {
+    "zh": "由另一人运行 syncgov commit --second 人员编号，输入 PIN 签名",
+    "en": "another person must sign: `syncgov commit --second ID`",
+}
 _CORRECT = {"zh": "改正后运行 syncgov commit", "en": "correct it, then run `syncgov commit`"}
 
 
@@ -218,7 +233,7 @@ def _refused(replica: Replica, language: Language) -> tuple[list[Change], int]:
         if _is_corrected(replica, seq, (table, key), older):
             corrected += 1
             continue
-        why, remedy = refusal(verdict).words(language)
+        why, remedy = refusal_words(replica, seq, verdict, language)
         built_on = tuple(sorted(_built_on(replica, seq) & numbers))
         if built_on:
             names = "、".join(f"#{number}" for number in built_on)
@@ -258,6 +273,14 @@ def _disputed(replica: Replica) -> tuple[int, ...]:
     last_good = last_good_of(replica)
     seqs = replica.conn.execute("SELECT seq FROM _sg_own ORDER BY seq").fetchall() if replica.dev in last_good else []
     return tuple(seq for _dev, seq in disputed(last_good, ((replica.dev, seq) for (seq,) in seqs)))
+
+
+def _doubtful(replica: Replica) -> Iterator[str]:
+    sql = "SELECT DISTINCT tbl, key FROM _sg_leaf WHERE dev = ? AND seq > ? AND accepted AND tbl > '' ORDER BY 1, 2"
+    for dev, last in sorted(last_good_of(replica).items()):
+        if dev != replica.dev:
+            for record in replica.conn.execute(sql, (dev, last)).fetchall():
+                yield record_label(replica, record)
 
 
 def _is_corrected(replica: Replica, seq: int, record: RowKey, older: set[int]) -> bool:

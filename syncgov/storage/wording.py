@@ -1,7 +1,7 @@
 """Values in words: choice labels, dates, money; which words name a record. Languages are `zh` and `en`."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Literal, TypeAlias
 
@@ -100,3 +100,12 @@ def _title(register: Register, columns: Mapping[str, Value]) -> str | None:
     names += [column.name for column in texts if column.name not in places]
     found = (columns.get(name) for name in names)
     return next((text for text in found if isinstance(text, str) and text), None)
+
+
+def reach_words(areas: Sequence[str], units: Sequence[str], language: Language = "zh") -> str:
+    """Return which records a device gets, for people: its areas, and the units whose records it handles."""
+    areas_word, units_word, comma, mark = (
+        ("区域 ", "责任单位 ", "、", "，") if language == "zh" else ("areas ", "units ", ", ", "; ")
+    )
+    parts = [f"{word}{comma.join(codes)}" for word, codes in ((areas_word, areas), (units_word, units)) if codes]
+    return mark.join(parts)

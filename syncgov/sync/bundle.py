@@ -13,14 +13,24 @@ import msgspec
 from syncgov.core import bundle, wire
 from syncgov.core.age_identity import age_identity
 from syncgov.core.canonical import unb64u
-from syncgov.core.charter import Charter
+from syncgov.core.charter import Charter, Closing
 from syncgov.core.keys import SigningKey, device_id
 from syncgov.core.note import parse_vkey, verify_checkpoint
 from syncgov.errors import InputError, NotAllowedError, ProofError, SignatureError
-from syncgov.storage import sealing
-from syncgov.storage.merging import merge_pulled, own_changesets, restore_own, stage_page, start_over
+from syncgov.storage import cosigning, sealing
+from syncgov.storage.merging import learn_chain, merge_pulled, own_changesets, restore_own, stage_page, start_over
+from syncgov.storage.rebasing import rebase
 from syncgov.storage.replica import Committed, Replica
-from syncgov.sync.client import Synced, _count, _note_results, _verified, verify_page
+from syncgov.sync.client import (
+    Synced,
+    checked_keys,
+    count_merged,
+    note_key,
+    note_results,
+    require_delivered,
+    verify_entry,
+    verify_page,
+)
 
 PULL_LIMIT = 500  # entries a page of the reply
 ENTRY_BYTES = 64  # braces, names and commas around one changeset
@@ -81,7 +91,8 @@ def pack(replica: Replica, staff: str | None = None) -> Packed:
     fitting = list(_fitting(waiting))
     push = wire.Push([wire.PushEntry(msgspec.Raw(body), msgspec.Raw(envelope)) for _seq, envelope, body in fitting])
     key = replica.key_file.key
-    request = bundle.Request(None, own, next_pull(replica), push, own_recipient(key))
+    new_keys = [entry.request for entry in cosigning.pending(replica) if entry.request is not None]
+    request = bundle.Request(None, own, next_pull(replica), push, own_recipient(key), new_keys)
     span = (fitting[0][0], fitting[-1][0]) if fitting else (0, 0)
     replica.mark_durable()
     data = seal_request(request, key, replica.charter, note, span)
@@ -117,7 +128,7 @@ def next_pull(replica: Replica) -> wire.Pull:
     size = 0 if replica.meta.get_int("anew") else replica.seen.size
     if replica.meta.get_int("target") > replica.seen.size:
         return wire.Pull(replica.meta.get_int("after"), PULL_LIMIT, size, replica.meta.get_int("target"))
-    return wire.Pull(size, PULL_LIMIT, size, 0)
+    return wire.Pull(0, PULL_LIMIT, size, 0)
 
 
 # -- receiving --------------------
@@ -135,19 +146,26 @@ def receive(replica: Replica, data: bytes, staff: str | None = None) -> Received
     """
     label, content = bundle.split_bundle_file(data)
     if label.kind == "invitation":
-        require(label, "invitation", replica.charter.origin)
         _take_invitation(replica, bundle.open_invitation(label, content))
         return Received("recipient")
     return take_reply(replica, open_reply(data, replica.key_file.key, replica.charter), staff)
 
 
 def _take_invitation(replica: Replica, invitation: bundle.Invitation) -> None:
+    if _is_next(replica, invitation.charter):
+        rebase(replica, [invitation.raw_charter])
+    require(bundle.Label("invitation", invitation.charter.origin), "invitation", replica.charter.origin)
     if invitation.charter.log != replica.charter.log:
         raise InputError(
             "这份邀请文件的日志密钥与本机章程不同，没有采用；请联系管理员",
             "this invitation names another log key than this replica's charter; it was not taken, ask the registrar",
         )
     replica.meta.set(recipient=invitation.recipient_note)
+
+
+def _is_next(replica: Replica, charter: Charter) -> bool:
+    """Whether *charter* closes the log that this replica follows; whose word that is, `rebase` checks."""
+    return isinstance(charter.closes, Closing) and charter.closes.origin == replica.charter.origin
 
 
 def open_reply(data: bytes, key: SigningKey, charter: Charter) -> bundle.Reply:
@@ -197,9 +215,17 @@ def take_reply(replica: Replica, reply: bundle.Reply, staff: str | None) -> Rece
     received.state = _take_pages(replica, reply, staff, received.done)
     if received.state == "taken":
         replica.meta.set(recipient=reply.recipient)
+        _note_keys(replica, reply.staff_keys, received.done)
         received.more = next_pull(replica).target > 0
     received.done.size = replica.seen.size
     return received
+
+
+def _note_keys(replica: Replica, answers: Sequence[wire.StaffKeyAnswer], done: Synced) -> None:
+    waiting = {entry.id for entry in cosigning.pending(replica)}
+    for answer in answers:
+        if answer.key in waiting:
+            note_key(replica, answer.key, answer, done)
 
 
 def _recover(replica: Replica, answer: wire.PullAnswer) -> State:
@@ -209,8 +235,8 @@ def _recover(replica: Replica, answer: wire.PullAnswer) -> State:
         NotAllowedError: the centre has no more of it either.
     """
     checkpoint = verify_checkpoint(answer.checkpoint, replica.charter.log)
-    keys = {replica.dev: replica.key_file.key.public}
-    entries = [_verified(message, checkpoint, keys, "") for message in answer.entries]
+    keys = checked_keys(replica, answer)
+    entries = [verify_entry(message, checkpoint, keys, "") for message in answer.entries]
     last = replica.meta.get_int("last_seq")
     missing = [entry for entry in entries if entry.leaf.changeset.statement.seq > last]
     if entries and not missing:
@@ -233,25 +259,31 @@ def _take_pages(replica: Replica, reply: bundle.Reply, staff: str | None, done: 
         reset = answer.reset and ask.size > 0
         if _same(ask, next_pull(replica)):
             if state != "taken":
-                _note_results(replica, reply.push.results, done)
+                note_results(replica, reply.push.results, done)
                 done.pushed = len(reply.push.results)
             state = "taken"
-            _take_page(replica, answer, ask, staff, done)
+            if not _take_page(replica, answer, ask, staff, done):
+                return "unfit"  # the next bundle asks for what this device has signed and does not know
         ask = wire.Pull(0 if reset else answer.next, PULL_LIMIT, 0 if reset else ask.size, answer.target)
     return state
 
 
-def _take_page(replica: Replica, answer: wire.PullAnswer, ask: wire.Pull, staff: str | None, done: Synced) -> None:
+def _take_page(replica: Replica, answer: wire.PullAnswer, ask: wire.Pull, staff: str | None, done: Synced) -> bool:
+    """Fold or keep a page; returns False, with nothing changed, if it shows that this replica is an older copy."""
     page = verify_page(replica, answer, ask.size)
     if answer.reset and ask.size > 0:
         start_over(replica, page)
-        return
+        return True
     if not ask.after < page.after <= page.target and not page.last:
         raise ProofError("page")
+    if learn_chain(replica, page):
+        return False
     if page.last:
-        _count(done, merge_pulled(replica, page, staff))
+        count_merged(done, merge_pulled(replica, page, staff))
+        require_delivered(replica)
     else:
         stage_page(replica, page)
+    return True
 
 
 def _same(one: wire.Pull, other: wire.Pull) -> bool:

@@ -28,7 +28,7 @@ from syncgov.sync.bundle import (
     seal_request,
     take_reply,
 )
-from syncgov.sync.client import _joining_key, _registrar_keys, _verified
+from syncgov.sync.client import joining_key, registrar_keys, verify_entry
 
 
 class _Joining(msgspec.Struct, forbid_unknown_fields=True):
@@ -62,7 +62,7 @@ def accept_invitation(path: Path, data: bytes, code: str) -> Charter:
     label, content = bundle.split_bundle_file(data)
     require(label, "invitation")
     invitation = bundle.open_invitation(label, content)
-    _joining_key(key_path(path))
+    joining_key(key_path(path))
     kept = _Joining(invitation.raw_charter.decode(), code, invitation.recipient_note)
     write_atomic(joining_path(path), msgspec.json.encode(kept), mode=0o600)
     return invitation.charter
@@ -90,13 +90,12 @@ def receive_first(path: Path, data: bytes, *, clock: Clock = wall_clock) -> tupl
     if reply.join is None:
         raise InputError("这个回包里没有登记结果", "this reply does not answer a request to join")
     checkpoint = verify_checkpoint(reply.join.checkpoint, charter.log)
-    entry = _verified(reply.join.entry, checkpoint, _registrar_keys(charter), key_file.key.id)
+    entry = verify_entry(reply.join.entry, checkpoint, registrar_keys(charter), key_file.key.id)
     certificate = entry.body.find(f"device/{key_file.key.id}/public_key") if entry.body is not None else None
     if certificate is None or certificate.value != b64u(key_file.key.public):
         raise ProofError("certificate")
-    settings = {"prev": entry.leaf.changeset.envelope.hash}
+    settings = {"prev": entry.leaf.changeset.envelope.hash, "recipient": joining.recipient}
     replica = Replica.create(path, key_file, joining.charter.encode(), settings, clock)
-    replica.meta.set(recipient=joining.recipient)
     try:
         received = take_reply(replica, reply, None)
         joining_path(path).unlink()

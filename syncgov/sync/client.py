@@ -8,39 +8,66 @@ from pathlib import Path
 import msgspec
 
 from syncgov.core import wire
+from syncgov.core.bundle import verify_recipient
 from syncgov.core.canonical import b64u, unb64, unb64u
 from syncgov.core.charter import Charter, open_charter
 from syncgov.core.commitment import open_body
 from syncgov.core.keys import SigningKey, device_id
 from syncgov.core.note import Checkpoint, verify_checkpoint
-from syncgov.core.statement import parse_leaf, verify_changeset
+from syncgov.core.statement import parse_leaf, verify_changeset, verify_second
 from syncgov.core.tree import leaf_hash, verify_consistency, verify_inclusion
-from syncgov.errors import ForkError, NotAllowedError, ProofError, RollbackError, SignatureError, StorageError
+from syncgov.errors import (
+    ForkError,
+    NotAllowedError,
+    ProofError,
+    RemoteError,
+    RollbackError,
+    SignatureError,
+    StorageError,
+    TransportError,
+)
+from syncgov.storage import cosigning
 from syncgov.storage.clock import Clock, wall_clock
+from syncgov.storage.connection import collector_paused, transaction
+from syncgov.storage.erasing import finish_scrub
 from syncgov.storage.keyfile import key_path, load_key, store_key
 from syncgov.storage.merging import (
     Entry,
     Merged,
     Page,
+    learn_chain,
     merge_pulled,
     own_changesets,
+    pull_state,
+    require_state,
     restore_own,
     stage_page,
     start_over,
 )
+from syncgov.storage.rebasing import kept_of, rebase
 from syncgov.storage.replica import Replica
+from syncgov.sync.files import Sent, send_files
 from syncgov.sync.transport import HttpTransport
 
 PUSH_BATCH = 200  # changesets a request; about 400 KiB packed
 PUSH_BATCH_BYTES = 4 << 20  # unpacked; a quarter of what a request may be after one more changeset
 PULL_LIMIT = 500  # entries a page
+# what a centre says to a device of a log that was closed; to one whose enrolment was lost with it, the second
+_CLOSED = frozenset({"closed", "unknown-device"})
 
 Progress = Callable[[str, int, int], None]
+"""`progress(step, done, total)`; steps: push, pull, and busy: seconds until the next try, and how many there were."""
 
 
 @dataclass(slots=True)
 class Synced:
-    """What a sync did, for people: numbers of changesets."""
+    """What a sync did, for people: numbers of changesets.
+
+    Attributes:
+        keys_refused: (key id, why) of persons' keys that the centre did not register.
+        people_left: persons who may no longer use this device.
+        files: what became of the queue of files.
+    """
 
     signed: int = 0
     pushed: int = 0
@@ -49,9 +76,14 @@ class Synced:
     waiting: int = 0
     rejected: list[tuple[int, str]] = field(default_factory=list)
     received: int = 0
+    erased: int = 0
     problems: list[str] = field(default_factory=list)
+    keys_refused: list[tuple[str, str]] = field(default_factory=list)
+    people_left: list[str] = field(default_factory=list)
     requests: int = 0
     size: int = 0
+    files: Sent = field(default_factory=Sent)
+    closed: str = ""  # the log that was closed by the roots; the device follows the next one now
 
 
 def join(path: str | Path, url: str, code: str, *, clock: Clock = wall_clock) -> Replica:
@@ -66,7 +98,7 @@ def join(path: str | Path, url: str, code: str, *, clock: Clock = wall_clock) ->
         raise StorageError(f"{path} 已经存在", f"{path} exists already")
     key_file = key_path(path)
     # a key whose join was cut off is used again: the centre then answers with the same certificate
-    key = _joining_key(key_file)
+    key = joining_key(key_file)
     transport = HttpTransport(url)
     try:
         raw_charter = transport.get("/v1/charter")
@@ -75,7 +107,7 @@ def join(path: str | Path, url: str, code: str, *, clock: Clock = wall_clock) ->
     finally:
         transport.close()
     checkpoint = verify_checkpoint(answer.checkpoint, charter.log)
-    entry = _verified(answer.entry, checkpoint, _registrar_keys(charter), key.id)
+    entry = verify_entry(answer.entry, checkpoint, registrar_keys(charter), key.id)
     certificate = entry.body.find(f"device/{key.id}/public_key") if entry.body is not None else None
     if certificate is None or certificate.value != b64u(key.public):
         raise ProofError("certificate")
@@ -83,7 +115,8 @@ def join(path: str | Path, url: str, code: str, *, clock: Clock = wall_clock) ->
     return Replica.create(path, load_key(key_file), raw_charter, settings, clock)
 
 
-def _joining_key(path: Path) -> SigningKey:
+def joining_key(path: Path) -> SigningKey:
+    """Return the key of a device that is about to join; one whose join was cut off is used again."""
     if not path.exists():
         return store_key(path, SigningKey(secrets.token_bytes(32)), 0, "").key
     kept = load_key(path)
@@ -95,7 +128,8 @@ def _joining_key(path: Path) -> SigningKey:
     return kept.key
 
 
-def _registrar_keys(charter: Charter) -> dict[str, bytes]:
+def registrar_keys(charter: Charter) -> dict[str, bytes]:
+    """Return device id -> public key of the devices that the charter names."""
     publics = [unb64u(text, 32) for text in charter.registrars]
     return {device_id(public): public for public in publics}
 
@@ -103,7 +137,7 @@ def _registrar_keys(charter: Charter) -> dict[str, bytes]:
 def sync(
     replica: Replica, staff: str | None = None, *, url: str | None = None, progress: Progress | None = None
 ) -> Synced:
-    """Commit, push, pull and merge; returns what happened.
+    """Commit, push, pull and merge, then send files; returns what happened.
 
     Raises:
         NotAllowedError: unsigned work on a shared device without *staff*.
@@ -111,20 +145,65 @@ def sync(
         LogError: the centre's log does not extend what this device has seen.
     """
     done = Synced()
-    transport = HttpTransport(url or replica.meta.get("url"), replica.key_file.key, replica.charter.origin)
+    address = url or replica.meta.get("url")
     try:
+        _sync(replica, address, staff, done, progress)
+    except (RemoteError, NotAllowedError) as error:
+        if not _follow_closed(replica, address, error, done):
+            raise
+        _sync(replica, address, staff, done, progress)
+    done.size = replica.seen.size
+    return done
+
+
+def _sync(replica: Replica, url: str, staff: str | None, done: Synced, progress: Progress | None) -> None:
+    transport = HttpTransport(url, replica.key_file.key, replica.charter.origin)
+    if progress is not None:
+        transport.waiting = lambda seconds, tries: progress("busy", seconds, tries)
+    try:
+        finish_scrub(replica)
         if replica.is_older_than_key:
             _recover(replica, transport)
         committed = replica.commit(staff)
-        done.signed = len(committed.signed)
+        done.signed += len(committed.signed)
         done.problems = [error.zh for _row, error in committed.problems]
+        _register_keys(replica, transport, done)
         _push(replica, transport, done, progress)
         _pull(replica, transport, staff, done, progress)
+        _learn_recipient(replica, transport)
+        done.files = send_files(replica, transport, progress)
     finally:
         transport.close()
-        done.requests = transport.requests
-    done.size = replica.seen.size
-    return done
+        done.requests += transport.requests
+
+
+def _follow_closed(replica: Replica, url: str, error: RemoteError | NotAllowedError, done: Synced) -> bool:
+    """Whether the log that this replica follows was closed by the roots it trusts; then it follows the next one."""
+    if not isinstance(error, RemoteError) or error.problem not in _CLOSED:
+        return False
+    transport = HttpTransport(url)
+    try:
+        found = wire.parse_message(transport.get("/v1/charters"), wire.CharterList, "charters")
+    finally:
+        transport.close()
+        done.requests += transport.requests
+    old = replica.charter.origin
+    if not rebase(replica, [bytes(raw) for raw in found.charters]):
+        return False
+    done.closed = old
+    return True
+
+
+def _learn_recipient(replica: Replica, transport: HttpTransport) -> None:
+    """Fetch once to whom bundles for this centre are sealed, for the day when there is no line."""
+    if replica.meta.get("recipient"):
+        return
+    try:
+        note = transport.get("/v1/recipient").decode("utf-8", "replace")
+    except (RemoteError, TransportError):
+        return  # a centre without bundles; or the line broke, and the sync is done all the same
+    verify_recipient(note, replica.charter)
+    replica.meta.set(recipient=note)
 
 
 def _recover(replica: Replica, transport: HttpTransport) -> None:
@@ -137,14 +216,32 @@ def _recover(replica: Replica, transport: HttpTransport) -> None:
         after = replica.meta.get_int("last_seq")
         answer = transport.post("/v1/own", wire.Own(after), wire.PullAnswer)
         checkpoint = verify_checkpoint(answer.checkpoint, replica.charter.log)
-        keys = {replica.dev: replica.key_file.key.public}
-        entries = [_verified(message, checkpoint, keys, "") for message in answer.entries]
+        keys = checked_keys(replica, answer)
+        entries = [verify_entry(message, checkpoint, keys, "") for message in answer.entries]
         if not entries:
             raise NotAllowedError(
                 "这个副本比密钥文件旧，中心也没有缺少的记录；请保留本文件，用新登记码重新登记",
                 "this replica is older than its key file and the centre lacks the rest; keep it and enrol again",
             )
         restore_own(replica, entries)
+
+
+def _register_keys(replica: Replica, transport: HttpTransport, done: Synced) -> None:
+    """Ask the centre to register persons' new keys; a refusal is told and hinders nothing else."""
+    for entry in cosigning.pending(replica):
+        if entry.request is not None:
+            answer = transport.post("/v1/staff-key", entry.request, wire.StaffKeyAnswer)
+            note_key(replica, entry.id, answer, done)
+
+
+def note_key(replica: Replica, key_id: str, answer: wire.StaffKeyAnswer, done: Synced) -> None:
+    """Note what the centre says of a person's key; that it counts is said by the log alone."""
+    if answer.state == "refused":
+        problem = answer.detail_zh or answer.detail or answer.code or ""
+        done.keys_refused.append((key_id, problem))
+        cosigning.settle(replica, key_id, problem)
+    else:
+        cosigning.settle(replica, key_id)
 
 
 def _push(replica: Replica, transport: HttpTransport, done: Synced, progress: Progress | None) -> None:
@@ -157,7 +254,7 @@ def _push(replica: Replica, transport: HttpTransport, done: Synced, progress: Pr
         entries = [wire.PushEntry(msgspec.Raw(body), msgspec.Raw(envelope)) for _seq, envelope, body in batch]
         answer = transport.post("/v1/push", wire.Push(entries), wire.PushAnswer)
         done.pushed += len(batch)
-        _note_results(replica, answer.results, done)
+        note_results(replica, answer.results, done)
         sent += len(batch)
         if progress is not None:
             progress("push", sent, len(waiting))
@@ -177,12 +274,14 @@ def _batches(waiting: Sequence[tuple[int, bytes, bytes]]) -> Iterator[list[tuple
         yield batch
 
 
-def _note_results(replica: Replica, results: Sequence[wire.PushResult], done: Synced) -> None:
+def note_results(replica: Replica, results: Sequence[wire.PushResult], done: Synced) -> None:
     """Only a leaf with its proof settles a changeset; until then this is what the centre says."""
-    for result in results:
-        replica.conn.execute(
-            "UPDATE _sg_own SET sent = ?, ack = ? WHERE seq = ?", (_said(result), result.index, result.seq)
+    with transaction(replica.conn):
+        replica.conn.executemany(
+            "UPDATE _sg_own SET sent = ?, ack = ? WHERE seq = ?",
+            [(_said(result), result.index, result.seq) for result in results],
         )
+    for result in results:
         if result.state == "waiting":
             done.waiting += 1
         elif result.state == "rejected":
@@ -199,11 +298,13 @@ def _pull(
     replica: Replica, transport: HttpTransport, staff: str | None, done: Synced, progress: Progress | None
 ) -> None:
     size = 0 if replica.meta.get_int("anew") else replica.seen.size
-    after, target = size, 0
+    after, target = 0, 0
     if replica.meta.get_int("target") > replica.seen.size:  # an interrupted pull goes on where it stopped
         after, target = replica.meta.get_int("after"), replica.meta.get_int("target")
     while True:
+        state = pull_state(replica)
         answer = transport.post("/v1/pull", wire.Pull(after, PULL_LIMIT, size, target), wire.PullAnswer)
+        require_state(replica, state)
         page = verify_page(replica, answer, size)
         if answer.reset and size > 0:
             size = after = 0
@@ -212,19 +313,29 @@ def _pull(
             continue
         if not after < page.after <= page.target and not page.last:
             raise ProofError("page")
+        if learn_chain(replica, page):
+            _recover(replica, transport)
         if page.last:
-            _count(done, merge_pulled(replica, page, staff))
+            count_merged(done, merge_pulled(replica, page, staff))
         else:
             stage_page(replica, page)
         after, target = page.after, page.target
         if progress is not None:
-            progress("pull", after - size, target - size)
+            progress("pull", max(after - size, 0), target - size)
         if page.last:
-            _require_delivered(replica)
+            require_delivered(replica)
+            if done.erased:
+                _acknowledge(replica, transport)
             return
 
 
-def _require_delivered(replica: Replica) -> None:
+def _acknowledge(replica: Replica, transport: HttpTransport) -> None:
+    """Say what was folded, now: a pull of nothing tells the centre that the erasures have arrived."""
+    size = replica.seen.size
+    transport.post("/v1/pull", wire.Pull(size, 1, size, size), wire.PullAnswer)
+
+
+def require_delivered(replica: Replica) -> None:
     """What the centre said it logged below the folded size must have arrived."""
     found = replica.conn.execute(
         "SELECT seq FROM _sg_own WHERE idx IS NULL AND ack < ? ORDER BY seq", (replica.seen.size,)
@@ -237,10 +348,13 @@ def _require_delivered(replica: Replica) -> None:
         )
 
 
-def _count(done: Synced, merged: Merged) -> None:
+def count_merged(done: Synced, merged: Merged) -> None:
+    """Add what a merge brought to what a sync did."""
     done.accepted += len(merged.accepted)
+    done.people_left += merged.people_left
     done.refused += merged.refused
     done.received += merged.received
+    done.erased += merged.erased
 
 
 def verify_page(replica: Replica, answer: wire.PullAnswer, size: int) -> Page:
@@ -252,20 +366,32 @@ def verify_page(replica: Replica, answer: wire.PullAnswer, size: int) -> Page:
     Raises:
         SignatureError, RollbackError, ForkError, ProofError, CommitmentError.
     """
+    state, seen = pull_state(replica), replica.seen
     checkpoint = verify_checkpoint(answer.checkpoint, replica.charter.log)
-    seen = replica.seen
-    if answer.target < seen.size or checkpoint.size < seen.size:
-        raise RollbackError(seen.size, checkpoint.size)
+    least = min(seen.size, kept_of(replica) or seen.size)  # what was seen of a closed log counts up to what was kept
+    if answer.target < least or checkpoint.size < least:
+        raise RollbackError(least, checkpoint.size)
     target, text = _checkpoint_for(replica, answer, checkpoint)
     if size > 0:
         _verify_growth(replica, answer, target)
-    keys = {dev: unb64u(key, 32) for dev, key in answer.keys.items()}
-    for dev, public in keys.items():
-        if device_id(public) != dev:
-            raise SignatureError(dev)
+    keys = checked_keys(replica, answer)
+    with collector_paused():
+        entries = [verify_entry(message, target, keys, replica.dev) for message in answer.entries]
+    return Page(entries, answer.next, answer.target, target, text, answer.purge, state)
+
+
+def checked_keys(replica: Replica, answer: wire.PullAnswer) -> dict[str, bytes]:
+    """Return id -> key of the devices and staff keys that signed what came; the id authenticates the key.
+
+    Raises:
+        SignatureError: a key that is not the one its id names.
+    """
+    keys = {key_id: unb64u(key, 32) for key_id, key in answer.keys.items()}
+    for key_id, public in keys.items():
+        if device_id(public) != key_id:
+            raise SignatureError(key_id)
     keys[replica.dev] = replica.key_file.key.public
-    entries = [_verified(message, target, keys, replica.dev) for message in answer.entries]
-    return Page(entries, answer.next, answer.target, target, text, answer.purge)
+    return keys
 
 
 def _checkpoint_for(replica: Replica, answer: wire.PullAnswer, newest: Checkpoint) -> tuple[Checkpoint, str]:
@@ -292,7 +418,8 @@ def _verify_growth(replica: Replica, answer: wire.PullAnswer, target: Checkpoint
         ) from error
 
 
-def _verified(message: wire.EntryMessage, checkpoint: Checkpoint, keys: dict[str, bytes], own: str) -> Entry:
+def verify_entry(message: wire.EntryMessage, checkpoint: Checkpoint, keys: dict[str, bytes], own: str) -> Entry:
+    """Return a log entry after its inclusion path, signature and body were checked; *own* may come without a body."""
     raw = bytes(message.leaf)
     leaf = parse_leaf(raw)
     path = [unb64(h, 32) for h in message.path]
@@ -301,6 +428,11 @@ def _verified(message: wire.EntryMessage, checkpoint: Checkpoint, keys: dict[str
     if st.dev not in keys:
         raise SignatureError(st.dev)
     verify_changeset(leaf.changeset, keys[st.dev])
+    second = leaf.changeset.second
+    if second is not None:
+        if second not in keys:
+            raise SignatureError(second)
+        verify_second(leaf.changeset, keys[second])
     raw_body = bytes(message.body)
     if raw_body == b"null":
         if st.dev != own:

@@ -13,13 +13,15 @@ from pathlib import Path
 from syncgov.errors import StorageError, TransportError
 from syncgov.storage.adopting import Adopted, take_over
 from syncgov.storage.clock import Clock, wall_clock
-from syncgov.storage.files import sync_folder
+from syncgov.storage.file_queue import carry_files
+from syncgov.storage.files import sync_folder, write_atomic
 from syncgov.storage.keyfile import key_path, load_key
 from syncgov.storage.replica import Replica
+from syncgov.storage.staff_file import staff_path
 from syncgov.sync import client
 from syncgov.sync.client import Progress, Synced
 
-_SIDES = ("-wal", "-shm")  # SQLite's own files beside a database that some program still holds
+_SIDES = ("-wal", "-shm", ".files")  # SQLite's own files beside a database that some program still holds; photos
 
 
 @dataclass(slots=True)
@@ -43,14 +45,14 @@ def rejoin(
         TransportError: the centre cannot be reached; nothing has changed, repeat it later.
     """
     fresh = path.with_name(path.name + ".new")
-    if _finish(path, fresh):  # an earlier try died between two renames; all was signed
-        kept = _kept(path)[-1]
+    if finish(path, fresh):  # an earlier try died between two renames; all was signed
+        kept = kept_files(path)[-1]
         return _sent(path, load_key(key_path(kept)).key.id, kept, Adopted(), clock, progress)
     if not path.exists():
         raise StorageError(f"找不到文件 {path}", f"no such file: {path}")
     old_device, adopted = _carry(fresh, code, path, staff, clock, progress)
-    kept = _keep(path)
-    _finish(path, fresh)
+    kept = keep(path)
+    finish(path, fresh)
     return _sent(path, old_device, kept, adopted, clock, progress)
 
 
@@ -67,8 +69,15 @@ def join_from(
     if path == old:
         return rejoin(path, code, staff, clock=clock, progress=progress)
     old_device, adopted = _carry(path, code, old, staff, clock, progress)
-    kept = _keep(old)
+    _take_staff_keys(path, old)
+    kept = keep(old)
     return _sent(path, old_device, kept, adopted, clock, progress)
+
+
+def _take_staff_keys(path: Path, old: Path) -> None:
+    """Persons keep their keys and PINs: a staff key is bound to its person, not to the device."""
+    if staff_path(old).exists() and not staff_path(path).exists():
+        write_atomic(staff_path(path), staff_path(old).read_bytes(), mode=0o600)
 
 
 def _carry(
@@ -83,6 +92,7 @@ def _carry(
         with closing(joined):
             client.sync(joined, staff, progress=progress)
             adopted = take_over(joined, other, staff)
+            carry_files(joined, other)
             adopted.left += [(0, error) for _row, error in problems]
     return old_device, adopted
 
@@ -98,15 +108,15 @@ def _sent(
         return Reenrolled(joined.dev, old_device, kept, adopted, synced)
 
 
-def _kept(path: Path) -> list[Path]:
+def kept_files(path: Path) -> list[Path]:
     """Return the old files that are kept of a replica, oldest first: `.old`, `.old2`, …"""
     names = (path.with_name(f"{path.name}.old{number if number > 1 else ''}") for number in itertools.count(1))
     return [*itertools.takewhile(Path.exists, names)]
 
 
-def _keep(path: Path) -> Path:
+def keep(path: Path) -> Path:
     """Rename a replica and its key to the first free `.old`; returns the new name of the replica."""
-    number = len(_kept(path)) + 1
+    number = len(kept_files(path)) + 1
     kept = path.with_name(f"{path.name}.old{number if number > 1 else ''}")
     _move(path, kept)
     os.replace(key_path(path), key_path(kept))
@@ -114,18 +124,20 @@ def _keep(path: Path) -> Path:
     return kept
 
 
-def _finish(path: Path, fresh: Path) -> bool:
+def finish(path: Path, fresh: Path) -> bool:
     """Put the fresh replica in the old one's place if that has gone; returns whether anything was left to do."""
     done = False
     if fresh.exists() and not path.exists():
         if key_path(path).exists():
-            os.replace(key_path(path), key_path(_kept(path)[-1]))
+            os.replace(key_path(path), key_path(kept_files(path)[-1]))
         _move(fresh, path)
         done = True
     if not fresh.exists() and path.exists() and key_path(fresh).exists() and not key_path(path).exists():
         os.replace(key_path(fresh), key_path(path))
         sync_folder(path.parent)
         done = True
+    for suffix in (".from", ".joining") if done else ():  # of one that was begun by file
+        fresh.with_name(fresh.name + suffix).unlink(missing_ok=True)
     return done
 
 

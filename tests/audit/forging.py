@@ -9,8 +9,9 @@ from pathlib import Path
 
 from syncgov.core.canonical import encode_unchecked
 from syncgov.core.commitment import Body, open_body
+from syncgov.core.file_list import sign_list
 from syncgov.core.keys import SigningKey
-from syncgov.core.note import Checkpoint, sign_checkpoint
+from syncgov.core.note import Checkpoint, parse_checkpoint, parse_note, sign_checkpoint
 from syncgov.core.statement import Leaf, Statement, format_leaf, parse_leaf, sign_statement
 from syncgov.core.tree import (
     TILE_WIDTH,
@@ -26,6 +27,8 @@ from syncgov.core.tree import (
     tile_path,
     tiles,
 )
+from syncgov.errors import SyncgovError
+from syncgov.publish.file_list import write_list
 from syncgov.storage.keyfile import load_key
 from tests.helpers import ORIGIN
 
@@ -96,6 +99,17 @@ def write_lines(out: Path, n: int, bodies: dict[int, bytes | None]) -> None:
 def _write(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
+
+
+def seal(out: Path, key: SigningKey) -> None:
+    """List and sign the files as they are now, which who holds the key can always do; no checkpoint, no list."""
+    if not (out / "log/checkpoint").is_file():
+        return
+    try:
+        checkpoint = parse_checkpoint(parse_note((out / "log/checkpoint").read_text(encoding="utf-8")).text)
+    except (SyncgovError, UnicodeDecodeError):
+        return
+    write_list(out, lambda digest: sign_list(checkpoint, digest, key))
 
 
 def log_key(street: Path) -> SigningKey:

@@ -6,6 +6,7 @@ from pathlib import Path
 from syncgov.audit.portal_figures import FIXED_PAGES
 from syncgov.core.register import parse_register
 from syncgov.publish.publish import publish
+from tests.audit.forging import log_key, seal
 from tests.helpers import EAST, WEST, ManualClock, World, a_task, insert, update
 from tests.registers import TEXTS
 
@@ -62,11 +63,12 @@ def write_portal(out: Path, all_tasks: str, rate: str) -> None:
 
 
 def write_pages(out: Path, pages: Mapping[str, str]) -> None:
-    """Write the pages that every portal has; those that are not given are empty."""
+    """Write the pages that every portal has, those that are not given empty; the centre beside *out* signs the list."""
     for name, html in {**dict.fromkeys(FIXED_PAGES, "<html></html>"), **pages}.items():
         path = out / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(html, encoding="utf-8")
+    seal(out, log_key(out.parent))
 
 
 def _work(world: World, clock: ManualClock) -> None:

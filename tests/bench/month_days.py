@@ -223,6 +223,10 @@ class Month:
         if handset.kind == "restored file and key":
             shutil.copy2(handset.path.with_suffix(".copy.key"), key_path(handset.path))
         handset.noted = 0
+        if handset.kind == "restored file and key":  # its user goes on at once, under numbers that were used before
+            with self.opened(handset) as replica:
+                self._report(replica, handset.areas[0])
+                replica.commit()
         self.book.counts["devices restored from a copy"] += 1
 
     # -- the way to the centre --------------------

@@ -285,7 +285,7 @@ def test_malformed_messages(world: World, path: str, sent: bytes) -> None:
         ({"after": -1, "limit": 1, "size": -1, "target": 0}, 400, "format"),
         ({"after": 0, "limit": 0, "size": 0, "target": 0}, 400, "format"),
         ({"after": 0, "limit": 1001, "size": 0, "target": 0}, 400, "format"),
-        ({"after": 1, "limit": 1, "size": 2, "target": 0}, 400, "format"),
+        ({"after": 1, "limit": 1, "size": 4, "target": 3}, 400, "format"),
         ({"after": 3, "limit": 1, "size": 0, "target": 2}, 400, "format"),
         ({"after": 0, "limit": 1, "size": 0, "target": -1}, 400, "format"),
         ({"after": 99, "limit": 1, "size": 99, "target": 0}, 409, "rollback"),

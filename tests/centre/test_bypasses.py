@@ -1,6 +1,6 @@
 """What a device with a valid key may try beyond its rights, signed by hand, through the real intake."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -34,14 +34,16 @@ class Forger:
         self.key = replica.key_file.key
         self.seq, self.prev = replica.meta.get_int("last_seq"), replica.meta.get("last_hash")
 
-    def push(self, row: RowKey, cells: Cells, by: str = "甲") -> tuple[Dot, str | None]:
-        """Sign writes of one row and push them; returns the dot and the verdict."""
+    def push(
+        self, row: RowKey, cells: Cells, by: str = "甲", *, kept_back: Collection[str] = ()
+    ) -> tuple[Dot, str | None]:
+        """Sign writes of one row, those *kept_back* among the private ones; returns the dot and the verdict."""
         ledger = self.world.centre.ledger
         size = ledger.size
         registers = ledger.registers(size)
         register = registers[row[0]]
         writes = [
-            FieldWrite(row, name, value, over, register.class_of(name) == "public")
+            FieldWrite(row, name, value, over, register.class_of(name) == "public" and name not in kept_back)
             for name, (value, over) in cells.items()
         ]
         seen = Seen(b64u(ledger.root(size)) if size else EMPTY_ROOT, size)
@@ -131,7 +133,7 @@ def test_a_definition_that_does_not_parse_is_refused(world: World) -> None:
 
     size = world.centre.ledger.size
     with pytest.raises(InputError, match="refused:value"):
-        world.centre.write("register", [("task", {"text": "nonsense"})])
+        world.centre.write("register", [("other", {"text": "nonsense"})])
     assert world.centre.ledger.size == size
 
 
@@ -172,3 +174,9 @@ def test_a_replaced_step_is_no_place_to_go_on_from(world: World) -> None:
     assert move("丁", (closed,), "closed")[1] == "refused:transition"
     assert move("丁", (rework, closed), "closed")[1] == "refused:transition"
     assert heads(world, row, "step") == (closed,)
+    again, verdict = move("乙", (closed,), "rework", reason="bad")
+    assert verdict == "accepted"
+    last, _verdict = move("丙", (again,), "closed")
+    # what replaced the first rework is not named beside it, only in the log
+    assert move("丁", (rework, last), "closed")[1] == "refused:transition"
+    assert heads(world, row, "step") == (last,)

@@ -9,6 +9,7 @@ from syncgov.core.commitment import Value
 from syncgov.errors import InputError, NotAllowedError
 from syncgov.storage.conflicts import conflicts
 from syncgov.storage.state import load_row, store_rows
+from syncgov.storage.status import status
 from tests.helpers import DAY_MS, EAST, WEST, ManualClock, World, a_task, insert, row, update
 
 
@@ -157,3 +158,18 @@ def test_an_ambiguous_beginning_is_refused(world: World) -> None:
     with pytest.raises(InputError, match="ambiguous"):
         find_device(world.centre, device.dev[:8])
     assert find_device(world.centre, device.dev[:9]) == device.dev
+
+
+def test_a_device_says_which_records_are_in_dispute(world: World) -> None:
+    """Whoever holds what a stolen device wrote after its last good changeset hears of it at the next sync."""
+    thief, mate, far = world.device("thief"), world.device("mate"), world.device("far", areas=(WEST,))
+    for title in ("甲", "乙"):
+        insert(thief, "task", a_task(title=title))
+        world.sync(thief)
+    world.sync(mate)
+    assert status(mate).doubtful == ()
+    revoke(world.centre, thief.dev, last_good=1)
+    for each in (mate, far):
+        world.sync(each)
+    assert status(mate).doubtful == ("任务“乙”",)
+    assert status(far).doubtful == ()

@@ -6,10 +6,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from syncgov.centre import serving
 from syncgov.core.note import verify_checkpoint
 from syncgov.core.wire import Own, Pull, PullAnswer, Push, PushAnswer, PushEntry
+from syncgov.errors import TransportError
 from syncgov.storage.merging import own_changesets
 from syncgov.storage.replica import Replica
+from syncgov.sync import client
 from tests.helpers import AREA, EAST, WEST, World, a_task, held_bytes, insert, row, update
 
 SECRET = "不可外传的内情"
@@ -43,7 +46,7 @@ def desk(world: World) -> Replica:
 
 def ask(world: World, replica: Replica, size: int = 0, limit: int = 1000, after: int | None = None) -> PullAnswer:
     """Return what the centre answers to a pull, without merging it."""
-    message = Pull(size if after is None else after, limit, size, 0)
+    message = Pull(after or 0, limit, size, 0)
     return world.transport(replica).post("/v1/pull", message, PullAnswer)
 
 
@@ -184,6 +187,24 @@ def test_a_record_that_moves_in_comes_with_its_history(
     assert found is not None
     assert (found["place"], found["urgency"], found["secret"]) == (WEST, 2, SECRET)
     assert west.conn.execute("SELECT phone FROM contact").fetchall() == [(PHONE,)]
+
+
+def test_a_record_that_was_elsewhere_for_long_comes_with_its_history(
+    world: World, east: Replica, west: Replica, desk: Replica
+) -> None:
+    """Its leaves lie below what the device has folded: they are sent again, of this record only."""
+    key = insert(east, "task", a_task(title="搬来的", kind="a"))
+    insert(east, "task", a_task(title="不搬的"))
+    world.sync(east)
+    for each in (west, desk):
+        world.sync(each)
+    size = west.seen.size
+    update(desk, "task", key, place=WEST)
+    world.sync(desk)
+    assert world.sync(west).received == 2
+    assert west.conn.execute("SELECT count(*) FROM _sg_leaf WHERE idx < ? AND tbl = 'task'", (size,)).fetchone() == (1,)
+    assert [title for (title,) in west.conn.execute("SELECT title FROM task")] == ["搬来的"]
+    assert row(west, "task", key) == row(desk, "task", key)
 
 
 def test_a_record_that_moves_out_is_purged(world: World, east: Replica, desk: Replica) -> None:
@@ -334,6 +355,67 @@ def test_pages_together_are_the_whole(world: World, east: Replica, desk: Replica
     assert [bytes(e.leaf) for e in found] == [bytes(e.leaf) for e in whole.entries]
     checkpoint = verify_checkpoint(whole.checkpoint, world.centre.charter.log)
     assert (whole.next, whole.target) == (checkpoint.size, checkpoint.size)
+
+
+@pytest.mark.parametrize(("limit", "page_bytes"), [(1, 1 << 20), (3, 1 << 20), (500, 1), (500, 5000)])
+def test_a_gained_history_comes_in_pages_too(
+    world: World,
+    east: Replica,
+    west: Replica,
+    desk: Replica,
+    limit: int,
+    page_bytes: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By number and by bytes, each entry once, in log order; the purge comes with the first page alone."""
+    key = insert(east, "task", a_task(secret=SECRET))
+    away = insert(west, "task", a_task(place=WEST))
+    world.sync(west)
+    world.sync(east)
+    for number in range(4):
+        update(east, "task", key, title=f"第{number}次")
+        world.sync(east)
+    world.sync(desk)
+    world.sync(west)
+    update(desk, "task", key, place=WEST)
+    update(desk, "task", away, place=EAST)
+    world.sync(desk)
+    size = west.seen.size
+    whole = ask(world, west, size)
+    assert [e.index < size for e in whole.entries].count(True) == 5
+    monkeypatch.setattr(serving, "MAX_PAGE_BYTES", page_bytes)
+    found, purges, after = [], [], 0
+    while after < whole.target:
+        page = ask(world, west, size, limit, after)
+        assert len(page.entries) <= limit
+        assert sum(len(bytes(e.leaf)) + len(bytes(e.body)) for e in page.entries[:-1]) <= page_bytes
+        assert page.next > after
+        found += page.entries
+        purges.append(page.purge)
+        after = page.next
+    assert [bytes(e.leaf) for e in found] == [bytes(e.leaf) for e in whole.entries]
+    assert [e.index for e in found] == sorted(e.index for e in found)
+    assert purges == [whole.purge, *([[]] * (len(purges) - 1))]
+    assert whole.purge == [("task", away)]
+    assert (len(purges) > 1) == (limit < 500 or page_bytes < 10_000)
+
+
+@pytest.mark.parametrize("cut_at", [1, 2, 3])
+def test_a_gained_history_that_is_cut_off_goes_on(
+    world: World, east: Replica, west: Replica, desk: Replica, cut_at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of it shows before all of it is there; a repeated sync asks for the rest."""
+    key = make_and_move(world, east, desk)
+    monkeypatch.setattr(client, "PULL_LIMIT", 1)
+    world.wire.reset()
+    world.wire.cut_at = cut_at + 1  # the first request fetches a nonce
+    with pytest.raises(TransportError):
+        world.sync(west)
+    assert row(west, "task", key) is None
+    world.wire.reset()
+    world.sync(west)
+    assert row(west, "task", key) == row(desk, "task", key)
+    assert west.conn.execute("SELECT phone FROM contact").fetchall() == [(PHONE,)]
 
 
 def test_own_entries_come_whole(world: World, east: Replica, desk: Replica) -> None:

@@ -4,17 +4,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from syncgov.core.canonical import b64u
-from syncgov.core.charter import Charter
+from syncgov.core.charter import Charter, sign_charter
 from syncgov.core.commitment import Body, Dot, Value, Write, format_path, make_body, meta_path, parse_body, redact
 from syncgov.core.keys import SigningKey
-from syncgov.core.merge import Head
+from syncgov.core.merge import Head, HeadValue
 from syncgov.core.note import format_vkey
 from syncgov.core.register import RegisterSet
 from syncgov.core.register_model import REGISTRAR
 from syncgov.core.statement import Seen, Statement
+from syncgov.core.succession import Charters
 from syncgov.core.tree import root_of_inputs
-from syncgov.core.trust import Judgement, judge
-from syncgov.core.trust_view import DAY_MS, Area, Certificate, Logged, RowKey
+from syncgov.core.trust import Beside, Judgement, judge
+from syncgov.core.trust_view import DAY_MS, Area, Certificate, Logged, RowKey, StaffKey
 from tests.registers import register_set
 
 REGISTERS = register_set()
@@ -52,6 +53,12 @@ def device(
     )
 
 
+def staff_key(number: int, person: str) -> StaffKey:
+    """Return a person's key that is in force."""
+    key = SigningKey(bytes([200 + number]) * 32)
+    return StaffKey(key.id, key.public, NOW - DAY_MS, NOW + DAY_MS, person, "", NOW - DAY_MS)
+
+
 WORKER = device(1, "worker", staff=("S1", "S2"))
 MATE = device(2, "worker")
 WESTERNER = device(3, "worker", areas=(WEST,))
@@ -67,7 +74,8 @@ class Change:
 
     Attributes:
         misplaced: paths that stand in the wrong class. extra: writes as they are, in the part that is not public.
-        hidden: paths that are not disclosed to the judge.
+        hidden: paths that are not disclosed to the judge. second: id of the staff key that signs too.
+        erased: paths whose value was erased while the changeset waited.
     """
 
     who: Certificate
@@ -79,7 +87,10 @@ class Change:
     misplaced: frozenset[str] = frozenset()
     extra: tuple[Write, ...] = ()
     hidden: frozenset[str] = frozenset()
+    erased: frozenset[str] = frozenset()
     signs_by: bool = True
+    second: str | None = None
+    at: int = NOW
 
     def make(self) -> tuple[Statement, Body]:
         """Return statement and body."""
@@ -101,7 +112,7 @@ class Change:
         root = b64u(root_of_inputs(body.digests))
         seen = Seen(b64u(bytes(32)), self.seen)
         return Statement(
-            NOW, self.who.dev, len(body.writes), b64u(bytes(32)), pub, self.reg, root, seen, self.seq, 0, 1
+            self.at, self.who.dev, len(body.writes), b64u(bytes(32)), pub, self.reg, root, seen, self.seq, 0, 1
         )
 
 
@@ -123,20 +134,40 @@ class Book:
     received: int = NOW
     certificates: dict[str, list[tuple[int, Certificate]]] = field(default_factory=dict)
     areas: dict[RowKey, list[tuple[int, str]]] = field(default_factory=dict)
+    owners: dict[RowKey, list[tuple[int, HeadValue]]] = field(default_factory=dict)
     parents: dict[RowKey, str] = field(default_factory=dict)
     entries: dict[Dot, Logged] = field(default_factory=dict)
     charter: Charter = CHARTER
+    charters: Charters = field(default_factory=lambda: Charters(sign_charter(CHARTER, [_ROOT])))
+
+    def seen_size(self, st: Statement) -> int:
+        return st.seen.size
+
+    staff_keys: dict[str, list[tuple[int, StaffKey]]] = field(default_factory=dict)
+    floors: dict[int, int] = field(default_factory=dict)
+    register_set: RegisterSet = field(default_factory=lambda: REGISTERS)
+
+    def staff_key(self, key_id: str, size: int) -> StaffKey | None:
+        found = [one for index, one in self.staff_keys.get(key_id, []) if index < size]
+        return found[-1] if found else None
+
+    def floor(self, size: int) -> int:
+        return self.floors.get(size, 0)
 
     def certificate(self, dev: str, size: int) -> Certificate | None:
         found = [one for index, one in self.certificates.get(dev, []) if index < size]
         return found[-1] if found else None
 
     def registers(self, size: int) -> RegisterSet:
-        return REGISTERS
+        return self.register_set
 
     def area(self, record: RowKey, size: int) -> Area | None:
         found = [code for index, code in self.areas.get(record, []) if index < size]
         return Area(found[-1], True) if found else None
+
+    def owner(self, record: RowKey, size: int) -> HeadValue:
+        found = [unit for index, unit in self.owners.get(record, []) if index < size]
+        return found[-1] if found else None
 
     def parent(self, row: RowKey) -> str | None:
         return self.parents.get(row)
@@ -144,6 +175,9 @@ class Book:
     def exists(self, row: RowKey) -> bool:
         path = format_path(*row, "_alive")
         return any(entry.accepted and entry.body.find(path) is not None for entry in self.entries.values())
+
+    def children(self, record: RowKey, table: str) -> list[RowKey]:
+        return sorted(row for row, parent in self.parents.items() if row[0] == table and parent == record[1])
 
     def heads(self, row: RowKey, name: str) -> tuple[Head, ...]:
         return ()  # what depends on present heads is tried through the real intake, in tests/centre/test_bypasses.py
@@ -175,7 +209,10 @@ class Book:
     def judge(self, change: Change) -> Judgement:
         """Return the verdict on a changeset that arrives now."""
         st, body = change.make()
-        return judge(st, body, received=self.received, index=SIZE, ledger=self)
+        gone = frozenset(p for p, write in body.disclosed() if write.path in change.erased)
+        writes = (Write(w.path, None, w.over) if p in gone and w is not None else w for p, w in enumerate(body.writes))
+        body = Body(tuple(writes), body.salts, body.digests)
+        return judge(st, body, received=self.received, index=SIZE, ledger=self, beside=Beside(change.second, gone))
 
     def reason(self, change: Change) -> str:
         """Return the reason of refusal, `` if accepted; nothing may be left undecided when all is disclosed."""

@@ -60,6 +60,21 @@ def test_jcs_vectors_agree_or_are_refused(shared: Path) -> None:
     assert refused == {"french", "unicode", "values", "weird"}  # names; not NFC; floats; names
 
 
+def test_the_published_outputs_are_the_published_bytes(shared: Path) -> None:
+    """`output` says as text what `outhex` says as bytes; what is within the restrictions is read back unchanged."""
+    read = set()
+    for file in sorted((shared / "vectors/jcs/output").glob("*.json")):
+        data = file.read_bytes()
+        assert data == bytes.fromhex((shared / f"vectors/jcs/outhex/{file.stem}.txt").read_text())
+        assert rfc8785.dumps(json.loads(data)) == data
+        try:
+            assert canonical.encode(canonical.decode(data, max_bytes=BIG)) == data
+        except FormatError:
+            continue
+        read.add(file.stem)
+    assert read == {"arrays", "structures"}
+
+
 def test_the_strings_of_the_jcs_vectors_agree(shared: Path) -> None:
     """Every name and string of the vectors that is in NFC is written, as a value, as JCS writes it."""
     done = 0

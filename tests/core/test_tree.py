@@ -246,6 +246,7 @@ def test_inclusion_vectors(shared: Path) -> None:
         good = accepts(lambda: verify_inclusion(leaf, case["leafIdx"], case["treeSize"], proof, root))  # noqa: B023
         assert good != case["wantErr"], name
         seen[good] += 1
+    assert sum(seen.values()) == len(vectors(shared / "vectors/merkle/inclusion"))
     assert seen[True] >= 2
     assert seen[False] >= 40
 
@@ -259,6 +260,7 @@ def test_consistency_vectors(shared: Path) -> None:
         good = accepts(lambda: verify_consistency(case["size1"], old, case["size2"], new, proof))  # noqa: B023
         assert good != case["wantErr"], name
         seen[good] += 1
+    assert sum(seen.values()) == len(vectors(shared / "vectors/merkle/consistency"))
     assert seen[True] >= 3
     assert seen[False] >= 35
 

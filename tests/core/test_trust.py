@@ -1,14 +1,17 @@
 """Every reason of refusal is reached by a mistaken or malicious changeset, and its honest neighbour is accepted."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from syncgov.core.canonical import b64u
-from syncgov.core.commitment import Value, Write, meta_path
+from syncgov.core.commitment import Dot, Value, Write, format_path, meta_path
+from syncgov.core.register import RegisterSet
 from syncgov.core.statement import REFUSALS
 from syncgov.core.trust import Judgement
-from syncgov.core.trust_view import DAY_MS
+from syncgov.core.trust_view import DAY_MS, StaffKey
+from syncgov.storage.files import system_registers
 from tests.core.book import (
     CHIEF,
     DESK,
@@ -27,9 +30,11 @@ from tests.core.book import (
     edit_task,
     new_contact,
     new_task,
+    staff_key,
     step,
     uid,
 )
+from tests.registers import strict_registers
 
 
 @pytest.fixture
@@ -169,6 +174,15 @@ def test_skeleton_class_of_who(book: Book) -> None:
 def test_skeleton_value(book: Book, fields: dict[str, Value]) -> None:
     """The public part of a row says what the fields behind it say."""
     assert book.reason(Change(WORKER, new_task(**fields))) == "skeleton"
+
+
+def test_a_value_that_was_erased_while_it_waited_is_judged_as_if_it_fitted(book: Book) -> None:
+    """Also a required one, and one behind the skeleton; what the skeleton says must still be there."""
+    rows = new_task()
+    gone = frozenset(format_path("task", uid("t"), name) for name in ("title", "started_on"))
+    assert book.reason(Change(WORKER, rows, erased=gone)) == ""
+    bare = {name: cell for name, cell in rows["task", uid("t")].items() if name != "_month"}
+    assert book.reason(Change(WORKER, {("task", uid("t")): bare}, erased=gone)) == "skeleton"
 
 
 def test_skeleton_goes_with_its_source(book: Book) -> None:
@@ -431,6 +445,154 @@ def test_guard_of_the_other_person(book: Book) -> None:
     assert book.reason(Change(MATE, close, by="S1")) == "guard"
     assert book.reason(Change(WORKER, close, by="S2")) == ""
     assert book.reason(Change(MATE, close, by="S9")) == ""
+
+
+# -- guards of two persons and of time --------------------
+
+
+STRICT = RegisterSet([*system_registers(), *strict_registers()])
+STRICT_REG = b64u(STRICT.digest)
+SECOND = staff_key(9, "S9")
+
+
+@pytest.fixture
+def strict(book: Book) -> Book:
+    """The same devices under the workflow with 作废, 复核 and 延期; S9 has a key."""
+    book.register_set = STRICT
+    book.staff_keys[SECOND.key_id] = [(2, SECOND)]
+    return book
+
+
+def void(over: Dot, /, **members: Any) -> Change:
+    """Return a change by which S1, at a desk, voids the task."""
+    columns = step("void", reason="dup")
+    members = {"by": "S1", "second": SECOND.key_id, **members}
+    return Change(DESK, edit_task(over, step=columns), reg=STRICT_REG, **members)
+
+
+def test_guard_of_the_second_signature(strict: Book) -> None:
+    """The step is refused without one; it needs its reason too."""
+    made = strict.log(Change(WORKER, new_task(), by="S1", seq=1), 5)
+    assert strict.reason(void(made)) == ""
+    assert strict.reason(void(made, second=None)) == "guard"
+    bare = Change(DESK, edit_task(made, step=step("void")), by="S1", second=SECOND.key_id, reg=STRICT_REG)
+    assert strict.reason(bare) == "guard"
+
+
+def test_second(strict: Book) -> None:
+    """Its owner is not who wrote, and both are named; a signature that does not count is refused even unasked."""
+    made = strict.log(Change(WORKER, new_task(), by="S1", seq=1), 5)
+    assert strict.reason(void(made, by="S9")) == "second"
+    assert strict.reason(void(made, by=None)) == "second"
+    assert strict.reason(void(made, second="0" * 32)) == "second"
+    unasked = Change(WORKER, edit_task(made, title="新"), reg=STRICT_REG, second=staff_key(8, "S2").key_id)
+    assert strict.reason(unasked) == "second"
+    assert strict.reason(replace(unasked, second=None)) == ""
+    nobody = replace(SECOND, person="")
+    strict.staff_keys[SECOND.key_id].append((3, nobody))
+    assert strict.reason(void(made)) == "second"
+
+
+def test_second_by_somebody_who_may_not_use_the_device(strict: Book) -> None:
+    """A colleague from elsewhere cannot sign here, also with a good key."""
+    made = strict.log(Change(WORKER, new_task(), by="S1", seq=1), 5)
+    change = Change(
+        WORKER, edit_task(made, step=step("void", reason="dup")), by="S1", second=SECOND.key_id, reg=STRICT_REG
+    )
+    assert strict.reason(change) == "second"  # the worker's device is S1's and S2's
+    other = staff_key(8, "S2")
+    strict.staff_keys[other.key_id] = [(2, other)]
+    assert strict.reason(replace(change, second=other.key_id)) == ""
+
+
+@pytest.mark.parametrize(
+    ("key", "seen", "reason"),
+    [
+        (replace(SECOND, valid_to=NOW - 1), SIZE, "second"),
+        (replace(SECOND, valid_from=NOW + 1), SIZE, "second"),
+        (replace(SECOND, ended="left", since=NOW - DAY_MS), SIZE, "second"),
+        (replace(SECOND, ended="left", since=NOW - DAY_MS), 9, ""),
+        (replace(SECOND, ended="replaced", since=NOW - 14 * DAY_MS), 9, ""),
+        (replace(SECOND, ended="left", since=NOW - 14 * DAY_MS - 1), 9, "second"),
+        (replace(SECOND, ended="lost", since=NOW - DAY_MS), 9, "second"),
+        (replace(SECOND, ended="misuse", since=NOW - DAY_MS), 9, "second"),
+    ],
+)
+def test_second_by_a_key_that_is_in_force(strict: Book, key: StaffKey, seen: int, reason: str) -> None:
+    """Valid on arrival; what a key signed before it ended counts for the grace days, unless it was lost."""
+    made = strict.log(Change(WORKER, new_task(), by="S1", seq=1), 5)
+    strict.staff_keys[SECOND.key_id].append((10, key))
+    assert strict.reason(void(made, seen=seen)) == reason
+
+
+def test_guard_of_two_persons_at_a_check(strict: Book) -> None:
+    """Where a check asks for both, neither who writes nor who signs too has made the step that is checked."""
+    made = strict.log(Change(WORKER, new_task(), by="S1", seq=1), 5)
+    rework = edit_task(made, step=step("rework", reason="bad"))
+    last = strict.log(Change(MATE, rework, by="S9", seq=1), 6)
+    check = Change(DESK, edit_task(last, [last], step=step("closed")), by="S1", second=SECOND.key_id, reg=STRICT_REG)
+    assert strict.reason(check) == "guard"  # S9 signs what S9 did
+    other = staff_key(8, "S2")
+    strict.staff_keys[other.key_id] = [(2, other)]
+    assert strict.reason(replace(check, second=other.key_id)) == ""
+    assert strict.reason(replace(check, second=other.key_id, by="S9")) == "guard"
+    assert strict.reason(replace(check, second=None)) == "guard"
+
+
+def test_person_who_left_has_the_grace_days_for_what_is_on_its_way(book: Book) -> None:
+    """What was signed before the change of people counts for fourteen days, as with areas; later work does not."""
+    change = Change(WORKER, new_task(), by="S2", seen=5)
+    now = replace(WORKER, staff=("S1",), since=NOW - 14 * DAY_MS)
+    book.enrol(now, index=10)
+    assert book.reason(change) == ""
+    assert book.reason(replace(change, seen=11)) == "person"
+    assert book.reason(replace(change, by="S3")) == "person"
+    book.enrol(replace(now, since=NOW - 14 * DAY_MS - 1), index=11)
+    assert book.reason(change) == "person"
+
+
+# the end of 20 November 2026 in +08:00
+MIDNIGHT = 1_795_190_400_000
+
+
+@pytest.mark.parametrize(
+    ("at", "floor", "received", "reason"),
+    [
+        (MIDNIGHT - 1, 0, MIDNIGHT + DAY_MS, ""),  # written in time, arrived later
+        (MIDNIGHT, 0, MIDNIGHT + DAY_MS, "guard"),
+        (0, MIDNIGHT - 1, MIDNIGHT + DAY_MS, ""),  # a clock at 1970 counts from what the device had seen
+        (0, MIDNIGHT, MIDNIGHT + DAY_MS, "guard"),
+        (MIDNIGHT + DAY_MS, 0, MIDNIGHT - 1, ""),  # a clock ahead counts from the arrival
+    ],
+)
+def test_guard_of_the_deadline(strict: Book, at: int, floor: int, received: int, reason: str) -> None:
+    """An extension counts if its effective time lies before the end of the day on which the present deadline ends."""
+    made = strict.log(Change(WORKER, new_task(), by="S1", seq=1), 5)
+    last = strict.log(Change(DESK, edit_task(made, step=step("accepted", due="2026-11-20")), seq=1), 6)
+    strict.received, strict.floors[SIZE] = received, floor
+    strict.certificates[DESK.dev] = [(0, replace(DESK, valid_to=MIDNIGHT + 2 * DAY_MS))]
+    longer = Change(DESK, edit_task(last, [last], step=step("accepted", due="2026-12-20")), at=at, reg=STRICT_REG)
+    assert strict.reason(longer) == reason
+
+
+def test_guard_of_a_deadline_that_was_never_set(strict: Book) -> None:
+    """There is nothing to extend; else a deadline could be dropped and set again."""
+    made = strict.log(Change(WORKER, new_task(), by="S1", seq=1), 5)
+    last = strict.log(Change(DESK, edit_task(made, step=step("accepted")), seq=1), 6)
+    longer = Change(DESK, edit_task(last, [last], step=step("accepted", due="2026-12-20")), reg=STRICT_REG)
+    assert strict.reason(longer) == "guard"
+
+
+def test_an_auditor_judges_a_second_signature_by_what_is_public(strict: Book) -> None:
+    """Whose key it is stays with the centre, and is declared; that it is registered and in force is judged."""
+    made = strict.log(Change(WORKER, new_task(), by="S1", seq=1), 5)
+    by = frozenset({meta_path((DESK.dev, 50), "by")})
+    strict.staff_keys[SECOND.key_id] = [(2, replace(SECOND, person=None))]
+    found = strict.judge(void(made, hidden=by))
+    assert (found.verdict, "second" in found.declared) == ("accepted", True)
+    assert strict.reason(void(made, hidden=by, second=None)) == "guard"
+    strict.staff_keys[SECOND.key_id].append((3, replace(SECOND, person=None, ended="lost")))
+    assert strict.reason(void(made, hidden=by)) == "second"
 
 
 # -- an auditor, who does not see everything --------------------

@@ -1,109 +1,118 @@
-"""Run an action on copies of a folder and SIGKILL it before its first, second, third … SQL statement.
+"""Run a scenario on copies of a folder and SIGKILL it at its first, second, third … step.
 
-usage: die_at.py BASE WORK ACTION
+usage: die_at.py BASE WORK SCENARIO PER_KIND [KIND]
 
 One process imports everything once; each attempt is a fork of it that works on WORK/<k>, a copy of BASE, and dies just
-before statement k of the connection under test. Prints one JSON line an attempt: [k, exit status or minus the signal].
-The last attempt is the first that lives. Nothing in the product knows of this.
+before step k (see `tests.crash.steps`). A first run that lives tells how many steps there are. Prints one JSON line an
+attempt: [k, kind, exit status or minus the signal]; k = 0 is the run that lives.
+
+Args:
+    PER_KIND: at most so many kills of each kind, evenly spread over the run; 0: every step.
+    KIND: only steps of this kind.
 """
 
 import json
 import os
 import shutil
 import signal
-import sqlite3
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # run as a script
 
-from syncgov.centre.intake import authenticate
-from syncgov.storage.merging import own_changesets
-from syncgov.storage.replica import Replica
-from tests.helpers import ManualClock, World
+from tests.crash.scenarios import SCENARIOS, Scenario
+from tests.crash.steps import KINDS, Steps, watched
 from tests.registers import register_set
 
-MAX_STATEMENTS = 2000  # more would mean that the action never ends
+ACKNOWLEDGED = "acknowledged"  # in the folder of an attempt: what the scenario was told before it died
+MAX_STEPS = 20_000  # more would mean that the scenario never ends
 
 
-def arm(conn: sqlite3.Connection, k: int) -> None:
-    """Let this process die just before the k-th statement from now on."""
-    seen = 0
+class Deadly(Steps):
+    """Dies before step *k* (0: never), and says of what kind each step was."""
 
-    def count(_sql: str) -> None:
-        nonlocal seen
-        seen += 1
-        if seen == k:
+    def __init__(self, part: str, k: int, tell: Callable[[str], None]) -> None:
+        super().__init__(part)
+        self._k = k
+        self._seen = 0
+        self._half = False
+        self._tell = tell
+        self._lock = threading.Lock()
+
+    def before(self, kind: str) -> None:
+        """Die if this is the step, or the one after half a write."""
+        if self._count(kind) or self._half:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    conn.set_trace_callback(count)
+    def torn(self, kind: str) -> bool:
+        """End the write half-way if this is the step."""
+        self._half = self._count(kind)
+        return self._half
+
+    def _count(self, kind: str) -> bool:
+        with self._lock:
+            self._seen += 1
+            if self._k == 0 or self._seen == self._k:
+                self._tell(kind)
+            return self._seen == self._k
 
 
-@contextmanager
-def reopened(folder: Path) -> Iterator[World]:
-    """Open the centre and the devices of a folder."""
-    with World(folder, clock=ManualClock()) as world:
-        for path in sorted(folder.glob("*.db")):
-            world.reopen(path.stem)
-        yield world
-
-
-def commit(folder: Path, k: int) -> None:
-    """Sign what waits on the device `pen`."""
-    with Replica.open(folder / "pen.db", clock=ManualClock()) as pen:
-        arm(pen.conn, k)
-        pen.commit()
-
-
-def sync(folder: Path, k: int) -> None:
-    """Sign, push and merge on the device `pen`; its own statements are counted."""
-    with reopened(folder) as world:
-        pen = world.replicas["pen"]
-        arm(pen.conn, k)
-        world.sync(pen)
-
-
-def push(folder: Path, k: int) -> None:
-    """Push the changesets of `pen` one by one at the centre, and write down what was acknowledged."""
-    with reopened(folder) as world:
-        incoming = [
-            authenticate(world.centre.ledger, envelope, body)
-            for _s, envelope, body in own_changesets(world.replicas["pen"])
-        ]
-        arm(world.centre.ledger.conn, k)
-        for one in incoming:
-            (outcome,) = world.centre.push([one])
-            with (folder / "acknowledged").open("a") as file:
-                file.write(json.dumps([one.changeset.statement.seq, outcome.index, outcome.verdict]) + "\n")
-
-
-ACTIONS: dict[str, Callable[[Path, int], None]] = {"commit": commit, "sync": sync, "push": push}
-
-
-def attempt(folder: Path, action: str, k: int) -> int:
-    """Run *action* in a child that dies before statement k; returns its exit status, or minus the signal."""
+def attempt(scenario: Scenario, folder: Path, k: int) -> tuple[list[str], int]:
+    """Run *scenario* in a child that dies at step k; returns the kinds that it told, and how it ended."""
+    ours, theirs = os.pipe()
     child = os.fork()
     if child == 0:
-        ACTIONS[action](folder, k)
-        os._exit(0)
+        os.close(ours)
+        status = 1
+        try:
+            steps = Deadly(scenario.part, k, lambda kind: _say(theirs, kind))
+            with (folder / ACKNOWLEDGED).open("wb", buffering=0) as file, watched(steps):
+                scenario.act(folder, lambda said: _acknowledge(file.fileno(), said))
+            status = 0
+        finally:
+            os._exit(status)
+    os.close(theirs)
+    with os.fdopen(ours, "rb") as pipe:
+        told = [KINDS[byte] for byte in pipe.read()]
     _pid, status = os.waitpid(child, 0)
-    return os.waitstatus_to_exitcode(status)
+    return told, os.waitstatus_to_exitcode(status)
 
 
-def main(base: Path, work: Path, action: str) -> None:
-    """Attempt until one lives."""
+def _say(pipe: int, kind: str) -> None:
+    os.write(pipe, bytes([KINDS.index(kind)]))
+
+
+def _acknowledge(descriptor: int, said: object) -> None:
+    os.write(descriptor, json.dumps(said).encode() + b"\n")
+
+
+def choose(kinds: Sequence[str], per_kind: int, only: str) -> list[int]:
+    """Return the steps at which to die, from 1: all, or of each kind some that are evenly spread."""
+    chosen = []
+    for kind in [only] if only else KINDS:
+        places = [k for k, each in enumerate(kinds, 1) if each == kind]
+        some = min(per_kind or len(places), len(places))
+        chosen += [places[(2 * i + 1) * len(places) // (2 * some)] for i in range(some)]
+    return sorted(chosen)
+
+
+def main(base: Path, work: Path, name: str, per_kind: int, only: str = "") -> None:
+    """Live once, then die again and again."""
     register_set()  # parsed once, here, and remembered by every child
-    for k in range(1, MAX_STATEMENTS):
-        folder = work / str(k)
-        shutil.copytree(base, folder)
-        status = attempt(folder, action, k)
-        print(json.dumps([k, status]), flush=True)
-        if status != -signal.SIGKILL:
-            return
-    raise SystemExit(f"still alive after {MAX_STATEMENTS} statements")
+    scenario = SCENARIOS[name]
+    shutil.copytree(base, work / "0")
+    kinds, status = attempt(scenario, work / "0", 0)
+    print(json.dumps([0, "", status]), flush=True)
+    if len(kinds) > MAX_STEPS:
+        raise SystemExit(f"still alive after {MAX_STEPS} steps")
+    for k in choose(kinds, per_kind, only):
+        sys.stdin.readline()  # whoever checks the attempts is not too far behind
+        shutil.copytree(base, work / str(k))
+        told, status = attempt(scenario, work / str(k), k)
+        print(json.dumps([k, told[0] if told else "", status]), flush=True)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])
+    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]), *sys.argv[5:])

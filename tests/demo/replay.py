@@ -1,11 +1,13 @@
 """Plays a plan in memory, with devices that know only what they pulled, and a centre that judges by the registers."""
 
+import datetime
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
 from syncgov.core.register import RegisterSet
-from syncgov.core.workflow import DEFERRED_GUARDS, find_transition, needs_review, precedence_rank
+from syncgov.core.workflow import PHOTO_GUARD, find_transition, needs_review, precedence_rank
+from syncgov.demo.photos import photos_of
 from syncgov.demo.place import Device
 from syncgov.demo.plan import Session, Story, Write
 from syncgov.storage.files import builtin_folder, read_registers
@@ -20,6 +22,7 @@ class Entry:
     device: Device
     staff: str
     day: int
+    date: datetime.date
     writes: tuple[Write, ...]
     over: dict[tuple[str, str], list["Entry"]]
     pushed: int | None = None
@@ -55,7 +58,8 @@ class Replay:
         assert session.staff_id in device.staff
         for record in session.records:
             writes = tuple(write for write in session.writes if write.record == record)
-            entry = Entry(device, session.staff_id, day, writes, {})
+            date = self.story.first_date + datetime.timedelta(days=day)
+            entry = Entry(device, session.staff_id, day, min(date, self.story.last_date), writes, {})
             for write in writes:
                 seen = self.visible(device.index, write.key)
                 assert seen or write.kind == "insert", f"{device.label} has no row {write.key} on day {day}"
@@ -142,9 +146,20 @@ def judge_step(entry: Entry, write: Write) -> str:
     found = find_transition(workflow, states[0] if states else None, str(write.columns["state"]), entry.device.roles)
     if found is None:
         return "transition"
-    for guard in set(found.guards) - DEFERRED_GUARDS:
+    photos = {phase for phase, _photo in photos_of([write])}
+    for guard in found.guards:
         if guard == "other_person":
             if any(other.staff == entry.staff for other in over):
+                return "guard"
+        elif guard == PHOTO_GUARD:
+            if workflow.photos is None or not {workflow.photos.before, workflow.photos.after} <= photos:
+                return "guard"
+        elif guard == "second_signature":
+            if not [person for person in entry.device.staff if person != entry.staff]:
+                return "guard"
+        elif guard == "before_expiry":
+            due = next(value["due"] for value in values if value["state"] == states[0])
+            if due is None or entry.date.isoformat() > due:
                 return "guard"
         elif write.columns[guard] is None:
             return "guard"

@@ -1,5 +1,6 @@
 """Private strings that the story plants are where they belong, and nowhere else."""
 
+import re
 from pathlib import Path
 
 from syncgov.demo.canaries import Canary
@@ -64,3 +65,17 @@ def test_no_device_holds_what_it_may_not_see(ran: Ran) -> None:
                 assert not held[canary.text], (device, canary)
                 looked += 1
     assert looked > 500
+
+
+def test_no_photo_and_no_hash_of_one_is_published(ran: Ran) -> None:
+    """The centre has dozens; of the published folder's files none names one or holds its bytes."""
+    photos = {path.name: path.read_bytes() for path in (ran.centre / "files").glob("??/*")}
+    assert len(photos) > 40
+    heads = {data[600:700] for data in photos.values()}
+    published = files_of(ran.public)
+    assert len(published) > 100
+    for path in published:
+        data = path.read_bytes()
+        assert not {found.decode() for found in re.findall(rb"[0-9a-f]{64}", data)} & photos.keys(), path
+        if path.suffix not in (".md", ".html", ".json", ".js", ".css"):
+            assert not any(head in data for head in heads), path

@@ -14,8 +14,10 @@ import pytest
 
 from syncgov.audit.audit import audit
 from syncgov.audit.portal_figures import FIXED_PAGES
+from syncgov.demo.devices import device_path
 from syncgov.demo.run import Ran, run_demo
 from syncgov.errors import InputError
+from tests.leaks import holders
 
 
 def test_the_figures_are_those_of_the_plan(ran: Ran, summary: dict[str, Any], summary_text: str) -> None:
@@ -43,6 +45,28 @@ def test_what_goes_wrong_is_counted_and_changes_no_figure(summary: dict[str, Any
     one_each = ("refused_of_a_clone", "refused_of_its_original", "signed_anew_after_rejoin")
     assert [faults[name] for name in (*one_each, "refused_of_a_stolen_device", "adopted_by_a_supervisor")] == [1] * 5
     assert (ran.faults.refused["fork"], ran.faults.refused["revoked"]) == (1, 2)
+
+
+def test_an_erasure_reaches_the_public_and_a_device(summary: dict[str, Any], ran: Ran, public: Path) -> None:
+    """The field shows as erased, the values are in no file of the centre, the folder and a device that has synced."""
+    table, key, fields = ran.faults.erased
+    texts = [
+        str(write.columns[name])
+        for _day, session in ran.story.sessions()
+        for write in session.writes
+        for name in fields
+        if write.key == key and write.columns.get(name)
+    ]
+    assert len(texts) == summary["faults"]["writes_erased"] == 2
+    assert summary["fields_erased"] == 1
+    with closing(sqlite3.connect(public / "public.db")) as db:
+        row = db.execute(f"SELECT description_public, _erased FROM {table} WHERE key = ?", (key,)).fetchone()
+        assert row[0] is None
+        assert "description_public" in row[1]
+    heard = device_path(ran.folder, ran.story.last_day[-1].device_index)
+    files = [p for folder in (ran.centre, ran.public) for p in folder.rglob("*") if p.is_file()]
+    files += [p for p in heard.parent.iterdir() if p.name.startswith(heard.name)]
+    assert all(not found for found in holders(texts, files).values())
 
 
 def test_conflicts_come_from_two_devices_and_stay(summary: dict[str, Any], ran: Ran) -> None:
@@ -194,7 +218,7 @@ def test_every_evidence_link_of_the_portal_verifies(ran: Ran) -> None:
     site = ran.public / "portal"
     links = set()
     for page in site.rglob("*.html"):
-        for href in re.findall(r'href="([^"]*log/proofs/[^"#]*)"', page.read_text()):
+        for href in re.findall(r'href="([^"#]*log/proofs/[^"#]*)"', page.read_text()):
             links.add((page.parent / href).resolve())
     assert len(links) > 50
     from syncgov.audit.prove import verify_proof_file

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from syncgov.centre.hiding import erase
 from syncgov.centre.intake import authenticate
 from syncgov.core.canonical import unb64u
 from syncgov.core.commitment import open_body, redact
@@ -22,6 +23,8 @@ from tests.helpers import AREA, ORIGIN, WEST, World, a_task, insert, lasting_fol
 from tests.registers import TASK
 
 CENTRE, FIELD = "centre", "ada.db"  # what is checked
+KEPT = "kept.json"
+LEAF_BODY = "UPDATE _sg_leaf SET body = ? WHERE idx = ?"
 
 
 @cache
@@ -35,9 +38,11 @@ def street() -> Path:
         key, gone = _first_day(world, ada, bob, desk)
         _conflicts(world, ada, bob, key)
         update(desk, "task", gone, place=WEST)
+        update(desk, "task", key, state="accepted", due="2026-12-01", owner="n1")
         world.sync(desk)
         world.sync(ada)  # the record leaves its area and goes from the device
         _waiting(world)
+        _erase_something(world, ada, bob)
         world.centre.write("register", [("task", {"text": _next_edition()})])
         for replica in (bob, desk, ada):
             world.sync(replica)
@@ -76,6 +81,49 @@ def _waiting(world: World) -> None:
         late.commit()
     _seq, envelope, body = own_changesets(late)[1]
     assert world.centre.push([authenticate(world.centre.ledger, envelope, body)])[0].index is None
+
+
+def _erase_something(world: World, ada: Replica, bob: Replica) -> None:
+    """Erase a title that two devices wrote; what it was is kept in a file for those who plant it again."""
+    key = insert(ada, "task", a_task(title="要删除的"))
+    world.sync(ada)
+    world.sync(bob)
+    update(bob, "task", key, title="要删除的二")
+    world.sync(bob)
+    world.sync(ada)
+    sql = "SELECT idx, body, seq FROM _sg_leaf WHERE tbl = 'task' AND key = ? ORDER BY idx"
+    rows = world.centre.ledger.conn.execute(sql, (key,)).fetchall()
+    (world.folder / KEPT).write_text(json.dumps([[index, body.decode(), seq] for index, body, seq in rows]))
+    erase(world.centre, "task", key, ["title"], "request")
+
+
+def _kept(folder: Path, number: int) -> tuple[int, str, int]:
+    """Return index, whole body and seq of the first or second changeset of the erased title."""
+    index, body, seq = json.loads((folder / KEPT).read_text())[number]
+    return index, body, seq
+
+
+def _back(target: str, number: int, sql: str) -> Callable[[Path], None]:
+    def plant(folder: Path) -> None:
+        index, body, seq = _kept(folder, number)
+        with closing(sqlite3.connect(database(folder, target))) as conn:
+            place = seq if "_sg_own" in sql else index
+            assert conn.execute(sql, (body.encode(), place)).rowcount == 1
+            conn.commit()
+
+    return plant
+
+
+def _back_in_copy(folder: Path) -> None:
+    index, body, _seq = _kept(folder, 0)
+
+    def change(records: list[bytes]) -> list[bytes]:
+        length = 4 + int.from_bytes(records[index][:4], "big")
+        raw = body.encode()
+        records[index] = records[index][:length] + len(raw).to_bytes(4, "big") + raw
+        return records
+
+    _copy(change)(folder)
 
 
 def _next_edition() -> str:
@@ -273,7 +321,9 @@ _TITLED = (
 )
 _A_TASK = "title = '新的一件'"
 
-_EVERYTHING = frozenset("area chain-end conflict envelope-index leaf-columns leaf-order meta row state version".split())
+_EVERYTHING = frozenset(
+    "area chain-end conflict envelope-index leaf-columns leaf-order meta owner row state version".split()
+)
 
 CENTRE_DAMAGES = [
     sql("leaf cut", CENTRE, "leaf", "UPDATE _sg_leaf SET leaf = substr(leaf, 1, 300) WHERE idx = 3"),
@@ -327,6 +377,7 @@ CENTRE_DAMAGES = [
     sql("device set going again", CENTRE, "chain-end", "UPDATE _sg_chain SET stopped = 1 - stopped", repairable=True),
     sql("changeset not listed", CENTRE, "envelope-index", "DELETE FROM _sg_envelope WHERE idx = 4", repairable=True),
     sql("area history", CENTRE, "area", "UPDATE _sg_area SET area = '101009'", repairable=True),
+    sql("owner history", CENTRE, "owner", "DELETE FROM _sg_owner", repairable=True),
     sql("certificate history", CENTRE, "version", "DELETE FROM _sg_version WHERE tbl = 'device'", repairable=True),
     sql(
         "head changed",
@@ -368,6 +419,16 @@ CENTRE_DAMAGES = [
     Damage("an entry dated back", CENTRE, "leaf-order", _relogged(_backdate), also=frozenset({"meta"})),
     Damage("entries exchanged", CENTRE, "chain", _relogged(_without_evidence), also=_EVERYTHING),
     Damage("content hidden", CENTRE, "body-hidden", _relogged(_hide)),
+    Damage("erased value back", CENTRE, "erased-left", _back(CENTRE, 0, LEAF_BODY), repairable=True),
+    Damage("erased value back in the copy", CENTRE, "erased-left", _back_in_copy, repairable=True),
+    sql(
+        "erasure not listed",
+        CENTRE,
+        "erased-index",
+        "DELETE FROM _sg_erased WHERE idx = (SELECT min(idx) FROM _sg_erased)",
+        repairable=True,
+    ),
+    sql("erasure listed wrongly", CENTRE, "erased-index", "UPDATE _sg_erased SET late = 1", repairable=True),
     sql("waiting body", CENTRE, "waiting", f"UPDATE _sg_waiting SET {_blob('body', '二', '三')}"),
     sql("waiting number", CENTRE, "waiting", "UPDATE _sg_waiting SET seq = seq + 1"),
     sql(
@@ -390,6 +451,14 @@ CENTRE_DAMAGES = [
 ]
 
 FIELD_DAMAGES = [
+    Damage(
+        "own erased value back",
+        FIELD,
+        "erased-left",
+        _back(FIELD, 0, "UPDATE _sg_own SET body = ? WHERE seq = ?"),
+        repairable=True,
+    ),
+    Damage("another's erased value back", FIELD, "erased-left", _back(FIELD, 1, LEAF_BODY), repairable=True),
     sql(
         "own signature",
         FIELD,

@@ -7,6 +7,7 @@ import sqlite3
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlsplit
+from xml.etree import ElementTree
 
 import pytest
 
@@ -14,6 +15,8 @@ from portal import build as building
 from portal.build import build, loads_from_elsewhere, main
 from portal.errors import PortalError
 from tests.portal.public_db import HOSTILE, make_public_db
+
+_ATOM_LINK = "{http://www.w3.org/2005/Atom}link"
 
 
 @pytest.fixture(scope="module")
@@ -86,18 +89,20 @@ def test_planted_load_is_found(tmp_path: Path) -> None:
 
 
 def test_figures_are_marked_with_their_exact_text(published: Path) -> None:
-    """Each data-figure in the HTML reads exactly as the table says, and every figure appears."""
+    """Each data-figure in the HTML reads exactly as its table says, and every figure appears; of months the newest."""
     with sqlite3.connect(published / "public.db") as conn:
-        expected = dict(conn.execute("SELECT id, text FROM figure"))
+        figures = dict(conn.execute("SELECT id, text FROM figure"))
+        parts = dict(conn.execute("SELECT figure || '/' || \"by\" || '/' || part, text FROM figure_part"))
     conn.close()
     found = [
         (name, html.unescape(text))
         for page in (published / "portal").rglob("*.html")
         for name, text in re.findall(r'<span data-figure="([^"]+)">([^<]*)</span>', page.read_text(encoding="utf-8"))
     ]
-    assert dict(found) == expected
-    assert len(found) == 2 * len(expected)
-    assert all(expected[name] == text for name, text in found)
+    assert all((figures | parts)[name] == text for name, text in found)
+    assert set(figures) <= {name for name, _ in found}
+    assert {name for name in parts if "_month" not in name} <= {name for name, _ in found}
+    assert len(found) > 3 * len(figures) + len(parts) / 2
 
 
 def test_every_page_says_demonstration_and_as_of(published: Path) -> None:
@@ -134,9 +139,23 @@ def test_no_link_inside_the_portal_is_dead(published: Path) -> None:
                 records += 1
             elif fragment and target.suffix == ".html" and not fragment.startswith("__"):
                 assert unquote(fragment) in read(target).ids, f"{page}: {link}"
-    assert outside == {"log", "public"}
+    assert outside == {"log", "public", "data"}
     assert checked > 5
     assert records > 100
+
+
+def test_every_link_of_a_feed_leads_to_a_page(published: Path) -> None:
+    """Feeds are found from the head of every page and from the page of changes; their entries lead to pages."""
+    site = published / "portal"
+    feeds = list((site / "feed").iterdir())
+    assert {f"feed/{path.name}" for path in feeds} <= set(read(site / "news.html").links)
+    links = [(path, each.attrib["href"]) for path in feeds for each in ElementTree.parse(path).iter(_ATOM_LINK)]
+    assert len(links) > 100
+    for path, address in links:
+        assert (path.parent / unquote(address)).resolve().is_file(), address
+    head = '<link rel="alternate" type="application/atom+xml"'
+    pages = [page for page in site.rglob("*.html") if page.parent.name != "sheet"]  # sheets of paper have no feed
+    assert all(head in page.read_text(encoding="utf-8") for page in pages)
 
 
 def test_hostile_rows_add_no_script(published: Path) -> None:

@@ -99,7 +99,7 @@ def test_every_record_is_where_its_address_says(site: Site, tmp_path: Path) -> N
     rows = [row for item in listed for row in site.source.rows(item)]
     assert len(rows) > 130
     for row in rows:
-        address = site.address(row)
+        address = site.record_name(row)
         held = dict(part(tmp_path / f"find/m/{shard_of(address, start['records'])}.js"))
         assert held[address]["evidence"] == row.evidence
     assert not [path for path in (tmp_path / "find").rglob("*.js") if "</" in path.read_text(encoding="utf-8")]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from portal import ledger, lists, pages, rows
+from portal import figures, ledger, lists, pages, rows
 from portal.errors import PortalError
 from portal.markup import Page
 from portal.site import Site
@@ -40,7 +40,7 @@ def test_every_page_has_its_own_path(site: Site) -> None:
     assert {"index.md", "community/index.md", "figures.md", "data.md", "withheld.md", "r/errand/k-BS-01.md"} <= set(
         paths
     )
-    assert len([path for path in paths if path.startswith("r/errand/k-")]) == 2 + len(HOSTILE)
+    assert len([path for path in paths if path.startswith("r/errand/k-")]) == 3 + len(HOSTILE)
 
 
 def test_home_has_figures_registers_and_communities(site: Site) -> None:
@@ -58,8 +58,8 @@ def test_row_page_shows_steps_materials_phone_and_evidence(site: Site) -> None:
     body = page_of(site, "r/errand/k-BS-01.md").body
     assert '<span class="sg-badge sg-mark">示例</span>' in body
     assert "## 要带的材料\n\n- 身份证原件\n- 户口簿" in body
-    assert '1. <strong>提出申请</strong><br><span class="sg-note">谁办：居民；时限：当日</span>' in body
-    assert '1. <strong>盖章</strong><br><span class="sg-note">谁办：社区</span>' in body
+    assert '<li><strong>提出申请</strong><br><span class="sg-note">谁办：居民；时限：当日</span></li>' in body
+    assert '<li><strong>盖章</strong><br><span class="sg-note">谁办：社区</span></li>' in body
     assert '<td data-label="风险">优亲厚友</td><td data-label="等级">高</td>' in body
     assert "## 依据\n\n第一条<br>第二行\n\n第二段" in body
     assert '<a href="tel:09380000001" class="sg-phone">' in body
@@ -104,7 +104,7 @@ def test_row_pages_of_a_large_register_are_all_reached(site: Site, monkeypatch: 
     monkeypatch.setattr(lists, "WHOLE_LIMIT", 5)
     leaves = list(lists.register_pages(site, site.registers["errand"]))
     assert [leaf.path for leaf in leaves] == ["r/errand/index.md", "r/errand/index-2.md", "r/errand/index-3.md"]
-    assert sum(leaf.body.count("查看签名证据") for leaf in leaves) == 2 + len(HOSTILE)
+    assert sum(leaf.body.count("查看签名证据") for leaf in leaves) == 3 + len(HOSTILE)
     assert '<a href="../../r/errand/index.html">上一页</a>' in leaves[1].body
     assert '<a href="../../r/errand/index-3.html">下一页</a>' in leaves[1].body
 
@@ -133,6 +133,16 @@ def test_withheld_page_counts_by_reason(site: Site) -> None:
     assert "涉及个人隐私" in body
     assert "状态、期限、片区" in body  # the group's columns
     assert "共 2 项" in body
+    assert (
+        body.index("共 2 项") < body.index("## 已删除的内容") < body.index("本人要求删除") < body.index("共 1 项") + 200
+    )
+
+
+def test_an_erased_section_says_so(site: Site) -> None:
+    """What was erased reads 已删除, and not 不予公开."""
+    body = page_of(site, "r/errand/k-BS-03.md").body
+    assert "已删除" in body
+    assert "不予公开" not in body
 
 
 def test_withheld_group_hides_each_of_its_columns(site: Site) -> None:
@@ -142,7 +152,7 @@ def test_withheld_group_hides_each_of_its_columns(site: Site) -> None:
 
 def test_figures_page_shows_queries(site: Site) -> None:
     """Each figure with n, d and SQL, blank lines included."""
-    body = ledger.figures_page(site).body
+    body = figures.figures_page(site).body
     assert '<span data-figure="lamp_none">—</span>' in body
     assert "select count(&#42;)\n&nbsp;\nfrom lamp" in body
     assert "where 1&#60;2 and &#39;&#124;&#39;" in body

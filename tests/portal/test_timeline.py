@@ -1,6 +1,5 @@
 """A matter's steps, lamps and why it is late, by the deadlines that its history sets."""
 
-import json
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,7 @@ from portal.source import open_source
 from portal.timeline import Way
 from syncgov.core import public_rows as publishing
 from syncgov.core.register import parse_register
-from tests.portal.public_db import EAST, WEST, insert, make_public_db
+from tests.portal.public_db import EAST, WEST, insert, insert_step, make_public_db
 from tests.publish.place import LAMP
 
 KEY = "019c2b20-f2c0-709f-94b4-f2e0430125c5"
@@ -34,8 +33,8 @@ def walk(tmp_path: Path) -> Walk:
                 value = {"state": state, "due": f"2026-11-{due}" if due else None, "ward": WEST if due else None}
                 day, _, hour = at.partition(" ")
                 received = f"2026-11-{day}T{hour or '12'}:00:00+08:00"
-                row = (idx, 0, "lamp", KEY, "step", json.dumps(value), 0, received, "o1" if idx > 100 else "w1", 1)
-                conn.execute("INSERT INTO history VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+                insert_step(conn, idx, KEY, value, received, "o1" if idx > 100 else "w1")
+            insert_step(conn, 200, KEY, None, "2026-11-02T12:00:00+08:00", "o1")  # erased: no step
         conn.close()
         with open_source(path) as source:
             site = Site(source)
@@ -92,7 +91,7 @@ def test_each_step_has_name_role_unit_and_lamp(walk: Walk) -> None:
         ("报修", "网格员", "", ""),
         ("改期", "综治平台操作员", "西苑社区", ""),
         ("修好", "承办人", "西苑社区", "超期2天"),
-        ("返修", "综治平台操作员", "西苑社区", ""),
+        ("又坏了", "综治平台操作员", "西苑社区", ""),
     ]
 
 

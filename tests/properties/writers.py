@@ -25,6 +25,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "done": st.sampled_from([None, True, False]),
     "secret": st.sampled_from([None, "内情", "别的"]),
     "tags": st.sampled_from([None, [], ["x"], ["x", "y"]]),
+    "extra": st.sampled_from([None, "补"]),  # of the next edition; who has not seen it leaves it out
     "_alive": st.booleans(),
 }
 
@@ -91,6 +92,8 @@ class Street:
         parts: tuple[list[Write], list[Write]] = ([], [Write(meta_path(dot, "by"), None, ())])
         registers = self.centre.ledger.registers(writer.seen)
         for name, value in sorted(cells.items()):
+            if not name.startswith("_") and registers["task"].find(name) is None:
+                continue
             path = format_path("task", key, name)
             parts[registers["task"].class_of(name) != "public"].append(
                 Write(path, value, self._over(path, writer, step))

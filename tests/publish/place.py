@@ -25,7 +25,8 @@ fields:
   inside: {label: 内部说明, type: text, class: internal, free_text: true}
   caller: {label: 来电人, type: text, class: private}
   kind: {label: 种类, type: code, class: public, choices: {bulb: 灯泡, pole: 灯杆}}
-  words: {label: 公开说明, type: text, class: public, max_length: 200, free_text: true, write: [worker, desk]}
+  words:
+    {label: 公开说明, type: text, class: public, max_length: 200, free_text: true, write: [worker, desk, publisher]}
   parts: {label: 用料, type: list, class: public, max_length: 5}
   cost: {label: 费用, type: money, class: public, unit: 分}
   step:
@@ -54,6 +55,11 @@ figures:
     kind: rate
     n: SELECT count(*) FROM lamp WHERE state = 'done'
     d: SELECT count(*) FROM lamp
+portal:
+  nav: 路灯
+  page: list
+  title: words
+  open311: {service: kind, closed: {state: [done]}, description: words, agency: crew}
 """
 
 CALLER = """\

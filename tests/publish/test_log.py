@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from syncgov.audit.audit import audit
 from syncgov.core.canonical import encode
 from syncgov.core.charter import open_charter
 from syncgov.core.commitment import open_body, parse_path
@@ -15,7 +16,8 @@ from syncgov.core.statement import Leaf, parse_leaf
 from syncgov.core.tree import bundle_path, bundles, leaf_hash, parse_bundle, parse_tile, tile_path, tiles, tree_hash
 from syncgov.publish.redaction import hidden_writes, public_leaf, public_state
 from syncgov.publish.snapshot import take_snapshot
-from tests.helpers import new_key
+from tests.centre.test_bypasses import Cells, Forger
+from tests.helpers import EAST, new_key
 from tests.leaks import holders
 from tests.publish.place import CANARIES, ODD_KEY, Place, add
 from tests.publish.reading import cells, disclosed
@@ -89,6 +91,27 @@ def test_a_refused_step_with_words_in_it_is_not_disclosed(own_place: Place) -> N
     assert {parse_path(slot[1]).field for slot in slots} == {"_alive", "_month"}
     published = [path for path in own_place.out.rglob("*") if path.is_file()]
     assert holders([text, "13912345678"], published) == {text: set(), "13912345678": set()}
+
+
+def test_a_refused_step_that_was_signed_as_private_is_not_disclosed(own_place: Place) -> None:
+    """A device put the step among the private writes: refused, and nobody promised that to the public."""
+    east = own_place.world.replicas["east"]
+    whole: Cells = {
+        "_alive": (True, ()),
+        "_community": (EAST[:6], ()),
+        "_month": ("2026-11", ()),
+        "spot": (EAST, ()),
+        "seen_on": ("2026-11-20", ()),
+        "step": ({"state": "fresh", "crew": None}, ()),
+    }
+    forger = Forger(own_place.world, east)
+    assert forger.push(("lamp", new_key(8)), whole, CANARIES["person"], kept_back={"step"})[1] == "refused:skeleton"
+    own_place.publish()
+    ((index,),) = cells(own_place.out, "SELECT idx FROM leaf WHERE verdict = 'refused:skeleton'")
+    (line,) = [line for line in disclosed(own_place.out) if line["index"] == index]
+    slots = [slot for slot in line["body"]["slots"] if isinstance(slot, list)]
+    assert {parse_path(slot[1]).field for slot in slots} == {"_alive", "_community", "_month"}
+    assert {finding.code for finding in audit(own_place.out, None).findings} == {"portal"}  # none was made here
 
 
 def test_every_row_has_evidence_that_verifies(place: Place) -> None:

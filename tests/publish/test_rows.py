@@ -22,7 +22,9 @@ def test_a_row_shows_its_public_columns_and_only_those(place: Place) -> None:
         "_created": found["_created"],
         "_updated": found["_updated"],
         "_withheld": "",
+        "_erased": "",
         "_conflict": 0,
+        "_disputed": 0,
         "_evidence": f"log/proofs/lamp/{place.keys[0]}.json",
     }
     assert found["_created"][:10] == "2026-11-18"

@@ -3,6 +3,7 @@
 import base64
 import shutil
 import stat
+import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from syncgov.core.age_identity import age_identity
 from syncgov.core.canonical import b64
 from syncgov.core.keys import SigningKey
 from syncgov.errors import (
+    ForkError,
     FormatError,
     InputError,
     NotAllowedError,
@@ -245,6 +247,30 @@ def test_a_restored_replica_gets_its_own_back_by_file(world: World, pen: Replica
     assert not any(leaf.verdict == "refused:fork" for leaf in world.leaves())
 
 
+def test_a_device_restored_with_its_key_gets_its_own_back_by_file(world: World) -> None:
+    """The reply shows that it has signed more than it knows: nothing is folded, and the next bundle asks for it."""
+    pen = offline_device(world, "pen")
+    path = pen.path
+    pen.close()
+    for each in (path, key_path(path)):
+        shutil.copy(each, f"{each}.backup")
+    pen = world.reopen("pen")
+    key = insert(pen, "task", a_task(title="之后"))
+    assert carry(world, pen).received.done.accepted == 1
+    world.replicas.pop("pen").close()
+    for each in (path, key_path(path)):
+        shutil.copy(f"{each}.backup", each)
+    pen = world.reopen("pen")
+    before = everything(pen)
+    assert carry(world, pen).received.state == "unfit"
+    assert everything(pen) == before
+    assert carry(world, pen).received.state == "taken"
+    assert row(pen, "task", key) is not None
+    update(pen, "task", key, title="恢复后")
+    assert carry(world, pen).received.done.accepted == 1
+    assert all(leaf.accepted for leaf in world.leaves())
+
+
 def test_a_long_restore_takes_several_bundles(
     world: World, pen: Replica, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -435,6 +461,9 @@ def test_a_centre_cannot_lie_in_a_file_either(world: World, pen: Replica) -> Non
         other = bundle.sign_recipient(world.centre.charter.origin, packing.own_recipient(pen.key_file.key), FALSE)
         return msgspec.structs.replace(message, recipient=other)
 
+    def withholding(message: bundle.Reply) -> bundle.Reply:
+        return msgspec.structs.replace(message, pages=[msgspec.structs.replace(message.pages[0], entries=[])])
+
     lies = {without_proof: ProofError, rolled_back: RollbackError, endless: ProofError, misleading: SignatureError}
     for change, error in lies.items():
         lie = changed(pen.key_file.key, reply, log_key(world), change)
@@ -442,6 +471,10 @@ def test_a_centre_cannot_lie_in_a_file_either(world: World, pen: Replica) -> Non
             receive(pen, lie)
         assert own_changesets(pen)
     assert receive(pen, reply).done.accepted == 1
+    insert(pen, "task", a_task())
+    reply = bundles.receive(world.centre, pack(pen).data).reply
+    with pytest.raises(ForkError, match="withholds"):
+        receive(pen, changed(pen.key_file.key, reply, log_key(world), withholding))
 
 
 # -- the carrier --------------------
@@ -595,9 +628,36 @@ def test_the_key_of_a_lost_replica_is_kept(world: World, pen: Replica) -> None:
     assert key_path(pen.path).read_bytes() == key
 
 
-def test_a_device_that_joined_online_needs_the_invitation_once(world: World) -> None:
-    """Without it the device does not know to whom to seal, and says what to do."""
+def test_a_device_that_joined_online_can_make_bundles_at_once(world: World) -> None:
+    """Its first sync asks for the centre's recipient, the later ones do not."""
     online = world.device("online")
+    insert(online, "task", a_task())
+    assert carry(world, online).received.done.accepted == 1
+    world.wire.reset()
+    world.sync(online)
+    assert "/v1/recipient" not in world.wire.paths
+
+
+def test_the_recipient_is_the_logs_word(world: World) -> None:
+    """A note that the charter's log did not sign is not kept; what the sync brought is."""
+    false = bundle.sign_recipient(world.centre.charter.origin, packing.own_recipient(FALSE), FALSE)
+    world.wire.tamper = lambda path, body: false.encode() if path == "/v1/recipient" else body
+    with pytest.raises(SignatureError):
+        world.device("online")
+    world.wire.reset()
+    found = world.replicas["online"]
+    assert found.seen.size == world.centre.ledger.size
+    assert found.meta.get("recipient") == ""
+    world.sync(found)
+    assert found.meta.get("recipient") == bundles.recipient_note(world.centre)
+
+
+def test_a_centre_without_bundles(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No recipient is no reason that a sync fails; without it the device says what to do, an invitation helps."""
+    monkeypatch.setitem(sys.modules, "pyrage", None)
+    online = world.device("online")
+    assert "/v1/recipient" in world.wire.paths
+    monkeypatch.undo()
     with pytest.raises(InputError):
         pack(online)
     assert receive(online, bundles.invitation(world.centre)).state == "recipient"

@@ -27,6 +27,7 @@ from syncgov.errors import (
     TransportError,
 )
 from syncgov.storage.keyfile import key_path, load_key
+from syncgov.storage.merging import own_changesets
 from syncgov.storage.replica import Replica
 from syncgov.sync import client
 from syncgov.sync.transport import HttpTransport
@@ -298,6 +299,20 @@ def test_what_a_push_answers_settles_nothing(world: World) -> None:
     assert done.accepted == 1  # by the pull's proof
     assert pen.conn.execute("SELECT idx FROM _sg_own WHERE seq = 6").fetchone()[0] > 3
     world.wire.tamper = honest
+
+
+def test_a_changeset_that_is_said_to_be_logged_and_withheld_is_noticed(world: World) -> None:
+    """The centre acknowledged it below the size that it now proves, and does not give the leaf."""
+    pen = world.replicas["pen"]
+    insert(pen, "task", a_task(title="不见了"))
+    lie(
+        world,
+        lambda a: msgspec.structs.replace(a, entries=[e for e in a.entries if pen.dev.encode() not in bytes(e.leaf)]),
+    )
+    with pytest.raises(ForkError, match="withholds"):
+        world.sync(pen)
+    assert [title for (title,) in pen.conn.execute("SELECT title FROM task WHERE title = '不见了'")] == ["不见了"]
+    assert own_changesets(pen)
 
 
 # -- lines --------------------

@@ -160,6 +160,28 @@ def test_a_restored_file_whose_lost_work_nobody_has(world: World) -> None:
         assert conn.execute("SELECT count(*) FROM task").fetchone() == (2,)
 
 
+def test_a_device_restored_with_its_key_is_no_fork(world: World) -> None:
+    """File and key from one backup: the next sync shows what was signed since, takes it back, and the chain goes on."""
+    first = world.device("first")
+    copied = copy(world, "first", "backup")
+    first = world.reopen("first")
+    key = insert(first, "task", a_task(title="之后"))
+    world.sync(first)
+    update(first, "task", key, kind="b")
+    world.sync(first)
+    world.replicas.pop("first").close()
+    restore(copied, world.folder / "first.db")
+    shutil.copy(key_path(copied), key_path(world.folder / "first.db"))
+    first = world.reopen("first")
+    assert world.sync(first).refused == []
+    assert titles(first) == ["之后"]
+    insert(first, "task", a_task(title="恢复后"))
+    assert world.sync(first).accepted == 1
+    assert titles(first) == ["之后", "恢复后"]
+    assert (status(first).delivered, stages(first)) == (3, [])
+    assert all(leaf.accepted for leaf in world.leaves())
+
+
 @pytest.mark.parametrize("cut", [1, 2, 3])
 def test_an_honest_power_loss_after_a_push_is_no_fork(world: World, cut: int) -> None:
     """The key file stands behind the replica, or the answer to the push is lost: the next sync goes on."""

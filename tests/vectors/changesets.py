@@ -138,12 +138,6 @@ def envelope() -> list[Json]:
     another_type = "application/vnd.syncgov.charter.v1+json"
     cases: list[tuple[str, str, str, Any]] = [
         ("plain", "ok", "one signature", ENVELOPE),
-        (
-            "staff-key",
-            "ok",
-            "a second signature is parsed; whose it is, is checked elsewhere",
-            signed(payload, DEVICE, OTHER),
-        ),
         ("flipped", "signature", "one bit of S changed", by(good[:40] + bytes([good[40] ^ 1]) + good[41:])),
         ("not-dsse", "signature", "signed without the pre-authentication encoding", by(DEVICE.sign(payload))),
         ("type", "signature", "signed under another type", by(DEVICE.sign_typed(another_type, payload))),
@@ -170,8 +164,48 @@ def envelope() -> list[Json]:
     forged = by(low + bytes(32))
     return [
         *vectors,
+        *_second_signatures(payload, good),
         vector("low-order-key", "signature", "the key is a point of low order", envelope=forged, public=b64u(low)),
     ]
+
+
+def _second_signatures(payload: bytes, first: bytes) -> list[Json]:
+    """Section 4: a staff key's signature beside the device's, over the same bytes."""
+    second = OTHER.sign_typed(CHANGESET_TYPE, payload)
+
+    def two(key_id: str, signature: bytes) -> bytes:
+        return format_envelope(CHANGESET_TYPE, payload, [(DEVICE.id, first), (key_id, signature)])
+
+    elsewhere = OTHER.sign_typed(CHANGESET_TYPE, changed(seq=8))
+    device, staff = b64u(DEVICE.public), b64u(OTHER.public)
+    cases = [
+        ("two", "ok", "device and staff key", two(OTHER.id, second), staff),
+        ("two-flipped", "signature", "one bit of the second S changed", two(OTHER.id, _flip(second)), staff),
+        (
+            "two-elsewhere",
+            "signature",
+            "the staff key's signature of another statement",
+            two(OTHER.id, elsewhere),
+            staff,
+        ),
+        ("two-as-another", "signature", "another key's signature", two(OTHER.id, _by(ROOT_1, payload)), staff),
+        ("two-key", "signature", "checked with a key that has not the id", two(OTHER.id, second), b64u(ROOT_1.public)),
+        ("two-same", "format", "the device signs twice", two(DEVICE.id, first), device),
+        ("two-unnamed", "format", "a key id that is none", two("staff", second), staff),
+        ("two-swapped", "format", "the staff key's signature stands first", signed(payload, OTHER, DEVICE), staff),
+    ]
+    return [
+        vector(name, expect, comment, envelope=raw, public=device, second=key)
+        for name, expect, comment, raw, key in cases
+    ]
+
+
+def _by(key: SigningKey, payload: bytes) -> bytes:
+    return key.sign_typed(CHANGESET_TYPE, payload)
+
+
+def _flip(signature: bytes) -> bytes:
+    return signature[:40] + bytes([signature[40] ^ 1]) + signature[41:]
 
 
 def body_for(public: Sequence[Write], other: Sequence[Write], seed: str = "body seed") -> bytes:

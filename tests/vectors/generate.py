@@ -13,15 +13,16 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parents[1]))  # run as a script, from any folder
 
-from tests.vectors import changesets, logs, messages, proofs  # noqa: E402
+from tests.vectors import carried, changesets, logs, messages, proofs  # noqa: E402
 from tests.vectors.base import Json  # noqa: E402
 
 FORMATS: dict[str, Callable[[], list[Json]]] = {
     each.__name__: each
     for each in (
         changesets.canonical, changesets.statement, changesets.envelope, changesets.body_full, changesets.body_redacted,
-        changesets.leaf, logs.checkpoint, logs.receipt, logs.consistency, logs.bundle, logs.tile, logs.charter,
-        logs.register_set, messages.request, messages.join, messages.push, messages.pull, proofs.proof_file,
+        changesets.leaf, logs.checkpoint, logs.receipt, logs.consistency, logs.bundle, logs.tile, logs.file_list,
+        logs.charter, logs.succession, logs.register_set, messages.request, messages.join, messages.staff_key,
+        messages.push, messages.pull, proofs.proof_file, carried.bundle_header, carried.disclosed, carried.erasure,
     )
 }  # fmt: skip
 

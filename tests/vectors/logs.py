@@ -6,10 +6,11 @@ from typing import Any
 import msgspec
 
 from syncgov.core.canonical import b64, b64u, encode
-from syncgov.core.charter import CHARTER_TYPE, Charter, key_text, sign_charter
-from syncgov.core.note import Checkpoint, sign_checkpoint, sign_note
+from syncgov.core.charter import CHARTER_TYPE, Charter, Closing, key_text, sign_charter
+from syncgov.core.keys import SigningKey
+from syncgov.core.note import Checkpoint, format_vkey, sign_checkpoint, sign_note
 from syncgov.core.proof import format_receipt
-from syncgov.core.statement import format_envelope
+from syncgov.core.statement import envelope_hash, format_envelope
 from syncgov.core.tree import MemoryTree, consistency_path, format_bundle, format_tile, inclusion_path, leaf_hash
 from tests.vectors.base import AT, LOG, ORIGIN, OTHER, REGISTRAR, ROOT_1, ROOT_2, VKEY, Json, filled, vector
 from tests.vectors.changesets import signed
@@ -121,6 +122,40 @@ def tile() -> list[Json]:
     return [vector(name, expect, comment, tile={"hex": raw.hex()}) for name, expect, comment, raw in cases]
 
 
+def file_list() -> list[Json]:
+    """Section 9: `SHA256SUMS` and the note that signs it."""
+    one, two = (hashlib.sha256(text).hexdigest() for text in (b"one", b"two"))
+    good = f"{one}  data/lamp.csv\n{two}  log/checkpoint\n"
+    head = f"{ORIGIN}\n11\n{b64(TREE.root())}\n"
+
+    def note(listed: str, label: str = "syncgov-files@v1") -> str:
+        return sign_note(f"{label}\n{head}{hashlib.sha256(listed.encode()).hexdigest()}\n", ORIGIN, LOG)
+
+    swapped = "".join(reversed(good.splitlines(keepends=True)))
+    itself, twice = f"{one}  SHA256SUMS\n", f"{one}  a\n{two}  a\n"
+    upper = good.upper().replace("DATA/LAMP.CSV", "data/lamp.csv").replace("LOG/CHECKPOINT", "log/checkpoint")
+    cases = [
+        ("plain", "ok", "two files", good, note(good)),
+        ("empty", "ok", "no file", "", note("")),
+        ("line", "digest", "a line was changed after signing", good.replace("lamp", "tree"), note(good)),
+        (
+            "key",
+            "signature",
+            "signed by another key",
+            good,
+            sign_note(note(good).split("\n\n")[0] + "\n", ORIGIN, OTHER),
+        ),
+        ("label", "format", "another label", good, note(good, "syncgov-files@v2")),
+        ("checkpoint", "format", "a checkpoint in its place", good, SIGNED),
+        ("order", "format", "paths descend", swapped, note(swapped)),
+        ("twice", "format", "a path twice", twice, note(twice)),
+        ("itself", "format", "the list in the list", itself, note(itself)),
+        ("upper", "format", "hexadecimal in capitals", upper, note(upper)),
+        ("line-end", "format", "no final line end", good[:-1], note(good[:-1])),
+    ]
+    return [vector(n, expect, comment, list=listed, note=text, vkey=VKEY) for n, expect, comment, listed, text in cases]
+
+
 CHARTER = Charter(
     area="101",
     backup_days=30,
@@ -169,6 +204,40 @@ def charter() -> list[Json]:
         ("type", "format", "the envelope of a changeset", signed(payload, ROOT_1, ROOT_2)),
     ]
     return [vector(name, expect, comment, charter=raw) for name, expect, comment, raw in cases]
+
+
+def succession() -> list[Json]:
+    """Sections 8 and 15: a charter and the one that replaces it."""
+    first = sign_charter(CHARTER, [ROOT_1, ROOT_2])
+
+    def after(before: bytes, *signers: SigningKey, **members: Any) -> bytes:
+        made = msgspec.structs.replace(CHARTER, previous=envelope_hash(before), **members)
+        return sign_charter(made, list(signers or (ROOT_1, ROOT_2)))
+
+    root, lost = b64u(TREE.root(4)), b64u(TREE.root())
+    closed: dict[str, Any] = {"origin": f"{ORIGIN}/2", "log": format_vkey(f"{ORIGIN}/2", LOG.public)}
+    closing = Closing(4, root, ORIGIN, lost, TREE.size)
+    second = after(first, grace_days=7)
+    thief = {"roots": [key_text(OTHER.public)], "threshold": 1}
+    cases: list[tuple[str, str, str, bytes, bytes]] = [
+        ("registrar", "ok", "another registrar", first, after(first, registrars=[key_text(OTHER.public)])),
+        ("days", "ok", "other days of grace", first, second),
+        ("closing", "ok", "a log of 11 leaves ends, 4 are kept", first, after(first, closes=closing, **closed)),
+        ("few", "not-allowed", "enough roots by its own count only", first, after(first, ROOT_1, threshold=1)),
+        ("roots", "not-allowed", "signed by its own new roots only", first, after(first, OTHER, **thief)),
+        ("replayed", "format", "the first charter again", second, first),
+        ("skipped", "format", "it replaces another one", first, after(second, grace_days=3)),
+        ("renamed", "format", "another log without closing the old one", first, after(first, **closed)),
+        ("same", "format", "it closes the log that it names", first, after(first, closes=closing)),
+        (
+            "more",
+            "format",
+            "more leaves kept than were signed",
+            first,
+            after(first, closes=Closing(12, root, ORIGIN, lost, TREE.size), **closed),
+        ),
+    ]
+    return [vector(name, expect, comment, held=held, charter=raw) for name, expect, comment, held, raw in cases]
 
 
 LAMP = """register: lamp

@@ -66,6 +66,27 @@ def join() -> list[Json]:
     return [vector(name, expect, comment, join=message, origin=ORIGIN) for name, expect, comment, message in cases]
 
 
+def staff_key() -> list[Json]:
+    """Section 8: a person's key is to be registered."""
+    good = wire.sign_staff_key("ABCD-EFGH-JKMN", "S1", DEVICE.id, ORIGIN, OTHER)
+    raw = wire.format_message(good)
+    other = wire.sign_staff_key("ABCD-EFGH-JKMN", "S1", DEVICE.id, ORIGIN, ROOT_1)
+    cases: list[tuple[str, str, str, bytes, Json]] = [
+        ("plain", "ok", "code, person, proof, public key", raw, {}),
+        ("code", "signature", "another code than was signed", raw.replace(b"ABCD", b"ABCE"), {}),
+        ("person", "signature", "another person than was signed", raw.replace(b'"S1"', b'"S2"'), {}),
+        ("device", "signature", "for another device", raw, {"dev": ROOT_1.id}),
+        ("origin", "signature", "for another log", raw, {"origin": "other.example"}),
+        ("key", "signature", "another's proof", raw.replace(good.proof.encode(), other.proof.encode()), {}),
+        ("member", "format", "an unknown member", raw[:-1] + b',"role":"registrar"}', {}),
+        ("proof", "format", "a proof of 63 bytes", raw.replace(good.proof.encode(), b64u(bytes(63)).encode()), {}),
+    ]
+    plain: Json = {"dev": DEVICE.id, "origin": ORIGIN}
+    return [
+        vector(name, expect, comment, request=sent, **{**plain, **more}) for name, expect, comment, sent, more in cases
+    ]
+
+
 def push() -> list[Json]:
     """Section 10: push and its answer."""
     entry = wire.PushEntry(msgspec.Raw(RAW_BODY), msgspec.Raw(ENVELOPE))
@@ -170,7 +191,7 @@ def pull() -> list[Json]:
         ("hash", "format", "a hash of 31 bytes", first(path=[b64(bytes(31))])),
     ]
     context = {"charter": sign_charter(CHARTER, [ROOT_1, ROOT_2]), "seen": {"root": b64u(tree.root(1)), "size": 1}}
-    ask = wire.format_message(wire.Pull(1, 500, 1, 0))
+    ask = wire.format_message(wire.Pull(0, 500, 1, 0))
     vectors = [
         vector(name, expect, comment, kind="pull-answer", message=raw, **context)
         for name, expect, comment, raw in cases

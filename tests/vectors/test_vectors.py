@@ -14,18 +14,31 @@ import pytest
 import rfc8785
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from syncgov.audit.folder import DISCLOSED_FOLDER, load_disclosed
+from syncgov.audit.report import Report
 from syncgov.core import wire
+from syncgov.core.bundle import Reply, Request, open_bundle, split_bundle_file, unpack
 from syncgov.core.canonical import decode, encode, unb64, unb64u
 from syncgov.core.charter import open_charter
 from syncgov.core.commitment import Write, open_body, redact
+from syncgov.core.erasure import is_covered, parse_erasure
+from syncgov.core.file_list import format_list, parse_list, verify_list_note
 from syncgov.core.keys import SigningKey, verify_typed
-from syncgov.core.merge import FieldState, Head, fold_write, is_conflict, shown
+from syncgov.core.merge import FieldState, Head, RowState, fold_write, is_conflict, shown
 from syncgov.core.note import verify_checkpoint
 from syncgov.core.proof import verify_receipt
 from syncgov.core.record_proof import verify_record_proof
 from syncgov.core.register import RegisterSet, parse_register
 from syncgov.core.register_model import Column, Field, Register
-from syncgov.core.statement import format_statement, parse_changeset, parse_leaf, parse_statement, verify_changeset
+from syncgov.core.statement import (
+    format_statement,
+    parse_changeset,
+    parse_leaf,
+    parse_statement,
+    verify_changeset,
+    verify_second,
+)
+from syncgov.core.succession import succeed
 from syncgov.core.tree import format_bundle, format_tile, parse_bundle, parse_tile, verify_consistency
 from syncgov.core.workflow import Workflow
 from syncgov.errors import SyncgovError
@@ -74,7 +87,9 @@ def run_statement(v: Json, _tmp: Path) -> None:
 
 
 def run_envelope(v: Json, _tmp: Path) -> None:
-    verify_changeset(parse_changeset(raw(v["envelope"])), unb64u(v["public"], 32))
+    changeset = verify_changeset(parse_changeset(raw(v["envelope"])), unb64u(v["public"], 32))
+    if changeset.second is not None:
+        verify_second(changeset, unb64u(v["second"], 32))
 
 
 def run_body_full(v: Json, _tmp: Path) -> None:
@@ -99,6 +114,14 @@ def run_checkpoint(v: Json, _tmp: Path) -> None:
     verify_checkpoint(text(v["checkpoint"]), v["vkey"])
 
 
+def run_file_list(v: Json, _tmp: Path) -> None:
+    _checkpoint, digest = verify_list_note(text(v["note"]), v["vkey"])
+    if hashlib.sha256(raw(v["list"])).hexdigest() != digest:
+        raise OtherError("digest")
+    listed = parse_list(raw(v["list"]))
+    assert format_list(listed) == raw(v["list"])
+
+
 def run_receipt(v: Json, _tmp: Path) -> None:
     verify_receipt(v["receipt"], raw(v["leaf"]), v["vkey"])
 
@@ -118,11 +141,18 @@ def run_tile(v: Json, _tmp: Path) -> None:
 
 def run_proof_file(v: Json, _tmp: Path) -> None:
     proof = verify_record_proof(raw(v["proof"]), open_charter(raw(v["charter"])))
-    assert {field.field: field.value for field in proof.fields} == {"_alive": True, "title": "路灯不亮"}
+    shown = {"_alive": True} if v["name"] == "erased" else {"_alive": True, "title": "路灯不亮"}
+    assert {field.field: field.value for field in proof.fields} == shown
+    hidden = [("title", True, "request")] if v["name"] == "erased" else []
+    assert [(each.field, each.erased, each.reason) for each in proof.hidden] == hidden
 
 
 def run_charter(v: Json, _tmp: Path) -> None:
     open_charter(raw(v["charter"]))
+
+
+def run_succession(v: Json, _tmp: Path) -> None:
+    succeed(raw(v["held"]), raw(v["charter"]))
 
 
 def run_register_set(v: Json, _tmp: Path) -> None:
@@ -140,6 +170,12 @@ def run_request(v: Json, _tmp: Path) -> None:
 def run_join(v: Json, _tmp: Path) -> None:
     message = wire.parse_message(raw(v["join"]), wire.Join, "join")
     wire.verify_join(message, v["origin"], unb64u(message.public, 32), unb64u(message.proof, 64))
+
+
+def run_staff_key(v: Json, _tmp: Path) -> None:
+    message = wire.parse_message(raw(v["request"]), wire.StaffKeyRequest, "staff key request")
+    public, proof = unb64u(message.public, 32), unb64u(message.proof, 64)
+    wire.verify_staff_key(message, v["dev"], v["origin"], public, proof)
 
 
 MESSAGES: dict[str, type] = {
@@ -165,6 +201,39 @@ def run_pull(v: Json, tmp: Path) -> None:
     with Replica.create(tmp / f"{v['name']}.db", key, raw(v["charter"]), {"prev": ""}, lambda: 0) as replica:
         replica.meta.set(**v["seen"])
         verify_page(replica, message, v["seen"]["size"])
+
+
+def run_bundle_header(v: Json, _tmp: Path) -> None:
+    label, _content = split_bundle_file(raw(v["label"]) + b"\n")
+    header, packed = open_bundle(label, raw(v["plain"]))
+    unpack(packed, Request if header.kind == "request" else Reply)
+
+
+def run_disclosed(v: Json, tmp: Path) -> None:
+    leaves = tuple(parse_leaf(each.encode()) for each in v["leaves"])
+    path = tmp / DISCLOSED_FOLDER / "000"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(raw(v["lines"]))
+    report = Report()
+    bodies, _damaged = load_disclosed(tmp, leaves, report)
+    if report.findings:
+        raise OtherError("commitment" if report.has("commitment") else "format")
+    assert list(bodies) == v["indexes"]
+
+
+def run_erasure(v: Json, _tmp: Path) -> None:
+    state = RowState({n: FieldState((Head("0" * 32, 1, v["index"], 0, 0, value),)) for n, value in v["row"].items()})
+    one = parse_erasure(v["key"], state)
+    body = open_body(raw(v["body"]), parse_statement(raw(v["statement"])))
+    write = body.writes[one.slot[1]] if one is not None and one.slot[1] < len(body.writes) else None
+    if one is None or write is None or write.path != one.path:
+        raise OtherError("erasure")
+    (dev, seq), position = one.slot
+    assert [dev, seq, position, one.leaf] == v["names"]
+    if redact(body, lambda p, _write: p != position) != raw(v["after"]):
+        raise OtherError("erasure")
+    if any(is_covered({one.path: one.index}, one.path, (at, seen)) != covered for at, seen, covered in v["covers"]):
+        raise OtherError("erasure")
 
 
 def run_fold(v: Json, tmp: Path) -> None:

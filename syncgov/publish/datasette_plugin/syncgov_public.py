@@ -17,6 +17,7 @@ from datasette import Response, hookimpl
 PLUGIN = "syncgov"  # under this name metadata.json holds the labels of each table
 MAX_VALUE_BYTES = 5_000_000  # of one SQL value: without it a single query can take gigabytes of memory
 WITHHELD = "不予公开"
+ERASED = "已删除"
 
 _EVIDENCE = re.compile(r"log/proofs/[a-z][a-z0-9_]*/[A-Za-z0-9_.~-]+\.json")
 _CHINESE = "\u3005\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
@@ -98,14 +99,13 @@ def prepare_connection(conn: sqlite3.Connection) -> None:
 def render_cell(
     row: sqlite3.Row, value: Any, column: str, table: str | None, database: str, datasette: Any
 ) -> str | None:
-    """Show evidence as a link, codes by their labels, lists as lists, what is withheld as 不予公开."""
+    """Show evidence as a link, codes by their labels, lists as lists, and say what is withheld or erased."""
     if column == "_evidence" and isinstance(value, str) and _EVIDENCE.fullmatch(value):
         return Safe(f'<a href="{html.escape(datasette.urls.path("/" + value))}">签名证据</a>')
     settings = datasette.plugin_config(PLUGIN, database=database, table=table) or {}
     if value is None:
-        hidden = row["_withheld"] if "_withheld" in row.keys() else None  # noqa: SIM118 - sqlite3.Row has no `in`
         field = settings.get("fields", {}).get(column)
-        return WITHHELD if field and field in (hidden or "").split(",") else None
+        return _hidden(row, field) if field else None
     label: str | None = settings.get("labels", {}).get(column, {}).get(str(value))
     if label is not None:
         return label
@@ -113,6 +113,15 @@ def render_cell(
         return f"{value // 100}.{value % 100:02d} 元" if value >= 0 else None
     if isinstance(value, str) and value.startswith("["):
         return _list(value, settings.get("members", {}).get(column, {}))
+    return None
+
+
+def _hidden(row: sqlite3.Row, field: str) -> str | None:
+    """Return what stands in the place of a field's value that does not show."""
+    for column, words in (("_withheld", WITHHELD), ("_erased", ERASED)):
+        names = row[column] if column in row.keys() else None  # noqa: SIM118 - sqlite3.Row has no `in`
+        if field in (names or "").split(","):
+            return words
     return None
 
 
