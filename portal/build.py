@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from portal import calendars, feeds, pages, sheets, text
+from portal import calendars, feeds, find, pages, sheets, text
 from portal.errors import PortalError
 from portal.markup import Page
 from portal.site import Site
@@ -56,8 +56,10 @@ def build(public_db: Path, out_site: Path, datasette_url: str = "../", address: 
             write_feeds(work / "docs", feeds.feeds(site))
             write_sheets(work / "docs", site)
             config = site_config(site, work)
+            find.write_index(site, pages.others(site), HERE / "content", work / find.FOLDER)
         (work / "mkdocs.yml").write_text(yaml.safe_dump(config, allow_unicode=True, sort_keys=False), encoding="utf-8")
         _run_mkdocs(work, site.meta.get("as_of", ""))
+        os.replace(work / find.FOLDER, work / "site" / find.FOLDER)  # MkDocs need not copy thousands of files
         finish(work / "site")
         _swap(work / "site", out_site, work / "old")
 
@@ -65,7 +67,7 @@ def build(public_db: Path, out_site: Path, datasette_url: str = "../", address: 
 def write_docs(docs: Path, generated: Iterable[Page]) -> None:
     """Write the hand-written content, the static files and the generated pages into *docs*."""
     shutil.copytree(HERE / "content", docs)
-    shutil.copytree(HERE / "static", docs / "static", ignore=shutil.ignore_patterns("words.txt"))
+    shutil.copytree(HERE / "static", docs / "static")
     for page in generated:
         target = docs / page.path
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -98,7 +100,6 @@ def site_config(site: Site, work: Path) -> dict[str, Any]:
         "copyright": f"{text.esc(site.as_of)}。" + ("演示数据。" if simulated else ""),
     }
     config["theme"]["custom_dir"] = str(HERE / "overrides")
-    config["plugins"][0]["search"]["jieba_dict_user"] = str(HERE / "static" / "words.txt")
     config["extra"]["notice"] = pages.SIMULATED if simulated else ""
     first, *rest = config["nav"]
     config["nav"] = [first, *_menus(site), *rest]
@@ -152,7 +153,7 @@ def finish(site: Path) -> None:
     """
     for name in ("sitemap.xml", "sitemap.xml.gz", "404.html"):  # all three need the absolute address
         (site / name).unlink(missing_ok=True)
-    for script in site.rglob("*.js"):
+    for script in (site / "assets").rglob("*.js"):  # the theme's
         code = script.read_text(encoding="utf-8")
         if _ELSEWHERE in code:
             script.write_text(code.replace(_ELSEWHERE, _NOWHERE), encoding="utf-8")

@@ -44,7 +44,7 @@ def calendar_pages(site: Site) -> Iterator[Page]:
         counted = site.source.calendar(register, _today(site))
         codes |= {community for community, _month, _state, _number in counted}
         parts += [f"## {text.esc(register.layout.nav)}", *_register(site, counted)]
-    yield Page("calendar.md", "公开日历", markup.sections(_intro(site), *parts), search=False, menu=True, toc=False)
+    yield Page("calendar.md", "公开日历", markup.sections(_intro(site), *parts), menu=True, toc=False)
     for code in sorted(codes):
         yield _community_page(site, found, code)
 

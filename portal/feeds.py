@@ -10,7 +10,6 @@ from uuid import NAMESPACE_URL, uuid5
 from xml.sax.saxutils import escape, quoteattr
 
 from portal import text
-from portal.lists import NOWHERE, is_split
 from portal.model import Register, Row
 from portal.site import Site
 
@@ -28,14 +27,6 @@ def feeds(site: Site) -> Iterator[tuple[str, bytes]]:
     for code, told in site.communities.items():
         rows = site.source.newest(site.listed, ENTRIES, community=code)
         yield _feed(site, site.feed_path(community=code), f"{name}：{told}", rows)
-
-
-def page_of(site: Site, row: Row) -> str:
-    """Return the address, below the portal's root, of the page that shows *row*."""
-    if row.register.layout.page == "row":
-        return site.row_path(row) + ".html"
-    part = (row.community or NOWHERE) if is_split(site, row.register) else ""
-    return site.list_path(row.register, part) + ".html"
 
 
 def _feed(site: Site, path: str, title: str, rows: Sequence[Row]) -> tuple[str, bytes]:
@@ -62,7 +53,7 @@ def _feed(site: Site, path: str, title: str, rows: Sequence[Row]) -> tuple[str, 
 
 def _entry(site: Site, row: Row, as_of: str) -> Iterator[str]:
     updated = _moment(row.values.get("_updated"), as_of)
-    page = "../" + percent(page_of(site, row), safe="/._-~")
+    page = "../" + site.page_of(row)
     register: Register = row.register
     yield "<entry>"
     yield _element("id", _urn(site, f"{register.name}/{row.key}"))

@@ -33,7 +33,7 @@ def figures_page(site: Site) -> Page:
         "`syncgov audit` 会从签名日志把它们全部重算一遍。"
     )
     body = markup.sections(intro, table, "## 一个一个说怎么算", how, *(_explained(site, item) for item in found))
-    return Page(INDEX, "数字怎么算", body, search=False, menu=True)
+    return Page(INDEX, "数字怎么算", body, menu=True)
 
 
 def _name(figure: Figure, is_broken: bool) -> str:

@@ -35,7 +35,7 @@ def data_page(site: Site) -> Page:
         "已采纳与未采纳之和等于日志规模。怎样自己核对，见" + markup.link("data.md", "verify.html", "怎样核验") + "。"
     )
     body = markup.sections(intro, log, "## 采纳与未采纳", table, _declared(site), *_disputed(site), *_conflicts(site))
-    return Page("data.md", "数据与冲突", body, search=False, menu=True)
+    return Page("data.md", "数据与冲突", body, menu=True)
 
 
 def _declared(site: Site) -> str:
@@ -113,7 +113,7 @@ def withheld_page(site: Site) -> Page:
         *(withheld or [none]),
         *(["## 已删除的内容", ERASED_INTRO, *erased] if erased else []),
     )
-    return Page("withheld.md", "不予公开的内容", body, search=not (withheld or erased), menu=bool(withheld or erased))
+    return Page("withheld.md", "不予公开的内容", body, menu=bool(withheld or erased))
 
 
 def _hidden(site: Site, kind: str) -> list[str]:

@@ -32,8 +32,6 @@ class Page:
         lines = ["---", f"title: {json.dumps(plain_title(self.title), ensure_ascii=False)}"]
         hidden = [name for name, shown in (("navigation", self.menu), ("toc", self.toc)) if not shown]
         lines += ["hide:", *(f"  - {name}" for name in hidden)] if hidden else []
-        if not self.search:
-            lines += ["search:", "  exclude: true"]
         return "\n".join([*lines, "---", "", f"# {esc(self.title)}", "", self.body.strip(), ""])
 
 

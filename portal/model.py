@@ -76,6 +76,37 @@ class Sheet:
 
 
 @dataclass(frozen=True, slots=True)
+class Transition:
+    """One allowed step, as the register's workflow declares it."""
+
+    name: str
+    sources: tuple[str, ...]
+    target: str
+    roles: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """What the `timeline` of a portal block and the workflow say of a matter's way.
+
+    Attributes:
+        field: the field whose history is the way. state: its column with the state's code.
+        due, unit, reason: its columns with deadline, responsible unit and reason; '' where there is none.
+        open, closed: states under way and done. paused: those in which the deadline stands still.
+    """
+
+    field: str
+    state: str
+    due: str
+    unit: str
+    reason: str
+    open: frozenset[str]
+    closed: frozenset[str]
+    paused: frozenset[str]
+    transitions: tuple[Transition, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
     """A register's `portal` block.
 
@@ -141,6 +172,8 @@ class Register:
         paged: it has pages; the others only lend their rows' names.
         present: columns of its table.
         count: its listed rows.
+        timeline: how a row comes from report to result; None where the register declares none.
+        searched: columns with words that people search for.
     """
 
     name: str
@@ -155,6 +188,8 @@ class Register:
     present: frozenset[str]
     count: int
     flow: Flow | None = None
+    timeline: Timeline | None = None
+    searched: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +236,15 @@ class Row:
     def _is_among(self, names: str, column: str) -> bool:
         hidden = str(self.values.get(names) or "").split(",")
         return any(column == name or column in self.register.groups.get(name, ()) for name in hidden)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One published write of the field that holds the state. `value`: None where it is withheld."""
+
+    value: Cell
+    received: str
+    device: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +319,27 @@ def parse_layout(name: str, label: str, block: Mapping[str, Any]) -> Layout:
         nearby=_nearby(block["community"]) if block.get("community") else None,
         sheet=_sheet(name, block["sheet"]) if block.get("sheet") else None,
         review=str(block.get("review") or ""),
+    )
+
+
+def parse_timeline(block: Mapping[str, Any], workflow: Mapping[str, Any]) -> Timeline | None:
+    """Return the way of a register's rows, from the portal block's `timeline` and the register's workflow."""
+    declared = block.get("timeline")
+    if not declared or not workflow:
+        return None
+    return Timeline(
+        field=str(workflow.get("field")),
+        state=str(workflow.get("state") or workflow.get("field")),
+        due=str(declared.get("due") or ""),
+        unit=str(declared.get("unit") or ""),
+        reason=str(declared.get("reason") or ""),
+        open=frozenset(_names(workflow.get("open"))),
+        closed=frozenset(_names(workflow.get("closed"))),
+        paused=frozenset(_names(declared.get("paused"))),
+        transitions=tuple(
+            Transition(str(each["name"]), _names(each["from"]), str(each["to"]), frozenset(_names(each.get("roles"))))
+            for each in workflow.get("transitions") or ()
+        ),
     )
 
 

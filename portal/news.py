@@ -18,7 +18,7 @@ def news_page(site: Site) -> Page:
     intro = f"{text.esc(site.as_of)}，最近新增或更新的 {text.number(len(rows))} 条，按中心记入日志的时间排列。"
     days = (_day(site, day, list(found)) for day, found in groupby(rows, key=_day_of))
     body = markup.sections(intro, *days, "## 订阅", _feeds(site))
-    return Page("news.md", "最新变化", body, search=False, menu=True, toc=False)
+    return Page("news.md", "最新变化", body, menu=True, toc=False)
 
 
 def _day_of(row: Row) -> str:

@@ -13,12 +13,17 @@ SIMULATED = "演示数据：本站的记录由程序模拟生成，不是真实�
 def generate(site: Site) -> Iterator[Page]:
     """Yield every generated page."""
     yield home_page(site)
-    yield communities.communities_page(site)
-    for code in site.communities:
-        yield communities.community_page(site, code)
     for register in site.listed:
         yield from lists.register_pages(site, register)
         yield from rows.row_pages(site, register)
+    yield from others(site)
+
+
+def others(site: Site) -> Iterator[Page]:
+    """Yield the generated pages that belong to no register."""
+    yield communities.communities_page(site)
+    for code in site.communities:
+        yield communities.community_page(site, code)
     yield from flows.flow_pages(site)
     yield figures.figures_page(site)
     yield from figures.breakdown_pages(site)
@@ -48,7 +53,7 @@ def home_page(site: Site) -> Page:
         f"{name(site)}：公开与监督",
         markup.sections(
             "您可以在这里查到社区办了什么事、办得怎样、有哪些规定、要带什么材料；每一条都有签名证据，您可以自己核对。",
-            '<label class="sg-find" for="__search">查找政策、办事事项、社区…</label>',
+            "查自己反映的事：在上面的查找框里写事件编号、网格员告诉您的临时编号，或者几个字、地点。",
             _figures(site),
             "## 查什么" if registers else "",
             markup.cards(registers) if registers else "",

@@ -96,9 +96,9 @@ def _steps(site: Site, row: Row, spec: Section) -> str:
 def _charted(entry: Mapping[str, Any], spec: Section) -> list[str]:
     """Return what a flow chart's box says: the step, then one note with the other members."""
     first, *others = spec.diagram
-    said = [(spec.members.get(name, ""), _member(entry, name)) for name in others]
+    said = [(spec.members.get(name, ""), member(entry, name)) for name in others]
     notes = [f"{label}：{told}" if label else told for label, told in said if told != text.NOTHING]
-    return [_member(entry, first), *notes]
+    return [member(entry, first), *notes]
 
 
 def item_html(entry: Any, members: Mapping[str, str]) -> str:
@@ -106,7 +106,7 @@ def item_html(entry: Any, members: Mapping[str, str]) -> str:
     if not isinstance(entry, dict):
         return text.esc(joined(entry))
     order = members or {str(name): "" for name in entry}
-    said = [(label, words) for name, label in order.items() if (words := _member(entry, name)) != text.NOTHING]
+    said = [(label, words) for name, label in order.items() if (words := member(entry, name)) != text.NOTHING]
     if not said:
         return text.NOTHING
     (_, first), *rest = said
@@ -114,7 +114,8 @@ def item_html(entry: Any, members: Mapping[str, str]) -> str:
     return f"<strong>{text.esc(first)}</strong>" + (f'<br><span class="sg-note">{notes}</span>' if notes else "")
 
 
-def _member(entry: Mapping[str, Any], name: str) -> str:
+def member(entry: Mapping[str, Any], name: str) -> str:
+    """Return the words for one member of a list's object."""
     value = entry.get(name)
     if value is None or value == "":
         return text.NOTHING
@@ -126,7 +127,7 @@ def _member(entry: Mapping[str, Any], name: str) -> str:
 def _table(site: Site, row: Row, spec: Section) -> str:
     entries = [entry if isinstance(entry, dict) else {"": entry} for entry in site.items(row, spec.column)]
     names = spec.members or {str(name): str(name) for entry in entries for name in entry}
-    lines = [[text.esc(_member(entry, name)) for name in names] for entry in entries]
+    lines = [[text.esc(member(entry, name)) for name in names] for entry in entries]
     return markup.table(list(names.values()), lines)
 
 

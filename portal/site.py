@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote as percent
 from urllib.parse import urlsplit
 
-from portal import markup, text
+from portal import markup, text, words
 from portal.errors import PortalError
 from portal.model import COMMUNITY, Column, Figure, Register, Row
 from portal.source import Source
@@ -50,8 +50,10 @@ class Site:
         self.registers = source.registers
         longest = max(map(len, source.places), default=0)
         self.communities = {code: name for code, name in source.places.items() if len(code) == longest}
+        self.device_roles = source.roles()
         self._datasette = datasette_url
         self._names: dict[str, Mapping[str, str]] = {}
+        self._roles: dict[str, str] = {}
 
     # what has pages -------------------------------------------------------------------------------------------------
 
@@ -132,9 +134,11 @@ class Site:
         return self.source.places.get(code, code) if code else "不分社区"
 
     def role(self, code: str) -> str:
-        """Return the words for a role: those of the code list that knows it."""
-        known = (codes[code] for item in self.registers.values() for codes in item.codes.values() if code in codes)
-        return next(known, code)
+        """Return the words for a role: those of the code list that knows it, else the usual ones."""
+        if code not in self._roles:
+            known = (codes[code] for item in self.registers.values() for codes in item.codes.values() if code in codes)
+            self._roles[code] = next(known, words.role(code))
+        return self._roles[code]
 
     def _name(self, register: str, key: str) -> str:
         target = self.registers.get(register)
@@ -154,6 +158,18 @@ class Site:
     def row_path(self, row: Row) -> str:
         """Return the path of a row's page, without its ending."""
         return f"r/{row.register.name}/k-{_slug(row.key)}"
+
+    def page_of(self, row: Row) -> str:
+        """Return the address of the page that shows *row*, from the portal's root: its own, or the one for all."""
+        if row.register.layout.page == "row":
+            return percent(self.row_path(row)) + ".html"
+        if row.register.layout.place and row.key in self.communities:
+            return percent(self.community_path(row.key)) + ".html"
+        return f"record.html#{percent(self.record_name(row), safe='/')}"
+
+    def record_name(self, row: Row) -> str:
+        """Return what names *row* on the page for all records."""
+        return f"{row.register.name}/{row.key}"
 
     def community_path(self, code: str) -> str:
         """Return the path of a community's page, without its ending."""

@@ -21,8 +21,10 @@ from portal.model import (
     Part,
     Register,
     Row,
+    Step,
     parse_flow,
     parse_layout,
+    parse_timeline,
 )
 
 PROTOCOL_VERSION = "1"  # of the public.db that these pages understand
@@ -96,6 +98,8 @@ class Source:
                 flow=parse_flow(declared, codes),
                 present=present,
                 count=self._count(row["name"], layout),
+                timeline=parse_timeline(block, declared.get("workflow") or {}),
+                searched=self._searched(row["name"]),
             )
 
     def _count(self, table: str, layout: Layout) -> int:
@@ -120,6 +124,10 @@ class Source:
             )
             for row in self._conn.execute(sql, [register])
         }
+
+    def _searched(self, register: str) -> tuple[str, ...]:
+        sql = 'SELECT name FROM "column" WHERE register = ? AND public_text ORDER BY position'
+        return tuple(row["name"] for row in self._conn.execute(sql, [register]))
 
     def _codes(self, register: str) -> Mapping[str, Mapping[str, str]]:
         codes: dict[str, dict[str, str]] = {}
@@ -202,6 +210,23 @@ class Source:
             key=lambda row: str(row.values.get("_updated") or ""), reverse=True
         )  # stable: registers stay in order
         return found[:limit]
+
+    def histories(self, register: Register, field: str) -> Mapping[str, list[Step]]:
+        """Return what was written to *field* of each row, in log order; what was erased is no step."""
+        found: dict[str, list[Step]] = {}
+        sql = """
+            SELECT key, value, received, device FROM history WHERE register = ? AND field = ? AND NOT erased
+            ORDER BY idx, position"""
+        for row in self._conn.execute(sql, [register.name, field]):
+            found.setdefault(row["key"], []).append(Step(_json(row["value"]), row["received"], row["device"]))
+        return found
+
+    def roles(self) -> Mapping[str, frozenset[str]]:
+        """Return the roles that each device holds, by device id."""
+        if not self._present("device"):
+            return {}
+        found = self._conn.execute('SELECT "key", roles FROM device').fetchall()
+        return {row["key"]: frozenset(_json(row["roles"]) or ()) for row in found}
 
     def counts(self, register: Register) -> Mapping[str, int]:
         """Return the number of listed rows by community code; '' for rows without one."""

@@ -44,12 +44,10 @@ def _without_number(line: list[str]) -> list[str]:
 
 
 def row_name(site: Site, page: str, row: Row) -> str:
-    """Return the title of *row*, linked to its page if it has one, with its marks."""
-    if row.register.layout.page == "row":
-        title = markup.link(page, site.row_path(row) + ".html", text.shorten(site.title(row)))
-    else:
-        title = text.esc(text.shorten(site.own_title(row) or "（没有公开的标题）"))
-    return title + site.badges(row)
+    """Return the title of *row*, linked to the page that shows it, with its marks."""
+    own = site.title(row) if row.register.layout.page == "row" else site.own_title(row)
+    address = markup.up(page) + site.page_of(row)
+    return markup.anchor(address, text.shorten(own or "（没有公开的标题）")) + site.badges(row)
 
 
 def grouped(site: Site, page: str, rows: Sequence[Row], groups: Sequence[str], level: int = 2) -> str:

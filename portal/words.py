@@ -25,6 +25,19 @@ ERASURES = {
     "request": "本人要求删除",
 }
 
+# What people call the roles of the shipped registers; a role of somebody's own register goes by its code.
+ROLES = {
+    "auditor": "监督员",
+    "checker": "核查员",
+    "grid_chief": "网格长",
+    "grid_helper": "网格辅助员",
+    "grid_worker": "网格员",
+    "handler": "承办人",
+    "operator": "综治平台操作员",
+    "publisher": "公开审核员",
+    "registrar": "登记管理员",
+}
+
 WITHHOLDINGS = {
     "law": "法律规定不公开",
     "privacy": "涉及个人隐私",
@@ -61,6 +74,11 @@ def verdict(code: str) -> str:
 def withholding(code: str) -> str:
     """Return the words for the reason of a withholding."""
     return WITHHOLDINGS.get(code, code)
+
+
+def role(code: str) -> str:
+    """Return what people call a role."""
+    return ROLES.get(code, code)
 
 
 def erasure(code: str) -> str:

@@ -483,7 +483,7 @@ def test_conflicts_are_shown_with_words(street: Street, tmp_path: Path) -> None:
 def test_field_commands_work_without_the_extras(street: Street, replica: Path) -> None:
     """commit, sync, status and conflicts run when no package of the centre or the publisher can be imported."""
     write_sql(replica, EVENT)
-    names = ["starlette", "uvicorn", "datasette", "mkdocs", "material", "jieba"]
+    names = ["starlette", "uvicorn", "datasette", "mkdocs", "material"]
     for command in ("commit", "sync", "status", "conflicts"):
         program = (
             f"import sys; sys.modules.update(dict.fromkeys({names}))\n"

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 # What only the centre, the publisher or a developer installs: a field device must run without it.
-EXTRA_PACKAGES = ("starlette", "uvicorn", "datasette", "mkdocs", "material", "jieba", "pyrage", "pytest", "hypothesis")
+EXTRA_PACKAGES = ("starlette", "uvicorn", "datasette", "mkdocs", "material", "pyrage", "pytest", "hypothesis")
 
 PACKAGED_SUFFIXES = {".py", ".sql", ".yml", ".csv", ".json", ".md", ".html", ".css", ".js", ".svg", ".txt", ".typed"}
 

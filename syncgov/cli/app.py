@@ -20,7 +20,7 @@ from syncgov.storage.connection import translate
 
 DONE, FOUND, USAGE, BAD_INPUT, UNREACHABLE, STORAGE, NOT_ALLOWED, INTERRUPTED = 0, 1, 2, 65, 69, 74, 77, 130
 
-EXTRAS = frozenset({"starlette", "uvicorn", "datasette", "mkdocs", "material", "jieba"})  # a field device has none
+EXTRAS = frozenset({"starlette", "uvicorn", "datasette", "mkdocs", "material"})  # a field device has none
 
 # error -> exit code; the first class that fits counts
 EXIT_CODES: tuple[tuple[type[errors.SyncgovError], int], ...] = (

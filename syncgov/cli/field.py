@@ -305,7 +305,7 @@ def print_change(out: Output, change: Change) -> None:
     """Print a change of this device: where it stands, why, and what to do."""
     number = f" #{change.seq}" if change.seq else ""
     line = f"{change.stage.label(language())}{number}  {change.label}  {time_words(change.at)}"
-    out.text(line)
+    out.text(f"{line}  {change.number}".rstrip())
     if change.why:
         out.line(f"    原因：{change.why}", f"    why: {change.why}")
     if change.remedy:

@@ -33,6 +33,7 @@ _EPOCH = datetime(1970, 1, 1, 8, tzinfo=BEIJING)
 _LAST_MS = MAX_MS - 86_400_000  # a day before the last: its Beijing time still has four digits of year
 
 MAX_PROOF_NAME = 200  # characters; file systems end at 255 bytes
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){4}[0-9a-f]{8}")
 _UNUSUAL = re.compile(rb"[^A-Za-z0-9_.-]|^\.")
 _INTEGERS = frozenset({"integer", "money", "coordinate", "boolean"})
 
@@ -118,6 +119,15 @@ def lives(writes: Iterable[PublicWrite]) -> dict[RowKey, Life]:
         ordinal = counted[row[0], day] = counted.get((row[0], day), 0) + 1
         found[row] = Life(index, received, last[row], f"{day}{ordinal:03d}")
     return found
+
+
+def temporary_number(register: Register, key: str) -> str:
+    """Return the number that a worker can tell before the centre has given one; '' in registers without numbers.
+
+    The end of the key: it is known where the record is made, stays when the record is sent again or adopted by another
+    device, and unlike the beginning is random. Source: protocol page, section 9.
+    """
+    return f"临-{key[-8:-4]}-{key[-4:]}" if register.number and _UUID.fullmatch(key) else ""
 
 
 def rows_table(register: Register, state: PublicState, known: Mapping[RowKey, Life]) -> Table:

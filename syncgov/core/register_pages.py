@@ -19,7 +19,7 @@ PUBLISHED_COLUMNS = ("key", "_no", "_community", "_month", "_created", "_updated
 _FIGURE_KEYS = "id label unit kind n d decimals note by".split()
 _PORTAL_KEYS = (
     "nav page order intro title group_by summary sections badges where limit place community sheet review "
-    "calendar open311"
+    "calendar open311 timeline"
 ).split()
 # what GeoReport asks for -> types of the columns that may say it
 _OPEN311: Mapping[str, tuple[str, ...]] = {
@@ -34,6 +34,7 @@ _OPEN311: Mapping[str, tuple[str, ...]] = {
 SHEET_KINDS = ("month", "one", "nearby")  # rows of the month, each month another row, or those of the community's page
 _COMMUNITY_KEYS = "title columns where count_by area".split()
 MAX_TOGETHER = 2  # columns of one breakdown; more make tables that nobody reads
+_STEP_COLUMNS = ("due", "unit", "reason")
 _COLUMN = ("公开列", "public column")
 _SELECT = re.compile(r"select\s", re.IGNORECASE)
 _ID = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -108,12 +109,13 @@ def parse_portal(item: Item, fields: Collection[Field]) -> dict[str, Any]:
     `nav`: name in the menu, `order`: place there; `page`: row, list or none; `intro`: text above the list; `title`,
     `group_by`, `summary`: columns; `badges`: boolean columns whose label marks a row; `where`: column -> codes, only
     such rows are listed; `limit`: rows shown of each part of a long list; `place`: the keys are the codes that other
-    registers have as community; `sections`: parts of a row's page, `{column, as, label, members, diagram}`, with the
-    members of a list's objects and their labels, and those that a flow chart of the steps shows; `community`: what a
-    community's page shows of the register, see `_community`; `sheet`: what a notice-board sheet shows of it, `{title,
-    show, columns}`; `review`: the date column after which nobody vouches for a row's content any more; `calendar`:
-    `{due, done}`, the dates by which and on which something was made public; `open311`: `{service, closed: {column:
-    codes}, …}`, the columns from which GeoReport requests are made.
+    registers have as community; `timeline`: columns of the workflow's field that say `due`, `unit` and `reason` of a
+    step, and the states in which the deadline is `paused`; `sections`: parts of a row's page, `{column, as, label,
+    members, diagram}`, with the members of a list's objects and their labels, and those that a flow chart of the steps
+    shows; `community`: what a community's page shows of the register, see `_community`; `sheet`: what a notice-board
+    sheet shows of it, `{title, show, columns}`; `review`: the date column after which nobody vouches for a row's
+    content any more; `calendar`: `{due, done}`, the dates by which and on which something was made public; `open311`:
+    `{service, closed: {column: codes}, …}`, the columns from which GeoReport requests are made.
     """
     table = item.table(_PORTAL_KEYS, ["nav", "page"])
     columns = {c.name: c for field in fields if field.klass == "public" for c in field.columns}
@@ -139,6 +141,8 @@ def parse_portal(item: Item, fields: Collection[Field]) -> dict[str, Any]:
     portal["badges"] = [_typed(each, columns, "boolean") for each in table.items("badges")]
     portal["where"] = _where(table["where"], columns) if "where" in table else {}
     portal["sections"] = [_section(each, columns) for each in table.items("sections")]
+    if "timeline" in table:
+        portal["timeline"] = _timeline(table["timeline"], fields)
     if "calendar" in table:
         days = table["calendar"].table(("due", "done"), ("due", "done"))
         portal["calendar"] = {name: _typed(days[name], columns, "date") for name in ("due", "done")}
@@ -179,6 +183,33 @@ def _sheet(item: Item, columns: Collection[str]) -> dict[str, Any]:
         "show": table["show"].one_of(SHEET_KINDS, ("公示栏内容", "content of a sheet")),
         "columns": [each.one_of(columns, _COLUMN) for each in table.items("columns")],
     }
+
+
+def _timeline(item: Item, fields: Collection[Field]) -> dict[str, Any]:
+    """Return the columns and codes of a timeline; all belong to the public field that the workflow moves."""
+    steps = [field for field in fields if field.merge == "state" and field.klass == "public"]
+    item.unless(
+        bool(steps),
+        ("没有公开的办理进度，就没有时间线", "there is no timeline without a public field that a workflow moves"),
+        ("删去 timeline。", "Delete `timeline`."),
+    )
+    columns = {column.name: column for column in steps[0].columns}
+    table = item.table(("due", "unit", "reason", "paused"), ())
+    found: dict[str, Any] = {
+        name: table[name].one_of(columns, ("办理进度的列", "column of the step"))
+        for name in _STEP_COLUMNS
+        if name in table
+    }
+    codes = [choice.code for column in columns.values() for choice in column.choices]
+    if "paused" in table:
+        found["paused"] = [each.one_of(codes, ("状态", "state")) for each in table["paused"].items()]
+    if "due" in found:
+        table["due"].unless(
+            columns[found["due"]].type == "date",
+            (f"列“{found['due']}”不是日期", f"column {found['due']!r} is not a date"),
+            ("换一个日期列。", "Take a column of type date."),
+        )
+    return found
 
 
 def _one_or_more(item: Item) -> tuple[Item, ...]:

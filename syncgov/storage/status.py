@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from syncgov.core.disputes import disputed
+from syncgov.core.public_rows import temporary_number
 from syncgov.core.statement import Leaf, parse_changeset, parse_leaf
 from syncgov.storage.conflicts import count_conflicts, last_good_of
 from syncgov.storage.file_queue import RowFiles, row_files
@@ -57,6 +58,7 @@ class Change:
         why, remedy: in words, where there is something to say.
         values: of a refused change what was written: (record's or child's field, value), in words.
         built_on: of a refused change the numbers of refused ones that it was written on top of.
+        number: the temporary number of the record, by which people find it once it is published; '' without one.
     """
 
     stage: Stage
@@ -70,6 +72,7 @@ class Change:
     remedy: str = ""
     values: tuple[tuple[str, str], ...] = ()
     built_on: tuple[int, ...] = ()
+    number: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +155,10 @@ def status(replica: Replica, language: Language = "zh") -> Status:
         held=tuple(
             Held(*row) for row in replica.conn.execute("SELECT tbl, key, at, columns FROM _sg_held ORDER BY at")
         ),
-        changes=(*_unsigned(replica, language), *_on_the_way(replica, language), *refused),
+        changes=tuple(
+            _numbered(replica, change)
+            for change in (*_unsigned(replica, language), *_on_the_way(replica, language), *refused)
+        ),
         files=row_files(replica),
     )
 
@@ -175,6 +181,11 @@ def _unsigned(replica: Replica, language: Language) -> Iterator[Change]:
             yield Change(Stage.UNSIGNED, 0, *row, label, at, why=why, remedy=_CORRECT[language])
         elif row in changed:
             yield Change(Stage.UNSIGNED, 0, *row, label, at, remedy=(_SECOND if row in second else _SIGN)[language])
+
+
+def _numbered(replica: Replica, change: Change) -> Change:
+    register = replica.registers.get(change.table)
+    return change if register is None else replace(change, number=temporary_number(register, change.key))
 
 
 _SIGN = {"zh": "运行 syncgov commit 签名", "en": "run `syncgov commit`"}

@@ -90,6 +90,7 @@ portal:
   badges: [fit]
   where: {colour: [red]}
   limit: 9
+  timeline: {unit: firm, reason: reason, paused: [todo]}
   sections:
     - {column: parts, as: table, members: [size]}
     - {column: place, as: text, label: Where}
@@ -157,6 +158,7 @@ def test_the_portal_block_is_plain_and_carries_the_labels_of_members(bench: Regi
         "limit": 9,
         "badges": ["fit"],
         "where": {"colour": ["red"]},
+        "timeline": {"unit": "firm", "reason": "reason", "paused": ["todo"]},
         "sections": [
             {"column": "parts", "as": "table", "label": "Parts", "members": {"size": "Size"}},
             {"column": "place", "as": "text", "label": "Where"},
@@ -272,6 +274,9 @@ BAD = [
     ("badges: [fit]", "badges: [place]", "badges: [place]", "is not of type boolean"),
     ("where: {colour: [red]}", "where: {colour: [blue]}", "where: {colour: [blue]}", "unknown code 'blue'"),
     ("column: parts, as: table", "column: parts, as: text", "column: parts", "cannot be shown as text"),
+    ("unit: firm", "unit: place", "unit: place", "unknown column of the step 'place'"),
+    ("unit: firm", "due: firm", "due: firm", "is not a date"),
+    ("paused: [todo]", "paused: [late]", "paused: [late]", "unknown state 'late'"),
     ("members: [size]", "members: [length]", "members: [length]", "unknown member"),
 ]
 

@@ -34,6 +34,9 @@ CREATE TABLE label(register, "column", code, label, position, PRIMARY KEY(regist
 CREATE TABLE figure(id TEXT PRIMARY KEY, register, label, kind, n, d, text, unit, note, position, sql_n, sql_d);
 CREATE TABLE figure_part(figure, "by", part, n, d, text, position INTEGER, PRIMARY KEY(figure, "by", part));
 CREATE TABLE leaf(idx INTEGER PRIMARY KEY, received, device, seq, verdict, register, key, disputed);
+CREATE TABLE history(idx INTEGER, position INTEGER, register, key, field, value, withheld INTEGER, erased INTEGER,
+    received, device, shown INTEGER, disputed INTEGER, PRIMARY KEY(idx, position));
+CREATE TABLE device("key" TEXT PRIMARY KEY, roles);
 CREATE TABLE conflict(register, key, field, idx, value, shown INTEGER, received, device);
 CREATE TABLE withheld(id INTEGER PRIMARY KEY, path, register, key, field, kind, reason, dot);
 CREATE TABLE declared(name TEXT PRIMARY KEY, value INTEGER, label);
@@ -79,14 +82,17 @@ fields:
 workflow:
   field: step
   state: state
+  open: [open, wait]
   closed: [done]
   transitions:
-    - {name: 报修, from: [new], to: open, roles: [keeper]}
-    - {name: 修好, from: [open], to: done, roles: [fitter, keeper], guards: [reason, other_person]}
+    - {name: 报修, from: [new], to: open, roles: [grid_worker]}
+    - {name: 修好, from: [open], to: done, roles: [fitter, handler], guards: [reason, other_person]}
     - {name: 当场修好, from: [new], to: done, roles: [fitter]}
-    - {name: 又坏了, from: [done], to: open, roles: [keeper]}
-    - {name: 改期, from: [open], to: open, roles: [keeper], guards: [unheard_of]}
-    - {name: 误报, from: any, to: void, roles: [keeper]}
+    - {name: 又坏了, from: [done], to: open, roles: [operator]}
+    - {name: 改期, from: [open], to: open, roles: [operator], guards: [unheard_of]}
+    - {name: 等料, from: [open], to: wait, roles: [operator]}
+    - {name: 再开工, from: [wait], to: open, roles: [operator]}
+    - {name: 误报, from: any, to: void, roles: [operator]}
 """
 
 # name -> (label, text, portal, columns: (name, label, type, unit), codes: (column, code, label))
@@ -157,6 +163,7 @@ _REGISTERS: dict[str, tuple[str, str, Mapping[str, Any] | None, list[tuple[str, 
             "title": "place",
             "group_by": ["_community", "state"],
             "summary": ["state", "due", "ward", "cost"],
+            "timeline": {"due": "due", "unit": "ward", "paused": ["wait"]},
             "community": {"title": "路灯现状", "count_by": "state", "where": {}},
             "sheet": {"title": "本月报修", "show": "month", "columns": ["place", "state"]},
         },
@@ -167,7 +174,12 @@ _REGISTERS: dict[str, tuple[str, str, Mapping[str, Any] | None, list[tuple[str, 
             ("ward", "片区", "text"),
             ("cost", "费用", "money"),
         ],
-        [("state", "open", "办理中"), ("state", "done", "已修好"), ("state", "void", "已作废")],
+        [
+            ("state", "open", "办理中"),
+            ("state", "wait", "等料"),
+            ("state", "done", "已修好"),
+            ("state", "void", "已作废"),
+        ],
     ),
 }
 
@@ -200,7 +212,8 @@ def _declare(conn: sqlite3.Connection, name: str, label: str, text: str, portal:
     row = (name, label, 1, f"{label}登记册", text, json.dumps(portal), 1)
     conn.execute("INSERT INTO register VALUES (?, ?, ?, ?, ?, ?, ?)", row)
     for position, (column, title, kind, *unit) in enumerate(columns):
-        values = (name, column, title, kind, unit[0] if unit else "", "", position, 0)
+        searched = int(kind in ("text", "list") and (name, column) != ("lamp", "ward"))
+        values = (name, column, title, kind, unit[0] if unit else "", "", position, searched)
         conn.execute('INSERT INTO "column" VALUES (?, ?, ?, ?, ?, ?, ?, ?)', values)
     for position, (column, code, title) in enumerate(codes):
         conn.execute("INSERT INTO label VALUES (?, ?, ?, ?, ?)", (name, column, code, title, position))
@@ -219,6 +232,15 @@ def insert(conn: sqlite3.Connection, table: str, key: str, /, **values: object) 
     }
     names = ", ".join(f'"{name}"' for name in row)
     conn.execute(f'INSERT INTO "{table}"({names}) VALUES ({", ".join("?" * len(row))})', list(row.values()))
+
+
+def insert_step(
+    conn: sqlite3.Connection, idx: int, key: str, value: Mapping[str, Any] | None, received: str, device: str
+) -> None:
+    """Insert one write of a lamp's step; None: it is erased."""
+    told, gone = (None, 1) if value is None else (json.dumps(value), 0)
+    row = (idx, 0, "lamp", key, "step", told, 0, gone, received, device, 1, 0)
+    conn.execute(f"INSERT INTO history VALUES ({', '.join('?' * 12)})", row)
 
 
 def _rows(conn: sqlite3.Connection, hostile: Sequence[str]) -> None:
@@ -288,4 +310,12 @@ def _ledger(conn: sqlite3.Connection) -> None:
     ]
     marks = ", ".join("?" * 7)
     conn.executemany(f"INSERT INTO withheld(path, register, key, field, kind, reason, dot) VALUES ({marks})", hidden)
+    conn.executemany("INSERT INTO device VALUES (?, ?)", [("w1", '["grid_worker"]'), ("o1", '["operator", "handler"]')])
+    late: list[tuple[str, str, Mapping[str, Any]]] = [
+        ("w1", "2026-11-01T09:00:00+08:00", {"state": "open", "due": None, "ward": None}),
+        ("o1", "2026-11-02T09:00:00+08:00", {"state": "open", "due": "2026-11-10", "ward": WEST}),
+        ("o1", "2026-11-12T09:00:00+08:00", {"state": "open", "due": "2026-11-15", "ward": WEST}),
+    ]
+    for idx, (device, received, value) in enumerate(late):
+        insert_step(conn, idx, "lamp-000", value, received, device)
     conn.execute("INSERT INTO declared VALUES ('waiting', 3, '等待前序的变更集')")

@@ -83,10 +83,22 @@ def test_workflow_page_has_each_move_in_picture_and_table(site: Site) -> None:
     """The names of all moves and states stand in the drawing, and each move with roles and conditions in the table."""
     body = body_of(site, "r/lamp/flow.md")
     drawn = "".join(svg_of(body).itertext())
-    for word in ("报修", "修好", "当场修好", "又坏了", "改期", "任何状态：误报", "办理中", "已修好", "已作废"):
+    for word in (
+        "报修",
+        "修好",
+        "当场修好",
+        "又坏了",
+        "改期",
+        "等料",
+        "再开工",
+        "任何状态：误报",
+        "办理中",
+        "已修好",
+        "已作废",
+    ):
         assert word in drawn
     table = body[body.index("<table") :]
-    assert table.count("<tr>") == 1 + 6
+    assert table.count("<tr>") == 1 + 8
     assert '<td data-label="怎么办">修好</td><td data-label="从">办理中</td><td data-label="到">已修好</td>' in table
     assert "理由、由另一人办" in table
     assert "unheard&#95;of" in table  # a condition that has no words yet is named as it is

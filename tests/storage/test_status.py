@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from syncgov.core import trust
+from syncgov.core.register import parse_register
 from syncgov.storage.conflicts import conflicts
 from syncgov.storage.refusals import REFUSALS, UNKNOWN, refusal
 from syncgov.storage.status import Change, Stage, status
@@ -260,3 +261,17 @@ def test_a_row_written_and_taken_back_is_no_work(world: World) -> None:
     key = insert(replica, "task", a_task())
     replica.conn.execute("DELETE FROM task WHERE id = ?", (key,))
     assert status(replica).changes == ()
+
+
+def test_a_record_has_a_temporary_number_before_anything_is_sent(tmp_path: Path) -> None:
+    """What the worker tells the resident is known at once, and stays; registers without numbers have none."""
+    known = {each.name: each for each in small_registers()}
+    text = known["task"].text.replace("write:", "number: true\nwrite:", 1)
+    known["task"] = parse_register(text, "task.yml")
+    with World.make(tmp_path / "world", list(known.values())) as made:
+        replica = made.device("worker")
+        key = insert(replica, "task", a_task())
+        told = only(status(replica).changes).number
+        assert told == f"临-{key[-8:-4]}-{key[-4:]}"
+        replica.commit()
+        assert only(status(replica).changes).number == told

@@ -1,0 +1,191 @@
+"""The portal's own search: what can be found, and the index of it as small files below `find/`.
+
+The index says which cards may hold the words; the page then reads those cards' texts and shows the ones that do. So
+the answer is what reading everything would give. Source: decisions, "Portal".
+"""
+
+import html
+import re
+from array import array
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import yaml
+
+from portal import records, text
+from portal.markup import Page
+from portal.model import COMMUNITY, Row
+from portal.shards import LONG_TEXT, PER_FILE, Shards, batches, edition_of, encode
+from portal.site import Site
+from portal.timeline import Way
+from portal.wording import terms
+
+FORMAT = 1  # of the files below find/
+FOLDER = "find"
+
+Record: TypeAlias = tuple[str, object]  # address, what is shown
+
+_TAG = re.compile(r"<[^>]*>")
+_TARGET = re.compile(r"\]\([^)]*\)|\{[#.][^}]*\}")
+_SCRIPT = re.compile(r"<(script|style)\b.*?</\1>", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Something that can be found. `parts`: the texts that are searched, each on its own."""
+
+    kind: str
+    title: str
+    note: str
+    address: str
+    parts: tuple[str, ...]
+
+    def card(self, number: int) -> list[object]:
+        """Return it as the page reads it; a long text stands in a part of its own, named by its number."""
+        long = sum(map(len, self.parts)) > LONG_TEXT
+        return [self.kind, self.title, self.note, self.address, number if long else list(self.parts)]
+
+    @property
+    def is_long(self) -> bool:
+        """Tell whether the text has a part of its own."""
+        return sum(map(len, self.parts)) > LONG_TEXT
+
+
+def write_index(site: Site, pages: Iterable[Page], content: Path, out: Path) -> int:
+    """Write the index and the records below *out* and return how many documents can be found.
+
+    Args:
+        pages: the generated pages that belong to no register; they are found by their title and first words.
+        content: the folder of hand-written pages.
+    """
+    cards: list[str] = []
+    told: list[tuple[str, str]] = []
+    long: list[tuple[int, str]] = []
+    postings: dict[str, array[int]] = {}
+    for number, (document, record) in enumerate(_found(site, pages, content)):
+        for term in terms("\n".join(document.parts)):
+            postings.setdefault(term, array("I")).append(number)
+        cards.append(encode(document.card(number)))
+        if document.is_long:
+            long.append((number, encode(list(document.parts))))
+        if record is not None:
+            told.append((record[0], encode(record[1])))
+    state = (site.meta.get(name, "") for name in ("origin", "size", "root", "as_of"))
+    edition = edition_of([str(FORMAT), *state, *cards])
+    shards = Shards(out, edition)
+    for number, text_of in long:
+        shards.write(f"x/{number}", text_of)
+    for number, batch in enumerate(batches(cards, PER_FILE)):
+        shards.write(f"c/{number}", f"[{','.join(batch)}]")
+    start = {
+        "edition": edition,
+        "docs": len(cards),
+        "perCard": PER_FILE,
+        "terms": shards.write_terms(postings),
+        "records": shards.write_records(told),
+        "lists": [[register.layout.nav, f"{site.list_path(register)}.html"] for register in site.listed],
+        "asOf": site.as_of,
+    }
+    (out / "start.js").write_text(f"syncgovStart({encode(start)})\n", encoding="utf-8")
+    return len(cards)
+
+
+def documents(site: Site, pages: Iterable[Page], content: Path) -> Iterator[Document]:
+    """Yield all that can be found, in the order in which it is shown: guides, then pages, then the newest matters."""
+    for document, _ in _found(site, pages, content):
+        yield document
+
+
+def _found(site: Site, pages: Iterable[Page], content: Path) -> Iterator[tuple[Document, Record | None]]:
+    """Yield each document and, of a row that the page for all records shows, its address and record."""
+    places = [row for item in site.listed if item.layout.place for row in site.source.rows(item)]
+    for kind in ("row", "list"):
+        if kind == "list":
+            for document in _pages(pages, content, {site.page_of(row) for row in places}):
+                yield document, None
+        for register in site.listed:
+            if register.layout.page == kind:
+                for row, way in records.records(site, register):
+                    shown = (site.record_name(row), records.record(site, row, way)) if kind == "list" else None
+                    yield _row(site, row, way), shown
+
+
+def _row(site: Site, row: Row, way: Way | None) -> Document:
+    register = row.register
+    number = row.number or records.temporary_number(row)
+    place = site.community(row.community) if row.community and not register.layout.place else ""
+    state = site.show(row, register.timeline.state) if register.timeline else ""
+    lamp = way.lamp.label if way else ""
+    note = " · ".join(part for part in (text.shorten(number), place, state, lamp) if part)
+    named = " ".join(dict.fromkeys([*records.numbers(row), *([] if row.number else [row.key])]))
+    parts = [part for name in register.searched if (part := own_text(site, row, name))]
+    parts += [part for part in (named, place, _labels(site, row)) if part]
+    title = text.shorten(site.title(row), text.TITLE_LIMIT)
+    return Document(register.layout.nav, title, note, site.page_of(row), tuple(parts))
+
+
+def own_text(site: Site, row: Row, column: str) -> str:
+    """Return the words of one searched column, the members of a list one a line; '' where nothing is disclosed."""
+    value = row.values.get(column)
+    if value is None or row.withheld(column):
+        return ""
+    if row.register.columns[column].type == "list":
+        return "\n".join(_strings(site.items(row, column)))
+    return str(value)
+
+
+def _strings(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (list, dict)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _strings(item)
+
+
+def _labels(site: Site, row: Row) -> str:
+    """Return the words for the codes and references of the summary, one a line."""
+    register = row.register
+    coded = [
+        name for name in register.layout.summary
+        if name != COMMUNITY and row.values.get(name) is not None
+        and (name in register.codes or (name in register.columns and register.columns[name].ref))
+    ]  # fmt: skip
+    return "\n".join(site.show(row, name) for name in coded)
+
+
+# pages that are no row's -------------------------------------------------------------------------------------------
+
+
+def _pages(pages: Iterable[Page], content: Path, told: Collection[str]) -> Iterator[Document]:
+    """Yield the pages that show no row; *told*: the addresses of those that do."""
+    for page in pages:
+        if page.search and _address(page.path) not in told:
+            first = page.body.split("\n## ", 1)[0]
+            yield Document("网页", page.title, "", _address(page.path), (page.title, plain(first)))
+    for path in sorted(content.rglob("*.md")):
+        front, body = _front_matter(path.read_text(encoding="utf-8"))
+        if front.get("find") is False:
+            continue
+        title = next((line[2:].strip() for line in body.splitlines() if line.startswith("# ")), path.stem)
+        yield Document("网页", title, "", _address(path.relative_to(content).as_posix()), (plain(body),))
+
+
+def _address(path: str) -> str:
+    return path.removesuffix(".md") + ".html"
+
+
+def _front_matter(source: str) -> tuple[dict[str, object], str]:
+    """Return what stands between the lines of a page's front matter, and the rest."""
+    head, mark, body = source.removeprefix("---\n").partition("\n---\n")
+    if not source.startswith("---\n") or not mark:
+        return {}, source
+    front = yaml.safe_load(head)
+    return (front if isinstance(front, dict) else {}), body
+
+
+def plain(markdown: str) -> str:
+    """Return the words of a page's source, without tags, scripts and addresses."""
+    without = _TAG.sub(" ", _SCRIPT.sub(" ", _TARGET.sub(" ", markdown)))
+    return html.unescape(without).strip()
