@@ -65,13 +65,19 @@ def strings(text: str) -> Iterator[str]:
 
 
 def queries_of(texts: list[str]) -> list[str]:
-    """Return 200 different queries of one to six characters: three of four cut out of the texts, the others made up."""
+    """Return 200 different queries of one to six characters: half cut out of the texts, the others made up.
+
+    Those of one kind are made of pairs that stand in one text, but seldom one after the other: no index of pairs alone
+    tells them from words.
+    """
     random, signs = Random(4), sorted({sign for text in texts for sign in text if is_chinese(sign)})
     found: dict[str, None] = {}
     while len(found) < QUERIES:
         length = random.randint(1, 6)
         if len(found) % 4 == 3:
             query = "".join(random.choices(signs, k=length))
+        elif len(found) % 4 == 1:
+            query = chained(random.choice(texts), length, random)
         else:
             text = random.choice(texts)
             start = random.randrange(max(1, len(text) - length))
@@ -79,6 +85,16 @@ def queries_of(texts: list[str]) -> list[str]:
         if is_chinese(query):
             found[query] = None
     return list(found)
+
+
+def chained(text: str, length: int, random: Random) -> str:
+    """Return up to *length* characters, at least three, whose pairs all stand in *text*; '' where there are none."""
+    pairs = sorted({text[i : i + 2] for i in range(len(text) - 1)})
+    query = random.choice(pairs) if pairs else ""
+    while query and len(query) < max(3, length):
+        following = [pair[1] for pair in pairs if pair[0] == query[-1]]
+        query = query + random.choice(following) if following else ""
+    return query
 
 
 async def ask_datasette(public: Path, registers: list[str], queries: list[str]) -> list[set[tuple[str, str]]]:
