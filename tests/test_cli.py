@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import sqlite3
@@ -147,7 +148,7 @@ def test_the_examples_of_the_help_pages_are_valid() -> None:
             command = command.commands[word]
         for line in (command.epilog or "").splitlines():
             if line.strip().startswith("syncgov "):
-                arguments = line.split()[1 + len(words) :]
+                arguments = shlex.split(line)[1 + len(words) :]
                 command.make_context(" ".join(words), arguments, resilient_parsing=False).close()
                 seen += 1
     assert seen >= 18
