@@ -1,4 +1,4 @@
-"""The browser that all tests of this folder share."""
+"""The browser: one a file, because its event loop must not outlive it."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, sync_playwright
 from tests.browser.browsing import CHROMIUM, FLAGS
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A headless Chromium."""
     if not CHROMIUM.exists():

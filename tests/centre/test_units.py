@@ -7,7 +7,6 @@ import pytest
 
 from syncgov.audit.audit import Report, audit
 from syncgov.audit.folder import load_log
-from syncgov.audit.portal_figures import FIXED_PAGES
 from syncgov.audit.walk import Walk
 from syncgov.centre.certificates import renew
 from syncgov.centre.enrolment import enrol
@@ -19,6 +18,7 @@ from syncgov.storage.capture import FieldWrite
 from syncgov.storage.replica import Replica
 from syncgov.storage.rights import require_writable
 from syncgov.storage.status import status
+from tests.audit.street import write_pages
 from tests.helpers import AREA, EAST, WEST, World, a_task, held_bytes, insert, row, update
 from tests.registers import TASK, registers
 
@@ -259,10 +259,7 @@ def test_the_audit_judges_by_unit(world: World, water: Replica, east: Replica, d
     insert(water, "contact", {"task_id": key, "phone": "000-2"})
     assert world.sync(water).refused
     publish(world.centre, tmp_path / "out", portal=False)
-    for name in FIXED_PAGES:
-        path = tmp_path / "out" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("<html></html>", encoding="utf-8")
+    write_pages(tmp_path / "out", {})
     report = audit(tmp_path / "out", tmp_path / "centre" / "charter.json")
     assert report.ok, report.findings
     walk = Walk(load_log(tmp_path / "out", Report()), Report())  # type: ignore[arg-type]

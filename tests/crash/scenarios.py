@@ -275,7 +275,7 @@ def publish(folder: Path, acknowledge: Acknowledge) -> None:
         acknowledge(publishing.publish(world.centre, folder / "out").checkpoint.size)
 
 
-def _pages(new: Path) -> None:
+def _pages(new: Path, _address: str) -> None:
     import sqlite3
 
     conn = sqlite3.connect(new / "public.db")
