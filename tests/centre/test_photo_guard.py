@@ -22,7 +22,6 @@ from tests.helpers import AREA, World, a_task, insert, update
 PUBLIC_PHOTO = (
     PHOTO.replace("skeleton: none", "skeleton: {}")
     .replace("read: {internal:", "read: {public: ['*'], internal:")
-    .replace("ref: task, required", "ref: task, required")
     .replace("text, class: internal, ref: task", "text, class: public, ref: task")
     .replace("code, class: internal", "code, class: public")
 )
