@@ -77,7 +77,7 @@ def backup(centre: Path, target: Path, now_ms: int, *, keys: bool = True) -> Bac
         raise StorageError(f"{file} 已经存在，请换一个文件名", f"{file} exists already; choose another name")
     try:
         with _beside(file) as database, _beside(file) as archive:
-            _copy_database(centre / DATABASE, database)
+            copy_database(centre / DATABASE, database)
             files, damaged = _files(centre)
             manifest = _write(centre, {DATABASE: database, **files}, archive, now_ms, keys=keys)
             os.replace(archive, file)
@@ -99,11 +99,16 @@ def _beside(file: Path) -> Iterator[Path]:
         path.unlink(missing_ok=True)
 
 
-def _copy_database(source: Path, copy: Path) -> None:
+def copy_database(source: Path, copy: Path) -> None:
+    """Copy a database that others may be writing into; the copy is one file, with no log beside it.
+
+    Raises:
+        StorageError: one of them cannot be read or written.
+    """
     try:
         with closing(connect(source)) as old, closing(sqlite3.connect(copy, isolation_level=None)) as new:
             old.backup(new)
-            new.execute("PRAGMA journal_mode=DELETE")  # one file; no log beside it
+            new.execute("PRAGMA journal_mode=DELETE")
     except sqlite3.Error as error:
         raise translate(error) from error
 

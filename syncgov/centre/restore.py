@@ -12,7 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from syncgov.centre.backup import DATABASE, FILES, KEYS, unpack
+from syncgov.centre.backup import DATABASE, FILES, KEYS, copy_database, unpack
 from syncgov.centre.centre import CLOSING
 from syncgov.centre.copy import read_copy
 from syncgov.centre.files import is_acceptable, named_files, note_kept
@@ -140,8 +140,7 @@ def _bring(centre: Path, backup: Path | None, stage: Path) -> None:
         raise StorageError(
             f"{centre} 里没有数据库，请用 --from 给出备份", f"no database in {centre}; name a backup: --from"
         )
-    with closing(connect(centre / DATABASE)) as old, closing(sqlite3.connect(stage / DATABASE)) as new:
-        old.backup(new)
+    copy_database(centre / DATABASE, stage / DATABASE)
 
 
 def _rebuild(centre: Path, ledger: Ledger, sources: Sources, *, old: bool, to_close: bool) -> Restored:

@@ -37,8 +37,8 @@ def write_public_db(path: Path, tables: Mapping[str, Table], registers: Register
         InputError: the SQL of a figure does not run; names register and figure.
     """
     known = {each.name: each for each in published_registers(registers)}
-    with closing(sqlite3.connect(path, isolation_level=None)) as conn:
-        try:
+    try:
+        with closing(sqlite3.connect(path, isolation_level=None)) as conn:
             conn.execute("PRAGMA page_size=4096")
             conn.execute("PRAGMA journal_mode=OFF")  # a file that is not finished is thrown away
             conn.execute("PRAGMA synchronous=OFF")
@@ -59,8 +59,8 @@ def write_public_db(path: Path, tables: Mapping[str, Table], registers: Register
             for register in known.values():
                 _write_search(conn, register)
             conn.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise translate(error) from error
+    except sqlite3.Error as error:
+        raise translate(error) from error
     return figures
 
 
