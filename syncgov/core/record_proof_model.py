@@ -38,12 +38,16 @@ BEFORE_MISSING: Sentence = (
 
 
 class ProofEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A leaf with its receipt, and its body as far as it is disclosed."""
+
     body: msgspec.Raw
     leaf: msgspec.Raw
     receipt: str
 
 
 class ProofFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The message of a proof file."""
+
     charter: msgspec.Raw
     charters: list[msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET  # those before it, the first one first
     entries: list[ProofEntry]
@@ -120,7 +124,7 @@ class RecordProof:
 
 
 def signers_of(leaf: Leaf) -> set[str]:
-    """The ids of the device and, where one signed, of the staff key."""
+    """Return the ids of the device and, where one signed, of the staff key."""
     changeset = leaf.changeset
     return {changeset.statement.dev} | ({changeset.second} if changeset.second is not None else set())
 
