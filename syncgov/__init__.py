@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from syncgov.core.register import parse_register
     from syncgov.errors import SyncgovError
     from syncgov.storage.replica import Replica
-    from syncgov.sync.client import join
+    from syncgov.sync.joining import join
 
 __version__ = "0.1.0"
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from syncgov.core.register import Register, parse_register
 from syncgov.storage.attaching import Attached, attach
-from syncgov.storage.merging import own_changesets
+from syncgov.storage.own_chain import own_changesets
 from syncgov.storage.replica import Replica
 from tests.helpers import ManualClock, World
 from tests.registers import TASK, TEXTS

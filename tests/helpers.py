@@ -29,7 +29,7 @@ from syncgov.core.register import Register
 from syncgov.core.statement import Leaf, parse_leaf
 from syncgov.storage.clock import Clock
 from syncgov.storage.replica import Replica
-from syncgov.sync import client, files
+from syncgov.sync import client, files, joining
 from syncgov.sync.client import Synced
 from syncgov.sync.transport import HttpTransport
 from tests.registers import registers as small_registers
@@ -152,6 +152,7 @@ class World:
 
         with (
             mock.patch.object(client, "HttpTransport", transport),
+            mock.patch.object(joining, "HttpTransport", transport),
             mock.patch.object(files, "HttpTransport", transport),
         ):
             yield
@@ -173,7 +174,7 @@ class World:
     ) -> Replica:
         """Return a device that has joined and synced once; its file is `<name>.db`."""
         with self.line():
-            joined = client.join(
+            joined = joining.join(
                 self.folder / f"{name}.db", URL, self.code(role, areas, staff, units), clock=clock or self.clock
             )
         self.replicas[name] = joined

@@ -8,7 +8,8 @@ from syncgov.centre.centre import Centre, Draft
 from syncgov.centre.enrolment import enrol
 from syncgov.publish.publish import publish
 from syncgov.storage.files import read_registers
-from syncgov.sync.client import join, sync
+from syncgov.sync.client import sync
+from syncgov.sync.joining import join
 from tests.servers import running_centre
 
 TREES = Path(__file__).parents[1] / "examples" / "trees"

@@ -20,7 +20,7 @@ from syncgov.core.keys import SigningKey
 from syncgov.core.note import verify_checkpoint
 from syncgov.core.statement import parse_changeset
 from syncgov.core.tree import leaf_hash, verify_inclusion
-from syncgov.storage.merging import own_changesets
+from syncgov.storage.own_chain import own_changesets
 from syncgov.storage.replica import Replica
 from tests.helpers import AREA, ORIGIN, ManualClock, Wire, World, a_task, insert
 

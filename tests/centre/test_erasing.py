@@ -22,7 +22,7 @@ from syncgov.storage.adopting import adopt
 from syncgov.storage.connection import connect, transaction
 from syncgov.storage.erasing import erased_paths, load_erasures
 from syncgov.storage.ledger import Ledger
-from syncgov.storage.merging import own_changesets
+from syncgov.storage.own_chain import own_changesets
 from syncgov.storage.replica import Replica
 from syncgov.storage.resubmitting import resubmit
 from syncgov.storage.state import field_state, load_row

@@ -34,7 +34,7 @@ from syncgov.errors import (
 )
 from syncgov.storage import ledger_view
 from syncgov.storage.keyfile import key_path
-from syncgov.storage.merging import own_changesets
+from syncgov.storage.own_chain import own_changesets
 from syncgov.storage.replica import Replica
 from tests.helpers import AREA, DAY_MS, EAST, WEST, ManualClock, World, a_task, insert, row, update
 

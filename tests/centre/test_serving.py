@@ -10,7 +10,7 @@ from syncgov.centre import serving
 from syncgov.core.note import verify_checkpoint
 from syncgov.core.wire import Own, Pull, PullAnswer, Push, PushAnswer, PushEntry
 from syncgov.errors import TransportError
-from syncgov.storage.merging import own_changesets
+from syncgov.storage.own_chain import own_changesets
 from syncgov.storage.replica import Replica
 from syncgov.sync import client
 from tests.helpers import AREA, EAST, WEST, World, a_task, held_bytes, insert, row, update

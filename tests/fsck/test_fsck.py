@@ -168,9 +168,9 @@ def test_unsigned_and_foreign_things_are_no_damage(folder: Path) -> None:
 def test_a_replica_that_has_only_joined_is_in_order(tmp_path: Path) -> None:
     """Before the first sync there are no tables yet."""
     with World.make(tmp_path) as world, world.line():
-        from syncgov.sync import client
+        from syncgov.sync import joining
 
-        client.join(tmp_path / "new.db", "http://centre.invalid", world.code("worker"), clock=world.clock).close()
+        joining.join(tmp_path / "new.db", "http://centre.invalid", world.code("worker"), clock=world.clock).close()
         assert not fsck(tmp_path / "new.db").findings
 
 

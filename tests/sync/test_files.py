@@ -13,7 +13,7 @@ from syncgov.errors import FormatError, NotAllowedError, ProofError, RemoteError
 from syncgov.storage.attaching import attach
 from syncgov.storage.file_queue import FileStage, blobs, row_files, waiting
 from syncgov.storage.replica import Replica
-from syncgov.sync import client, files, reenrolment
+from syncgov.sync import client, files, joining, reenrolment
 from syncgov.sync.files import GET, PUT, fetch_files
 from tests.attaching import GUARDED, add, cut_files, make_world, picture, registers
 from tests.helpers import AREA, DRAFT, EAST, WEST, World, a_task, insert, update
@@ -259,8 +259,8 @@ def test_a_photo_from_a_phone_to_the_desk_over_a_real_server(tmp_path: Path) -> 
     centre.close()
     with (
         running_centre(tmp_path / "centre") as url,
-        client.join(tmp_path / "pen.db", url, codes[0]) as pen,
-        client.join(tmp_path / "desk.db", url, codes[1]) as desk,
+        joining.join(tmp_path / "pen.db", url, codes[0]) as pen,
+        joining.join(tmp_path / "desk.db", url, codes[1]) as desk,
     ):
         client.sync(pen)
         key = insert(pen, "task", a_task())
