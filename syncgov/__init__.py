@@ -8,7 +8,8 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from syncgov.centre.centre import Centre, Draft
+    from syncgov.centre.centre import Centre
+    from syncgov.centre.drafting import Draft
     from syncgov.centre.enrolment import enrol
     from syncgov.centre.serve import serve
     from syncgov.core.register import parse_register

@@ -22,7 +22,8 @@ from requests.structures import CaseInsensitiveDict
 from starlette.testclient import TestClient
 
 from syncgov.centre.app import make_app
-from syncgov.centre.centre import Centre, Draft
+from syncgov.centre.centre import Centre
+from syncgov.centre.drafting import Draft
 from syncgov.centre.enrolment import enrol
 from syncgov.core.commitment import Value
 from syncgov.core.register import Register

@@ -4,7 +4,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from syncgov.centre.centre import Centre, Draft
+from syncgov.centre.centre import Centre
+from syncgov.centre.drafting import Draft
 from syncgov.centre.enrolment import enrol
 from syncgov.publish.publish import publish
 from syncgov.storage.files import read_registers

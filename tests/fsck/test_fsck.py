@@ -217,7 +217,7 @@ def test_a_running_centre_can_be_checked(tmp_path: Path) -> None:
 
 def test_a_row_that_its_table_cannot_hold_must_be_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An edition of another program dropped a code that a row has: no finding, until the note of it is lost."""
-    for place in ("syncgov.core.trust_values.check_edition", "syncgov.centre.centre.check_edition"):
+    for place in ("syncgov.core.trust_values.check_edition", "syncgov.centre.registrar.check_edition"):
         monkeypatch.setattr(place, lambda *_editions: None)
     with World.make(tmp_path) as world:
         ada = world.device("ada")
