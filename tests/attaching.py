@@ -1,6 +1,8 @@
 """Registers with files, and pictures to attach: what the tests of attachments share."""
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -62,6 +64,14 @@ def registers(photo: str = PHOTO) -> list[Register]:
 def make_world(folder: Path) -> World:
     """Return a world with files."""
     return World.make(folder, registers(), ManualClock())
+
+
+@contextmanager
+def pen_world(folder: Path) -> Iterator[World]:
+    """Give a centre whose tasks have files and are closed with photos alone, and a worker's device `pen`."""
+    with make_world(folder) as found:
+        found.device("pen")
+        yield found
 
 
 @cache

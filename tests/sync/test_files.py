@@ -15,7 +15,7 @@ from syncgov.storage.file_queue import FileStage, blobs, row_files, waiting
 from syncgov.storage.replica import Replica
 from syncgov.sync import client, files, joining, reenrolment
 from syncgov.sync.files import GET, PUT, fetch_files
-from tests.attaching import GUARDED, add, cut_files, make_world, picture, registers
+from tests.attaching import GUARDED, add, cut_files, pen_world, picture, registers
 from tests.helpers import AREA, DRAFT, EAST, WEST, World, a_task, insert, update
 from tests.leaks import forms
 from tests.servers import running_centre
@@ -26,21 +26,8 @@ LARGE = (1400, 1000)  # about 90 KB
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     """A centre whose tasks have files, and a worker's device."""
-    with make_world(tmp_path) as found:
-        found.device("pen")
+    with pen_world(tmp_path) as found:
         yield found
-
-
-@pytest.fixture
-def pen(world: World) -> Replica:
-    """The worker's device."""
-    return world.replicas["pen"]
-
-
-@pytest.fixture
-def task(pen: Replica) -> str:
-    """A task that is written, not signed yet."""
-    return insert(pen, "task", a_task())
 
 
 def stored(world: World) -> set[str]:
