@@ -48,6 +48,25 @@ def test_a_sync_sends_what_its_rows_name(world: World, pen: Replica, task: str) 
     assert PUT not in world.wire.paths
 
 
+@pytest.mark.parametrize("signed", [True, False])
+def test_a_photo_goes_although_another_record_with_it_is_thrown_away(
+    world: World, pen: Replica, task: str, signed: bool
+) -> None:
+    """One file, two records: the second is never signed, before or after the first is; the first one's photo is sent."""
+    first = attach(pen, "task", task, picture())
+    if signed:
+        pen.commit()
+    other = insert(pen, "task", a_task())
+    spare = attach(pen, "task", other, picture())
+    assert spare.sha256 == first.sha256
+    pen.conn.execute("DELETE FROM photo WHERE id = ?", (spare.key,))
+    pen.conn.execute("DELETE FROM task WHERE id = ?", (other,))
+    done = world.sync(pen)
+    assert (done.accepted, done.files.stored, done.files.left) == (1, 2, 0)
+    assert first.sha256 in stored(world)
+
+
+
 def test_a_cut_line_goes_on_where_it_stopped(
     world: World, pen: Replica, task: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
