@@ -311,7 +311,7 @@ def erasure_status(centre: Centre) -> Erasures:
     ledger = centre.ledger
     devices = _devices(ledger)
     published = dict(ledger.conn.execute("SELECT folder, size FROM _sg_published ORDER BY 1").fetchall())
-    unfinished = ledger.meta.get_int("scrub") == 1
+    unfinished = ledger.meta.get_int("scrub") > 0
     groups: dict[tuple[RowKey, str], list[tuple[str, int]]] = {}
     for one in load_erasures(ledger.conn):
         groups.setdefault((one.row, one.reason), []).append((parse_path(one.path).field, one.index))

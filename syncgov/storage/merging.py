@@ -70,7 +70,7 @@ def merge_pulled(replica: Replica, page: Page, staff: str | None = None) -> Merg
         for record in purge:
             _purge(replica, record)
         if purge or replica.meta.get_int("anew"):
-            replica.meta.set(scrub=1)  # kept until it is done: a power loss may come between
+            replica.meta.raise_flag("scrub")  # kept until it is done: a power loss may come between
         replica.conn.execute("DELETE FROM _sg_pulled")
         replica.meta.set(checkpoint=page.checkpoint_text, size=page.target, root=b64u(page.checkpoint.root))
         replica.meta.set(pulling="", after=page.target, target=page.target, purge="[]", anew=0, rebased=0)

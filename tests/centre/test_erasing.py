@@ -4,12 +4,14 @@ import json
 import shutil
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 
 import pytest
 
 from syncgov.centre import bundles
+from syncgov.centre import erasing as centre_erasing
 from syncgov.centre.centre import Centre
 from syncgov.centre.hiding import Waiting, erase, erasure_status
 from syncgov.centre.intake import authenticate
@@ -18,6 +20,7 @@ from syncgov.core.merge import ERASED
 from syncgov.core.statement import parse_leaf
 from syncgov.errors import InputError
 from syncgov.fsck import fsck
+from syncgov.storage import erasing as storage_erasing
 from syncgov.storage.adopting import adopt
 from syncgov.storage.connection import connect, transaction
 from syncgov.storage.erasing import erased_paths, load_erasures
@@ -495,3 +498,41 @@ def test_a_centre_put_together_from_a_backup_and_newer_entries_follows_its_log(s
 def parsed_centre(ledger: Ledger) -> dict[str, object]:
     """Return the stored heads of every task and contact."""
     return {key: stored.fields for table in ("task", "contact") for key, stored in ledger.rows(table)}
+
+
+def test_an_erasure_during_the_cleaning_is_cleaned_too(street: Street, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process erases between this one's cleaning and its note of it: the note does not count for both."""
+    centre = street.world.centre
+    real = centre_erasing.scrub
+
+    def slow(conn: sqlite3.Connection) -> bool:
+        done = real(conn)
+        monkeypatch.setattr(centre_erasing, "scrub", lambda _conn: False)  # the other one is held up
+        with closing(Centre(centre.path, clock=ManualClock())) as other:
+            erase(other, "contact", street.contact, ["phone"], "request")
+        return done
+
+    monkeypatch.setattr(centre_erasing, "scrub", slow)
+    erase(centre, "task", street.task, ["title"], "request")
+    assert erasure_status(centre).unfinished
+    monkeypatch.setattr(centre_erasing, "scrub", real)
+    centre_erasing.finish_scrub(centre.ledger)
+    assert not erasure_status(centre).unfinished
+
+
+def test_a_table_dropped_during_the_cleaning_is_noticed(street: Street, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cleaning a device's file changes the mark of its form, but hides nobody else's change of it."""
+    ada = street.devices["ada"]
+    erase(street.world.centre, "task", street.task, ["title"], "request")
+    real = storage_erasing.scrub
+
+    def disturbed(conn: sqlite3.Connection) -> bool:
+        done = real(conn)
+        with closing(sqlite3.connect(ada.path)) as other:
+            other.execute("DROP TABLE payment")
+        return done
+
+    monkeypatch.setattr(storage_erasing, "scrub", disturbed)
+    street.world.sync(ada)
+    assert ada.schema_changed()
+    assert any("payment" in error.en for _row, error in ada.commit().problems)

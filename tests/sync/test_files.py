@@ -52,7 +52,7 @@ def test_a_sync_sends_what_its_rows_name(world: World, pen: Replica, task: str) 
 def test_a_photo_goes_although_another_record_with_it_is_thrown_away(
     world: World, pen: Replica, task: str, signed: bool
 ) -> None:
-    """One file, two records: the second is never signed, before or after the first is; the first one's photo is sent."""
+    """One file, two records: the second is never signed, whether the first one was or not; its photo is sent."""
     first = attach(pen, "task", task, picture())
     if signed:
         pen.commit()
@@ -64,7 +64,6 @@ def test_a_photo_goes_although_another_record_with_it_is_thrown_away(
     done = world.sync(pen)
     assert (done.accepted, done.files.stored, done.files.left) == (1, 2, 0)
     assert first.sha256 in stored(world)
-
 
 
 def test_a_cut_line_goes_on_where_it_stopped(
