@@ -1,6 +1,8 @@
 """Erasing at the centre and on devices: gone everywhere, nobody else's fields change, nothing brings it back."""
 
+import fcntl
 import json
+import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -500,22 +502,47 @@ def parsed_centre(ledger: Ledger) -> dict[str, object]:
     return {key: stored.fields for table in ("task", "contact") for key, stored in ledger.rows(table)}
 
 
+def test_another_process_waits_while_the_second_copy_is_made_anew(
+    street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody appends and signs between the new file's taking its name and the end of the work on it.
+
+    Otherwise the process that erases would sign the smaller tree that it knows, and devices would see a log shrink.
+    """
+    path = street.world.centre.path / "copy.log"
+    tried: list[str] = []
+
+    def other_process(descriptor: int) -> None:
+        with path.open("ab") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                tried.append("locked")
+            except BlockingIOError:
+                tried.append("waits")
+        os.close(descriptor)
+
+    monkeypatch.setattr("syncgov.centre.copy.overwrite", other_process)
+    erase(street.world.centre, "task", street.task, [], "request")
+    assert tried == ["waits"]
+    assert_copy_is_the_log(street.world)
+
+
 def test_an_erasure_during_the_cleaning_is_cleaned_too(street: Street, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another process erases between this one's cleaning and its note of it: the note does not count for both."""
     centre = street.world.centre
-    real = centre_erasing.scrub
+    real = storage_erasing.scrub
 
     def slow(conn: sqlite3.Connection) -> bool:
         done = real(conn)
-        monkeypatch.setattr(centre_erasing, "scrub", lambda _conn: False)  # the other one is held up
+        monkeypatch.setattr("syncgov.centre.erasing.scrub", lambda _conn: False)  # the other one is held up
         with closing(Centre(centre.path, clock=ManualClock())) as other:
             erase(other, "contact", street.contact, ["phone"], "request")
         return done
 
-    monkeypatch.setattr(centre_erasing, "scrub", slow)
+    monkeypatch.setattr("syncgov.centre.erasing.scrub", slow)
     erase(centre, "task", street.task, ["title"], "request")
     assert erasure_status(centre).unfinished
-    monkeypatch.setattr(centre_erasing, "scrub", real)
+    monkeypatch.setattr("syncgov.centre.erasing.scrub", real)
     centre_erasing.finish_scrub(centre.ledger)
     assert not erasure_status(centre).unfinished
 
