@@ -17,6 +17,7 @@ from syncgov.centre import erasing as centre_erasing
 from syncgov.centre.centre import Centre
 from syncgov.centre.hiding import Waiting, erase, erasure_status
 from syncgov.centre.intake import authenticate
+from syncgov.centre.restore import Sources, restore
 from syncgov.core.commitment import open_body
 from syncgov.core.merge import ERASED
 from syncgov.core.statement import parse_leaf
@@ -563,3 +564,15 @@ def test_a_table_dropped_during_the_cleaning_is_noticed(street: Street, monkeypa
     street.world.sync(ada)
     assert ada.schema_changed()
     assert any("payment" in error.en for _row, error in ada.commit().problems)
+
+
+def test_a_database_that_a_restoration_set_aside_is_named(street: Street) -> None:
+    """It holds what is erased later, and nobody cleans it: whoever erases is told to delete it."""
+    path = street.world.centre.path
+    assert erasure_status(street.world.centre).kept == ()
+    street.world.centre.close()
+    restore(path, None, Sources())
+    street.world.centre = Centre(path, clock=ManualClock())
+    erase(street.world.centre, "task", street.task, [], "request")
+    assert erasure_status(street.world.centre).kept == ("central.db.before",)
+    assert [place for place in street.holders(below="centre") if "before" not in place] == []
