@@ -246,6 +246,14 @@ def test_a_gzip_bomb_is_not_unpacked(world: World) -> None:
     assert_problem(post(world, "/v1/push", bomb, headers={"Content-Encoding": "gzip"}), 413, "limit")
 
 
+def test_a_push_of_very_many_entries_is_refused(world: World) -> None:
+    """A million empty entries pack to a few KiB; none is looked at, and there is no answer a million results long."""
+    entry = b'{"body":0,"envelope":0}'
+    sent = b'{"entries":[' + b",".join([entry] * (wire.MAX_PUSH + 1)) + b'],"v":1}'
+    answer = post(world, "/v1/push", gzip.compress(sent), headers={"Content-Encoding": "gzip"})
+    assert_problem(answer, 400, "format")
+
+
 def test_an_oversized_request_is_not_read(world: World) -> None:
     """One byte more than 8 MiB."""
     assert_problem(post(world, "/v1/push", bytes(wire.MAX_REQUEST_BYTES + 1)), 413, "limit")
