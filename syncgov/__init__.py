@@ -8,13 +8,14 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from syncgov.centre.centre import Centre, Draft
+    from syncgov.centre.centre import Centre
+    from syncgov.centre.drafting import Draft
     from syncgov.centre.enrolment import enrol
     from syncgov.centre.serve import serve
     from syncgov.core.register import parse_register
     from syncgov.errors import SyncgovError
     from syncgov.storage.replica import Replica
-    from syncgov.sync.client import join
+    from syncgov.sync.joining import join
 
 __version__ = "0.1.0"
 

@@ -1,6 +1,8 @@
 """Registers with files, and pictures to attach: what the tests of attachments share."""
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -8,7 +10,7 @@ from PIL import Image
 
 from syncgov.core.register import Register, parse_register
 from syncgov.storage.attaching import Attached, attach
-from syncgov.storage.merging import own_changesets
+from syncgov.storage.own_chain import own_changesets
 from syncgov.storage.replica import Replica
 from tests.helpers import ManualClock, World
 from tests.registers import TASK, TEXTS
@@ -62,6 +64,14 @@ def registers(photo: str = PHOTO) -> list[Register]:
 def make_world(folder: Path) -> World:
     """Return a world with files."""
     return World.make(folder, registers(), ManualClock())
+
+
+@contextmanager
+def pen_world(folder: Path) -> Iterator[World]:
+    """Give a centre whose tasks have files and are closed with photos alone, and a worker's device `pen`."""
+    with make_world(folder) as found:
+        found.device("pen")
+        yield found
 
 
 @cache

@@ -2,9 +2,14 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
+
+if TYPE_CHECKING:
+    from syncgov.storage.replica import Replica
+    from tests.helpers import World
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -26,3 +31,17 @@ def shared() -> Path:
     if os.environ.get("CI"):
         pytest.fail(message)
     pytest.skip(message)
+
+
+@pytest.fixture
+def pen(world: "World") -> "Replica":
+    """The worker's device in the test's own world."""
+    return world.replicas["pen"]
+
+
+@pytest.fixture
+def task(pen: "Replica") -> str:
+    """A task that is written on the worker's device and not signed yet."""
+    from tests.helpers import a_task, insert
+
+    return insert(pen, "task", a_task())

@@ -22,14 +22,15 @@ from requests.structures import CaseInsensitiveDict
 from starlette.testclient import TestClient
 
 from syncgov.centre.app import make_app
-from syncgov.centre.centre import Centre, Draft
+from syncgov.centre.centre import Centre
+from syncgov.centre.drafting import Draft
 from syncgov.centre.enrolment import enrol
 from syncgov.core.commitment import Value
 from syncgov.core.register import Register
 from syncgov.core.statement import Leaf, parse_leaf
 from syncgov.storage.clock import Clock
 from syncgov.storage.replica import Replica
-from syncgov.sync import client, files
+from syncgov.sync import client, files, joining
 from syncgov.sync.client import Synced
 from syncgov.sync.transport import HttpTransport
 from tests.registers import registers as small_registers
@@ -152,6 +153,7 @@ class World:
 
         with (
             mock.patch.object(client, "HttpTransport", transport),
+            mock.patch.object(joining, "HttpTransport", transport),
             mock.patch.object(files, "HttpTransport", transport),
         ):
             yield
@@ -173,7 +175,7 @@ class World:
     ) -> Replica:
         """Return a device that has joined and synced once; its file is `<name>.db`."""
         with self.line():
-            joined = client.join(
+            joined = joining.join(
                 self.folder / f"{name}.db", URL, self.code(role, areas, staff, units), clock=clock or self.clock
             )
         self.replicas[name] = joined

@@ -4,11 +4,13 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from syncgov.centre.centre import Centre, Draft
+from syncgov.centre.centre import Centre
+from syncgov.centre.drafting import Draft
 from syncgov.centre.enrolment import enrol
 from syncgov.publish.publish import publish
 from syncgov.storage.files import read_registers
-from syncgov.sync.client import join, sync
+from syncgov.sync.client import sync
+from syncgov.sync.joining import join
 from tests.servers import running_centre
 
 TREES = Path(__file__).parents[1] / "examples" / "trees"

@@ -9,7 +9,8 @@ from syncgov.audit.report import Progress, Report
 from syncgov.core.commitment import Body
 from syncgov.core.merge import Hidden, standing
 from syncgov.core.public_rows import Table, evidence_path
-from syncgov.core.record_proof import MAX_PROOF_BYTES, ProvenField, verify_record_proof
+from syncgov.core.record_proof import verify_record_proof
+from syncgov.core.record_proof_model import MAX_PROOF_BYTES, ProvenField
 from syncgov.core.record_prover import Prover
 from syncgov.errors import AuditError, SyncgovError
 

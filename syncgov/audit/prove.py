@@ -6,7 +6,8 @@ from syncgov.audit.folder import load_log, load_trusted_charter, read_file, requ
 from syncgov.audit.proofs import make_prover
 from syncgov.audit.report import Report, quiet
 from syncgov.audit.walk import Walk
-from syncgov.core.record_proof import MAX_PROOF_BYTES, RecordProof, verify_record_proof
+from syncgov.core.record_proof import verify_record_proof
+from syncgov.core.record_proof_model import MAX_PROOF_BYTES, RecordProof
 from syncgov.errors import AuditError
 
 

@@ -13,7 +13,8 @@ from syncgov.core.fold import ERASURES, FoldWrite, Slot, Withheld
 from syncgov.core.public_log import PublicLeaf, hidden_slots
 from syncgov.core.statement import Leaf, Statement, envelope_hash
 from syncgov.core.succession import charter_document
-from syncgov.core.trust import Beside, judge, new_registrar
+from syncgov.core.trust import judge
+from syncgov.core.trust_case import Beside, new_registrar
 
 _EVERY = 500  # leaves between two reports of progress
 

@@ -37,6 +37,7 @@ MAX_AUTHORIZATION_BYTES = 512
 MAX_JOIN_BYTES = 65_536  # of a request that nobody has signed yet
 WORKERS = 4  # answered at a time: Python runs one thread, the others wait for the disk
 PLACES = 64  # answered or waiting; a push of a day's work takes 50 ms, so nobody waits longer than a few seconds
+ROOM_BYTES = 256 << 20  # of bodies that are being read or answered: also of senders who are not known yet
 BUSY_RETRY_S = 5  # until half of those who wait now have been answered, even if each sends a week's work
 UNGATED = frozenset({"/v1/nonce", "/v1/stats"})  # they touch no file: a device that waits may ask for them
 GZIP_FROM_BYTES = 512  # smaller answers do not get smaller
@@ -106,12 +107,29 @@ class Gate:
     Use it from the event loop's thread only.
     """
 
-    def __init__(self, workers: int = WORKERS, places: int = PLACES) -> None:
+    def __init__(self, workers: int = WORKERS, places: int = PLACES, room_bytes: int = ROOM_BYTES) -> None:
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="centre")
         self._places = places
+        self._room_bytes = room_bytes
+        self.held_bytes = 0
         self.inside = 0
         self.most = 0
         self.refused = 0
+
+    def hold(self, size: int) -> None:
+        """Make room for more bytes of a request; `release` gives it back.
+
+        Raises:
+            BusyError: there is none: whoever opens many requests at once must not fill the memory.
+        """
+        if self.held_bytes + size > self._room_bytes:
+            self.refused += 1
+            raise errors.BusyError(BUSY_RETRY_S)
+        self.held_bytes += size
+
+    def release(self, size: int) -> None:
+        """Give room back."""
+        self.held_bytes -= size
 
     async def run(self, handle: Callable[[], Response]) -> Response:
         """Return what *handle* gives, run in a worker thread.
@@ -316,8 +334,15 @@ def make_app(centre: Centre, nonce_clock: Callable[[], int], gate: Gate | None =
 
 
 async def _respond(request: Request, handler: Handler, gate: Gate) -> Response:
+    held = 0
+
+    def hold(size: int) -> None:
+        nonlocal held
+        gate.hold(size)
+        held += size
+
     try:
-        request.state.body = await _read(request)
+        request.state.body = await _read(request, hold)
         if request.url.path in UNGATED:
             return handler(request)
         # unpacking happens in the handler's thread, for signed requests after the signature, which covers what was sent
@@ -331,15 +356,18 @@ async def _respond(request: Request, handler: Handler, gate: Gate) -> Response:
     except Exception:  # the top of a request: whatever it is, the device gets a problem document, the log the trace
         logger.exception("request failed")
         return problem(errors.SyncgovError("中心内部出错，请稍后重试", "internal error at the centre; try again later"))
+    finally:
+        gate.release(held)
 
 
-async def _read(request: Request) -> bytes:
+async def _read(request: Request, hold: Callable[[int], None]) -> bytes:
     parts: list[bytes] = []
     size = 0
     async for part in request.stream():
         size += len(part)
         if size > wire.MAX_REQUEST_BYTES:
             raise errors.LimitError("request", f"more than {wire.MAX_REQUEST_BYTES} bytes")
+        hold(len(part))
         parts.append(part)
     return b"".join(parts)
 

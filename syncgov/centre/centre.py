@@ -7,25 +7,21 @@ import secrets
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
 from pathlib import Path
-
-import msgspec
-import yaml
 
 from syncgov.centre import erasing
 from syncgov.centre.copy import SecondCopy
+from syncgov.centre.drafting import Draft, draft_charter
 from syncgov.centre.intake import Incoming, Outcome, authenticate, take
+from syncgov.centre.registrar import sign_row
 from syncgov.core.canonical import b64u
-from syncgov.core.charter import Charter, key_text, open_charter, sign_charter
+from syncgov.core.charter import Charter, open_charter, sign_charter
 from syncgov.core.clock import Stamp
 from syncgov.core.commitment import Value
 from syncgov.core.file_list import sign_list
 from syncgov.core.fold import ERASURES
 from syncgov.core.keys import SigningKey
-from syncgov.core.note import Checkpoint, format_vkey, parse_checkpoint, parse_note, sign_checkpoint
-from syncgov.core.register import parse_register
-from syncgov.core.register_edition import check_edition
+from syncgov.core.note import Checkpoint, parse_checkpoint, parse_note, sign_checkpoint
 from syncgov.core.register_model import Register
 from syncgov.core.statement import ACCEPTED, EMPTY_ROOT, Seen, envelope_hash
 from syncgov.errors import InputError, StorageError, SyncgovError
@@ -36,24 +32,10 @@ from syncgov.storage.figures import check_registers
 from syncgov.storage.files import system_registers, write_atomic
 from syncgov.storage.keyfile import load_key, store_key
 from syncgov.storage.ledger import Ledger
-from syncgov.storage.state import RowKey, StoredRow, load_row
+from syncgov.storage.state import RowKey
 
 NEW_REGISTRAR = "registrar.key.new"  # beside the old one until the charter that names it is logged
 CLOSING = "closing"  # setting: what a restoration knows of the log that it could not complete
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """What a charter says before keys exist; see `core.charter.Charter`. `roots`: how many root keys to make."""
-
-    name: str
-    origin: str
-    area: str
-    roots: int = 1
-    threshold: int = 1
-    grace_days: int = 14
-    backup_days: int = 30
-    simulated: bool = False
 
 
 class Centre:
@@ -107,7 +89,7 @@ class Centre:
             raise StorageError(f"{path} 不是空文件夹", f"{path} is not an empty folder")
         roots = [SigningKey(secrets.token_bytes(32)) for _ in range(draft.roots)]
         log_key, registrar = SigningKey(secrets.token_bytes(32)), SigningKey(secrets.token_bytes(32))
-        charter = sign_charter(_charter(draft, roots, log_key, registrar, clock()), roots)
+        charter = sign_charter(draft_charter(draft, roots, log_key, registrar, clock()), roots)
         open_charter(charter)
         for folder in ("keys", "roots"):
             (path / folder).mkdir(parents=True, exist_ok=True)
@@ -313,24 +295,13 @@ class Centre:
 
     def _write_row(self, row: RowKey, columns: Mapping[str, Value] | None, by: str | None = None) -> int | None:
         ledger = self.ledger
-        registers = ledger.registers(ledger.size)
-        register = registers.get(row[0])
-        if register is None:
-            raise InputError(f"没有登记册 {row[0]}", f"no register named {row[0]}")
-        stored = load_row(ledger.conn, row)
-        if columns is not None:
-            columns = _complete(register, stored, columns)
-            _check_edition(row, stored, columns)
-        change = capture.diff_row(register, row, columns, stored)
-        if change is None:
+        signed = sign_row(ledger, row, columns, self._author(by))
+        if signed is None:
             return None
-        signed = capture.sign_writes(
-            capture.field_writes(register, change, stored), self._author(by), registers, secrets.token_bytes(32)
-        )
         outcome, _new = take(ledger, authenticate(ledger, signed.envelope, signed.raw_body), self.clock())
         if outcome.verdict != ACCEPTED or outcome.index is None:
             raise InputError(
-                f"{register.label} {row[1]} 未被接受：{outcome.verdict}",
+                f"{ledger.registers(ledger.size)[row[0]].label} {row[1]} 未被接受：{outcome.verdict}",
                 f"{row[0]} {row[1]} was not accepted: {outcome.verdict}",
             )
         return outcome.index
@@ -343,65 +314,3 @@ class Centre:
         size = ledger.size
         seen = Seen(b64u(ledger.root(size)), size) if size else Seen(EMPTY_ROOT, 0)
         return capture.Author(self.registrar, seq + 1, prev, seen, Stamp(self.clock(), 0), by)
-
-
-def _charter(
-    draft: Draft, roots: Sequence[SigningKey], log_key: SigningKey, registrar: SigningKey, now: int
-) -> Charter:
-    return Charter(
-        area=draft.area,
-        backup_days=draft.backup_days,
-        grace_days=draft.grace_days,
-        issued=now,
-        log=format_vkey(draft.origin, log_key.public),
-        name=draft.name,
-        origin=draft.origin,
-        quorum="none",
-        registrars=[key_text(registrar.public)],
-        roots=[key_text(root.public) for root in roots],
-        simulated=draft.simulated,
-        threshold=draft.threshold,
-        v=1,
-        witnesses=[],
-    )
-
-
-def _check_edition(row: RowKey, stored: StoredRow, columns: Mapping[str, Value]) -> None:
-    """Say in words, with file and line, why a verdict would refuse a new edition of a register."""
-    old, new = stored.shown("text", None), columns.get("text")
-    if row[0] == "register" and isinstance(old, str) and isinstance(new, str):
-        check_edition(parse_register(old, f"{row[1]}.yml"), parse_register(new, f"{row[1]}.yml"))
-
-
-def _complete(register: Register, stored: StoredRow, columns: Mapping[str, Value]) -> dict[str, Value]:
-    """Return all columns of the row: those given, the others as they are."""
-    known = {c.name for c in register.columns}
-    unknown = sorted(set(columns) - known)
-    if unknown:
-        raise InputError(
-            f"{register.label} 没有这些栏：{'、'.join(unknown)}", f"{register.name} has no columns {', '.join(unknown)}"
-        )
-    result: dict[str, Value] = {}
-    for declared in register.fields:
-        result.update(declared.columns_of(stored.local(declared.name, register)))
-    return {**result, **columns}
-
-
-def parse_draft(text: str, filename: str) -> Draft:
-    """Return the charter draft in a YAML file.
-
-    Raises:
-        InputError: not such a file; names the member.
-    """
-    known = {each.name for each in fields(Draft)}
-    try:
-        found = yaml.safe_load(text)
-        unknown = sorted(set(map(str, found)) - known) if isinstance(found, dict) else []
-        if unknown:
-            raise InputError(
-                f"{filename} 里有不认识的项：{'、'.join(unknown)}；可用：{'、'.join(sorted(known))}",
-                f"{filename}: unknown members {', '.join(unknown)}; known: {', '.join(sorted(known))}",
-            )
-        return msgspec.convert(found, Draft, strict=True)
-    except (yaml.YAMLError, msgspec.ValidationError) as error:
-        raise InputError(f"{filename} 不是章程草稿：{error}", f"{filename} is not a charter draft: {error}") from error

@@ -60,7 +60,8 @@ class SecondCopy:
         """Put the (leaf, body) of some records in the place of what stands there, durably; call while holding `locked`.
 
         The file is made anew beside the old one and takes its name when it is whole; then the old one is overwritten,
-        as far as the file system allows. All other records stay as they are, byte by byte.
+        as far as the file system allows. All other records stay as they are, byte by byte. The new file is locked
+        before it has the name: whoever waits for the old one's lock must not append before the caller is done.
 
         Raises:
             StorageError: a record holds another leaf, or the disk is full; nothing has changed.
@@ -69,8 +70,8 @@ class SecondCopy:
         old = os.open(self._path, os.O_WRONLY)
         try:
             self._write_new(new, replacements)
-            os.replace(new, self._path)
-            sync_folder(self._path.parent)
+            self._take(new)
+            sync_folder(self._path.parent)  # before the old one is overwritten: a power loss may bring its name back
         except (OSError, StorageError) as error:
             new.unlink(missing_ok=True)
             os.close(old)
@@ -78,8 +79,19 @@ class SecondCopy:
                 raise
             raise storage_error(self._path, error) from error
         overwrite(old)
-        self._lock_newest()
         self._read_on()
+
+    def _take(self, new: Path) -> None:
+        """Give *new* the name, and go on with it, locked."""
+        file = open(new, "ab+", buffering=0)  # noqa: SIM115 - kept open for the life of the centre
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            os.replace(new, self._path)
+        except OSError:
+            file.close()
+            raise
+        self._file.close()
+        self._file, self._end, self._count = file, 0, 0
 
     def _write_new(self, new: Path, replacements: Mapping[int, tuple[bytes, bytes]]) -> None:
         new.unlink(missing_ok=True)  # of an attempt that was cut off

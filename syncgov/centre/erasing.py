@@ -133,7 +133,8 @@ def take_out(ledger: Ledger, found: Found) -> None:
     _refold(ledger, found.paths)
     found.waiting += _strip_waiting(ledger, found.paths)
     if found.writes:
-        ledger.meta.set(erased=ledger.size, scrub=1)
+        ledger.meta.set(erased=ledger.size)
+        ledger.meta.raise_flag("scrub")
 
 
 def _refold(ledger: Ledger, paths: Collection[str]) -> None:
@@ -253,7 +254,8 @@ def reapply(ledger: Ledger) -> None:
         take_out(ledger, found)
         _refold(ledger, paths)
         _strip_waiting(ledger, paths)
-        ledger.meta.set(erased=ledger.size, scrub=1)
+        ledger.meta.set(erased=ledger.size)
+        ledger.meta.raise_flag("scrub")
 
 
 # -- after the transaction --------------------
@@ -274,8 +276,9 @@ def finish_scrub(ledger: Ledger) -> None:
 
     What another program holds up is left for the next start; the log says what is erased in any case.
     """
-    if ledger.meta.get_int("scrub"):
+    seen = ledger.meta.get_int("scrub")
+    if seen:
         if scrub(ledger.conn):
-            ledger.meta.set(scrub=0)
+            ledger.meta.lower_flag("scrub", seen)
         else:
             logger.warning("another program holds central.db: its free space is cleaned at the next start")

@@ -10,6 +10,7 @@ from pathlib import Path
 from syncgov.centre.centre import Centre
 from syncgov.centre.erasing import Found, find_writes, rows_of
 from syncgov.centre.files import drop_unreferenced
+from syncgov.centre.restore import kept_databases
 from syncgov.core.commitment import META_TABLE, Value, format_path, open_body, parse_path
 from syncgov.core.erasure import NOTE, may_be_erased
 from syncgov.core.fold import ERASURES, WITHHOLDINGS
@@ -299,11 +300,13 @@ class Erasures:
     Attributes:
         unfinished: free space of its own files still has to be cleaned; open it once more.
         published: folder -> log size of what was published there last.
+        kept: databases that restorations have set aside in the centre's folder; nothing is erased from them.
     """
 
     unfinished: bool
     erasures: tuple[ErasureStatus, ...] = ()
     published: dict[str, int] = field(default_factory=dict)
+    kept: tuple[str, ...] = ()
 
 
 def erasure_status(centre: Centre) -> Erasures:
@@ -311,13 +314,14 @@ def erasure_status(centre: Centre) -> Erasures:
     ledger = centre.ledger
     devices = _devices(ledger)
     published = dict(ledger.conn.execute("SELECT folder, size FROM _sg_published ORDER BY 1").fetchall())
-    unfinished = ledger.meta.get_int("scrub") == 1
+    unfinished = ledger.meta.get_int("scrub") > 0
     groups: dict[tuple[RowKey, str], list[tuple[str, int]]] = {}
     for one in load_erasures(ledger.conn):
         groups.setdefault((one.row, one.reason), []).append((parse_path(one.path).field, one.index))
     late = {at for (at,) in ledger.conn.execute("SELECT at FROM _sg_erased WHERE late")}
     found = [_erasure_status(place, items, late, devices, published) for place, items in groups.items()]
-    return Erasures(unfinished, tuple(sorted(found, key=lambda each: each.index)), published)
+    by_index = tuple(sorted(found, key=lambda each: each.index))
+    return Erasures(unfinished, by_index, published, kept_databases(centre.path))
 
 
 def _devices(ledger: Ledger) -> dict[str, tuple[int, int, bool]]:

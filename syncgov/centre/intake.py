@@ -16,7 +16,8 @@ from syncgov.core.statement import (
     verify_second,
 )
 from syncgov.core.succession import DOCUMENT, charter_document
-from syncgov.core.trust import Beside, judge, new_registrar
+from syncgov.core.trust import judge
+from syncgov.core.trust_case import Beside, new_registrar
 from syncgov.errors import CommitmentError, LimitError, UnknownDeviceError, UnknownKeyError
 from syncgov.storage.ledger import Ledger
 

@@ -9,7 +9,7 @@ from syncgov.centre.serving import Audience
 from syncgov.core.merge import workflow_of
 from syncgov.core.register import RegisterSet
 from syncgov.core.register_model import Field, Register
-from syncgov.core.trust import record_of
+from syncgov.core.trust_values import record_of
 from syncgov.core.trust_view import DAY_MS, Certificate
 from syncgov.storage.conflicts import must_decide
 from syncgov.storage.connection import quote

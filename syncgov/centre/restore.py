@@ -333,6 +333,11 @@ def _keep(centre: Path, database: Path) -> None:
     sync_folder(centre)
 
 
+def kept_databases(centre: Path) -> tuple[str, ...]:
+    """Return the names of the databases that restorations have set aside; people delete them, no program reads them."""
+    return tuple(sorted(path.name for path in centre.glob(f"{DATABASE}.before*") if path.suffix[1:].isalnum()))
+
+
 def _fold_wal(database: Path) -> None:
     """Make the old database one file. A damaged one stays as it is.
 

@@ -30,7 +30,8 @@ MAX_CODES = 10_000  # a county's devices, twice
 )
 @path_option("--registers", zh="登记册的文件夹；默认用自带的。", en="Folder of registers; default: the built-in ones.")
 def init(out: Output, centre: Path, charter: Path, registers: Path | None) -> None:
-    from syncgov.centre.centre import Centre, parse_draft
+    from syncgov.centre.centre import Centre
+    from syncgov.centre.drafting import parse_draft
     from syncgov.importers.files import read_text
 
     draft = parse_draft(read_text(charter), charter.name)

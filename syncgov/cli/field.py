@@ -66,7 +66,7 @@ def join(
 ) -> None:
     from syncgov.cli.bundle import join_by_invitation, rejoin_by_file
     from syncgov.cli.resolve import enrol_again
-    from syncgov.sync import client
+    from syncgov.sync import client, joining
 
     if old is not None and invitation is not None:
         return rejoin_by_file(out, replica, old, code, staff, invitation)
@@ -77,7 +77,7 @@ def join(
     if invitation is not None:
         return join_by_invitation(out, replica, invitation, code)
     assert url is not None
-    with closing(client.join(replica, url, code)) as joined:
+    with closing(joining.join(replica, url, code)) as joined:
         done = client.sync(joined, progress=out.progress())
         tell_joined(out, joined, done)
 

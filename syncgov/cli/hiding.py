@@ -30,6 +30,7 @@ COPIES = (
     ("早于这次删除的备份", "backups made before it"),
     ("别处存下的公开文件夹和镜像", "copies and mirrors of the public folder"),
     ("路上还没有送到的 U 盘包", "bundles that are still being carried"),
+    ("终端重新登记时留下的 .old 旧文件", "`.old` files that devices kept when they enrolled again"),
     ("终端上另外复制、打印、截屏的内容", "what was copied from a device, printed or photographed"),
 )
 MAX_LISTED = 50  # devices of one erasure that are named one by one
@@ -78,6 +79,7 @@ def erase(out: Output, centre: Path, table: str, key: str, fields: tuple[str, ..
         "the public folder with the next publish",
     )
     out.line(f"够不到的副本：{_copies()}", f"copies that this cannot reach: {_copies()}")
+    _warn_of_kept(out, found)
     out.result(asdict(done) | {"devices": len(waiting)})
 
 
@@ -146,10 +148,21 @@ def print_erasures(out: Output, found: "Erasures") -> None:
         _print_erasure(out, each)
     if found.erasures:
         out.line(f"够不到的副本：{_copies()}", f"copies that this cannot reach: {_copies()}")
+        _warn_of_kept(out, found)
     if found.unfinished:
         out.warn(
             "还有程序占用着中心的数据库，空闲页没有清理完，请关闭后再运行一次",
             "another program holds the centre's database: its free space is not clean yet; close it and run this again",
+        )
+
+
+def _warn_of_kept(out: Output, found: "Erasures") -> None:
+    if found.kept:
+        names = "、".join(found.kept)
+        out.warn(
+            f"中心文件夹里还有恢复时留下的旧数据库：{names}，删除的内容可能还在里面；不再需要时请删掉这些文件",
+            f"old databases that a restoration set aside still lie beside this one: {', '.join(found.kept)}; what was "
+            "erased may still be in them: delete them when you need them no more",
         )
 
 

@@ -17,7 +17,7 @@ from syncgov.storage.wording import SHORT_KEY, time_words
 
 if TYPE_CHECKING:  # only a command that needs them loads these modules
     from syncgov.audit.report import Report
-    from syncgov.core.record_proof import ProvenField, RecordProof
+    from syncgov.core.record_proof_model import ProvenField, RecordProof
 
 BROWSE_PORT = 8001
 MAX_LISTED = 100  # findings that are printed one by one

@@ -8,16 +8,15 @@ authors and, if a field has several values, the register that says which one sho
 
 import itertools
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
-from syncgov.core.canonical import b64u, decode_as, encode_unchecked, unb64u
+from syncgov.core.canonical import decode_as, unb64u
 from syncgov.core.charter import Charter, open_charter
-from syncgov.core.commitment import Body, Dot, Value, Write, open_body, parse_path, redact
+from syncgov.core.commitment import Body, Dot, Value, Write, open_body, parse_path
 from syncgov.core.fold import ERASURES, HIDING_TABLES, RowKey
 from syncgov.core.keys import device_id
 from syncgov.core.merge import (
@@ -32,193 +31,28 @@ from syncgov.core.merge import (
 from syncgov.core.merge import shown as shown_value
 from syncgov.core.note import Checkpoint
 from syncgov.core.proof import parse_receipt, verify_receipt
+from syncgov.core.record_proof_model import (
+    BEFORE_MISSING,
+    HIDDEN_MISSING,
+    MAX_PROOF_BYTES,
+    NOT_PROVEN,
+    OWN_CHARTER_MISSING,
+    Author,
+    HiddenField,
+    ProofFile,
+    ProvenField,
+    ProvenWrite,
+    RecordProof,
+    Sentence,
+    registrars_of,
+    signers_of,
+)
 from syncgov.core.record_writes import CERTIFICATE_TABLE, REGISTER_TABLE
 from syncgov.core.register import Register, parse_register
 from syncgov.core.staff_keys import STAFF_KEYS
 from syncgov.core.statement import Leaf, parse_leaf, verify_changeset, verify_second
 from syncgov.core.succession import succeed
 from syncgov.errors import AuditError, FormatError
-
-MAX_PROOF_BYTES = 32 << 20  # a record with 100 child rows written by 50 devices takes about 1 MiB
-
-Sentence: TypeAlias = tuple[str, str]  # in Chinese and in English
-
-NOT_PROVEN: tuple[Sentence, ...] = (
-    ("不能证明此后没有更新的修改", "that no newer change exists"),
-    ("不能证明内容属实", "that what is written is true"),
-    ("不能证明持有终端的人诚实", "that whoever held the device was honest"),
-)
-OWN_CHARTER_MISSING: Sentence = (
-    "没有另外提供章程：只证明文件前后一致，不能证明它出自哪个中心",
-    "whose log this is: no charter of one's own was given, so only inner consistency is proven",
-)
-HIDDEN_MISSING: Sentence = (
-    "已删除或不予公开的字段原来写的是什么；是哪一个字段，由中心声明",
-    "what the erased or withheld fields said; which field it was is the centre's word",
-)
-BEFORE_MISSING: Sentence = (
-    "有冲突待裁决：裁决之前显示哪个值，要看完整日志",
-    "which value shows while a conflict waits for a decision: that takes the whole log",
-)
-
-
-class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    body: msgspec.Raw
-    leaf: msgspec.Raw
-    receipt: str
-
-
-class _Proof(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    charter: msgspec.Raw
-    charters: list[msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET  # those before it, the first one first
-    entries: list[_Entry]
-    key: str
-    keys: dict[str, str]
-    rows: list[tuple[str, str]]
-    table: str
-    v: Literal[1]
-
-
-@dataclass(frozen=True, slots=True)
-class ProvenWrite:
-    """One value, who wrote it and when. Times are ms UTC: `at` effective, `received` by the centre's clock."""
-
-    value: Value
-    dev: str
-    seq: int
-    index: int
-    at: int
-    received: int
-
-
-@dataclass(frozen=True, slots=True)
-class ProvenField:
-    """A public field with all its current values; `value` is what shows, unless it cannot be `known` from these."""
-
-    table: str
-    key: str
-    field: str
-    value: Value
-    known: bool
-    writes: tuple[ProvenWrite, ...]
-
-    @property
-    def conflict(self) -> bool:
-        """Whether the values differ."""
-        return len({encode_unchecked(each.value) for each in self.writes}) > 1
-
-
-@dataclass(frozen=True, slots=True)
-class HiddenField:
-    """A public field that does not show: the log says that it is erased, or else withheld, and for what reason."""
-
-    table: str
-    key: str
-    field: str
-    erased: bool
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Author:
-    """A device that wrote: a registrar of the charter, or one with a certificate, whose fields are given."""
-
-    dev: str
-    registrar: bool
-    certificate: Mapping[str, Value]
-
-
-@dataclass(frozen=True, slots=True)
-class RecordProof:
-    """What a proof file proves, and what it does not."""
-
-    table: str
-    key: str
-    rows: tuple[RowKey, ...]
-    charter: Charter
-    checkpoint: Checkpoint
-    fields: tuple[ProvenField, ...]
-    authors: tuple[Author, ...]
-    proven: tuple[Sentence, ...]
-    not_proven: tuple[Sentence, ...]
-    hidden: tuple[HiddenField, ...] = ()
-
-
-# -- making ---------------------------------------------------------------------------------------------------------
-
-
-def build_record_proof(
-    charter_raw: bytes,
-    rows: Sequence[RowKey],
-    wanted: Mapping[int, Collection[str]],
-    entry: Callable[[int], tuple[bytes, Body]],
-    receipt: Callable[[int], str],
-    key_of: Callable[[str], bytes],
-    *,
-    earlier: Sequence[bytes] = (),
-) -> bytes:
-    """Return the proof file of *rows*, the record's own row first.
-
-    Args:
-        wanted: as `choose_writes` returns it.
-        entry: log index -> leaf bytes and its body, disclosed at least where *wanted*.
-        receipt: log index -> receipt, all under one checkpoint.
-        key_of: id of a device or staff key -> public key.
-        earlier: the charters that the one in force has replaced, the first one first.
-    """
-    entries = []
-    keys: dict[str, bytes] = {}
-    for index in sorted(wanted):
-        leaf, body = entry(index)
-        keys |= {signer: key_of(signer) for signer in _signers(parse_leaf(leaf))}
-        entries.append((leaf, redact(body, partial(_is_wanted, wanted[index])), receipt(index)))
-    return make_record_proof(charter_raw, rows[0][0], rows[0][1], entries, keys, rows=rows, earlier=earlier)
-
-
-def _signers(leaf: Leaf) -> set[str]:
-    """The ids of the device and, where one signed, of the staff key."""
-    changeset = leaf.changeset
-    return {changeset.statement.dev} | ({changeset.second} if changeset.second is not None else set())
-
-
-def _is_wanted(paths: Collection[str], _position: int, write: Write) -> bool:
-    return write.path in paths
-
-
-def make_record_proof(
-    charter_raw: bytes,
-    table: str,
-    key: str,
-    entries: Sequence[tuple[bytes, bytes, str]],
-    keys: Mapping[str, bytes],
-    *,
-    rows: Sequence[RowKey] = (),
-    earlier: Sequence[bytes] = (),
-) -> bytes:
-    """Return the proof file from its parts.
-
-    Args:
-        entries: (leaf, redacted body, receipt) in log order; bodies disclose heads only, see `build_record_proof`.
-        keys: id -> public key; those of devices and staff keys that signed are taken.
-        rows: the record's rows, its own first; only its own if not given.
-        earlier: the charters that the one in force has replaced, the first one first.
-    """
-    signers = set().union(*(_signers(parse_leaf(leaf)) for leaf, _body, _receipt in entries))
-    return encode_unchecked(
-        _Proof(
-            charter=msgspec.Raw(charter_raw),
-            charters=[msgspec.Raw(raw) for raw in earlier] or msgspec.UNSET,
-            entries=[_Entry(msgspec.Raw(body), msgspec.Raw(leaf), receipt) for leaf, body, receipt in entries],
-            key=key,
-            keys={signer: b64u(keys[signer]) for signer in signers},
-            rows=list(rows) or [(table, key)],
-            table=table,
-            v=1,
-        )
-    )
-
-
-# -- verifying ------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +80,7 @@ def verify_record_proof(data: bytes, charter: Charter | None) -> RecordProof:
         data.decode()
     except UnicodeDecodeError as error:  # parts that are kept raw are not looked into when the whole is parsed
         raise FormatError("proof file", "not UTF-8") from error
-    proof = decode_as(data, _Proof, max_bytes=MAX_PROOF_BYTES, what="proof file")
+    proof = decode_as(data, ProofFile, max_bytes=MAX_PROOF_BYTES, what="proof file")
     own, registrars = _check_charter(proof, charter)
     rows = _check_rows(proof)
     entries, checkpoint = _check_entries(proof, own)
@@ -293,7 +127,7 @@ def _proven(charter: Charter, checkpoint: Checkpoint, count: int, seconds: int) 
     )
 
 
-def _check_charter(proof: _Proof, charter: Charter | None) -> tuple[Charter, dict[str, bytes]]:
+def _check_charter(proof: ProofFile, charter: Charter | None) -> tuple[Charter, dict[str, bytes]]:
     """Return the charter in force and every registrar; the reader's charter may be any in the chain."""
     earlier = [] if isinstance(proof.charters, msgspec.UnsetType) else [bytes(raw) for raw in proof.charters]
     chain = [*earlier, bytes(proof.charter)]
@@ -307,20 +141,14 @@ def _check_charter(proof: _Proof, charter: Charter | None) -> tuple[Charter, dic
     return own[-1], registrars_of(chain)
 
 
-def registrars_of(charters: Iterable[bytes]) -> dict[str, bytes]:
-    """Return device id -> key of every registrar that one of *charters* names."""
-    publics = [unb64u(text, 32) for raw in charters for text in open_charter(raw).registrars]
-    return {device_id(public): public for public in publics}
-
-
-def _check_rows(proof: _Proof) -> dict[RowKey, None]:
+def _check_rows(proof: ProofFile) -> dict[RowKey, None]:
     rows = dict.fromkeys(proof.rows)
     if not proof.rows or proof.rows[0] != (proof.table, proof.key) or len(rows) != len(proof.rows):
         raise FormatError("proof file", "its rows do not begin with the record, or one occurs twice")
     return rows
 
 
-def _check_entries(proof: _Proof, charter: Charter) -> tuple[list[_Checked], Checkpoint]:
+def _check_entries(proof: ProofFile, charter: Charter) -> tuple[list[_Checked], Checkpoint]:
     entries = []
     checkpoints: dict[str, Checkpoint] = {}
     last = -1
@@ -330,7 +158,7 @@ def _check_entries(proof: _Proof, charter: Charter) -> tuple[list[_Checked], Che
         receipt = parse_receipt(entry.receipt)
         checkpoints[receipt.checkpoint] = verify_receipt(entry.receipt, leaf.raw, charter.log)
         st = leaf.changeset.statement
-        signers |= _signers(leaf)
+        signers |= signers_of(leaf)
         verify_changeset(leaf.changeset, _key_of(proof, st.dev))
         if leaf.changeset.second is not None:
             verify_second(leaf.changeset, _key_of(proof, leaf.changeset.second))
@@ -345,7 +173,7 @@ def _check_entries(proof: _Proof, charter: Charter) -> tuple[list[_Checked], Che
     return entries, next(iter(checkpoints.values()))
 
 
-def _key_of(proof: _Proof, signer: str) -> bytes:
+def _key_of(proof: ProofFile, signer: str) -> bytes:
     public = unb64u(proof.keys.get(signer, ""))
     if device_id(public) != signer:
         raise AuditError(f"密钥 {signer} 的公钥不对", f"no key, or not the key, of {signer}")

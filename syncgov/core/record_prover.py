@@ -1,16 +1,19 @@
 """Makes the proof files of one published log; `publish` writes them, `audit` makes them again and compares bytes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 
-from syncgov.core.canonical import unb64u
-from syncgov.core.commitment import Body
-from syncgov.core.fold import hiding_rows
+import msgspec
+
+from syncgov.core.canonical import b64u, encode_unchecked, unb64u
+from syncgov.core.commitment import Body, Write, redact
+from syncgov.core.fold import RowKey, hiding_rows
 from syncgov.core.merge import FieldState
 from syncgov.core.merge import shown as shown_value
 from syncgov.core.note import parse_checkpoint, parse_note
 from syncgov.core.proof import format_receipt
 from syncgov.core.public_log import PublicState
-from syncgov.core.record_proof import build_record_proof, registrars_of
+from syncgov.core.record_proof_model import ProofEntry, ProofFile, registrars_of, signers_of
 from syncgov.core.record_writes import CERTIFICATE_TABLE, children_of, choose_writes
 from syncgov.core.register import RegisterSet
 from syncgov.core.staff_keys import STAFF_KEYS
@@ -85,3 +88,68 @@ class Prover:
             path = inclusion_path(index, self._size, self._get_hash)
             self._receipts[index] = format_receipt(index, path, self._checkpoint)
         return self._receipts[index]
+
+
+def build_record_proof(
+    charter_raw: bytes,
+    rows: Sequence[RowKey],
+    wanted: Mapping[int, Collection[str]],
+    entry: Callable[[int], tuple[bytes, Body]],
+    receipt: Callable[[int], str],
+    key_of: Callable[[str], bytes],
+    *,
+    earlier: Sequence[bytes] = (),
+) -> bytes:
+    """Return the proof file of *rows*, the record's own row first.
+
+    Args:
+        wanted: as `choose_writes` returns it.
+        entry: log index -> leaf bytes and its body, disclosed at least where *wanted*.
+        receipt: log index -> receipt, all under one checkpoint.
+        key_of: id of a device or staff key -> public key.
+        earlier: the charters that the one in force has replaced, the first one first.
+    """
+    entries = []
+    keys: dict[str, bytes] = {}
+    for index in sorted(wanted):
+        leaf, body = entry(index)
+        keys |= {signer: key_of(signer) for signer in signers_of(parse_leaf(leaf))}
+        entries.append((leaf, redact(body, partial(_is_wanted, wanted[index])), receipt(index)))
+    return make_record_proof(charter_raw, rows[0][0], rows[0][1], entries, keys, rows=rows, earlier=earlier)
+
+
+def _is_wanted(paths: Collection[str], _position: int, write: Write) -> bool:
+    return write.path in paths
+
+
+def make_record_proof(
+    charter_raw: bytes,
+    table: str,
+    key: str,
+    entries: Sequence[tuple[bytes, bytes, str]],
+    keys: Mapping[str, bytes],
+    *,
+    rows: Sequence[RowKey] = (),
+    earlier: Sequence[bytes] = (),
+) -> bytes:
+    """Return the proof file from its parts.
+
+    Args:
+        entries: (leaf, redacted body, receipt) in log order; bodies disclose heads only, see `build_record_proof`.
+        keys: id -> public key; those of devices and staff keys that signed are taken.
+        rows: the record's rows, its own first; only its own if not given.
+        earlier: the charters that the one in force has replaced, the first one first.
+    """
+    signers = set().union(*(signers_of(parse_leaf(leaf)) for leaf, _body, _receipt in entries))
+    return encode_unchecked(
+        ProofFile(
+            charter=msgspec.Raw(charter_raw),
+            charters=[msgspec.Raw(raw) for raw in earlier] or msgspec.UNSET,
+            entries=[ProofEntry(msgspec.Raw(body), msgspec.Raw(leaf), receipt) for leaf, body, receipt in entries],
+            key=key,
+            keys={signer: b64u(keys[signer]) for signer in signers},
+            rows=list(rows) or [(table, key)],
+            table=table,
+            v=1,
+        )
+    )

@@ -1,7 +1,7 @@
 """Messages between device and centre. Source: protocol page, sections 8 and 10."""
 
 import hashlib
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
@@ -15,6 +15,7 @@ JOIN_TYPE = "application/vnd.syncgov.join.v1+json"
 MAX_REQUEST_BYTES = 8 << 20  # a day of 1 000 visits is about 2 MiB packed
 MAX_UNPACKED_BYTES = 32 << 20  # what packed bytes may grow to
 MAX_PULL = 1000  # entries a page; about 2 MiB
+MAX_PUSH = 32_768  # entries; 24 MiB, what a bundle fills, hold some 20 000 real ones, or a million empty ones
 AUTHORIZATION = "Syncgov"  # scheme of the request signature
 NONCE_HEADER = "Replay-Nonce"  # RFC 8555 section 6.5
 
@@ -31,7 +32,7 @@ class PushEntry(msgspec.Struct, forbid_unknown_fields=True):
 class Push(msgspec.Struct, forbid_unknown_fields=True):
     """What a device sends, in the order of its chain."""
 
-    entries: list[PushEntry]
+    entries: Annotated[list[PushEntry], msgspec.Meta(max_length=MAX_PUSH)]
     v: Literal[1] = 1
 
 

@@ -19,7 +19,8 @@ from syncgov.errors import SyncgovError
 from syncgov.storage import cosigning
 from syncgov.storage.replica import Replica
 from syncgov.storage.staff_file import SecondSigner
-from syncgov.sync.client import join, sync
+from syncgov.sync.client import sync
+from syncgov.sync.joining import join
 
 DEMO_PIN = "135246"  # of every person's key in the demo; nobody's secret
 WORKERS = 2  # the machine that a demo must run on has two cores

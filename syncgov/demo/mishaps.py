@@ -18,7 +18,8 @@ from syncgov.errors import NotAllowedError
 from syncgov.storage.adopting import adopt
 from syncgov.storage.keyfile import key_path, load_key
 from syncgov.storage.replica import Replica
-from syncgov.sync.client import join, sync
+from syncgov.sync.client import sync
+from syncgov.sync.joining import join
 from syncgov.sync.reenrolment import rejoin
 
 

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from syncgov.centre.centre import Centre, Draft
+from syncgov.centre.centre import Centre
+from syncgov.centre.drafting import Draft
 from syncgov.centre.enrolment import enrol
 from syncgov.centre.serve import serve
 from syncgov.centre.staff_keys import invite

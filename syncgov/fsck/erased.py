@@ -129,7 +129,7 @@ def check_erased_index(conn: sqlite3.Connection, erased: ErasedWrites, report: R
 
 def note_unfinished(conn: sqlite3.Connection, report: Report, *, unfinished: bool = False) -> None:
     """Say that erased bytes may still stand in free space."""
-    if unfinished or conn.execute("SELECT 1 FROM _sg_meta WHERE key = 'scrub' AND value = '1'").fetchone():
+    if unfinished or conn.execute("SELECT 1 FROM _sg_meta WHERE key = 'scrub' AND value <> '0'").fetchone():
         report.note(
             "有一次删除还没有清理完空闲页，再打开一次（serve、sync）就会清理",
             "an erasure has not cleaned all free space yet; the next start (serve, sync) does",

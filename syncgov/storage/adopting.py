@@ -17,7 +17,7 @@ from syncgov.core.commitment import META_TABLE, Body, Dot, format_path, meta_pat
 from syncgov.core.keys import device_id
 from syncgov.core.merge import same
 from syncgov.core.statement import Changeset, parse_changeset, parse_leaf, verify_changeset
-from syncgov.core.trust import MAX_META_CHARS
+from syncgov.core.trust_case import MAX_META_CHARS
 from syncgov.errors import FormatError, InputError, NotAllowedError, SignatureError, StorageError
 from syncgov.storage.capture import FieldWrite
 from syncgov.storage.connection import Meta, connect, transaction

@@ -166,6 +166,18 @@ class Meta:
         found = dict(self._conn.execute(f"SELECT key, value FROM _sg_meta WHERE key IN ({marks})", keys).fetchall())
         return [found.get(key, "") for key in keys]
 
+    def raise_flag(self, key: str) -> None:
+        """Note that something has to be done; call in the transaction that makes it necessary."""
+        self.set(**{key: self.get_int(key) + 1})
+
+    def lower_flag(self, key: str, seen: int) -> None:
+        """Note that it is done, unless it was raised again since it read *seen*: two programs may be at work."""
+        try:
+            sql = "UPDATE _sg_meta SET value = '0' WHERE key = ? AND value = ?"
+            self._conn.execute(sql, (key, str(seen)))
+        except sqlite3.Error as error:
+            raise translate(error) from error
+
     def set(self, **values: str | int) -> None:
         """Store values; call inside a transaction when they belong together.
 

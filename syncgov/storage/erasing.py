@@ -118,7 +118,7 @@ def apply_erasures(replica: Replica, fresh: Iterable[tuple[Leaf, Body | None]]) 
         _refold(replica, row, paths)
         gone += _clean_held(replica, row, paths)
     if gone:
-        replica.meta.set(scrub=1)
+        replica.meta.raise_flag("scrub")
     return set(rows), gone
 
 
@@ -263,12 +263,14 @@ def scrub(conn: sqlite3.Connection) -> bool:
 
 def finish_scrub(replica: Replica) -> None:
     """Finish what a merge with erasures began; call outside of transactions, again until it succeeds."""
-    if not replica.meta.get_int("scrub"):
+    seen = replica.meta.get_int("scrub")
+    if not seen:
         return
-    same_form = not replica.schema_changed()
-    done = scrub(replica.conn)
+    before = replica.meta.get_int("cookie")
+    if not scrub(replica.conn):
+        return
     with transaction(replica.conn):
-        if same_form:  # VACUUM counts as a change of the schema
-            replica.meta.set(cookie=replica.conn.execute("PRAGMA schema_version").fetchone()[0])
-        if done:
-            replica.meta.set(scrub=0)
+        # VACUUM counts as one change of the schema; any further one is another program's, and must be looked at
+        if replica.conn.execute("PRAGMA schema_version").fetchone()[0] == before + 1:
+            replica.meta.set(cookie=before + 1)
+        replica.meta.lower_flag("scrub", seen)

@@ -70,10 +70,14 @@ def blobs(replica: Replica) -> BlobStore:
 
 
 def enqueue(conn: sqlite3.Connection, row: RowKey, sha256: str, size: int) -> None:
-    """Let a file wait to be sent; call inside a transaction. A file that was sent before is asked about again."""
+    """Let a file wait to be sent; call inside a transaction. A file that was sent before is asked about again.
+
+    One that is on its way for a signed row goes on: this row may never be signed.
+    """
     conn.execute(
         "INSERT INTO _sg_file(sha256, tbl, key, bytes) VALUES (?, ?, ?, ?) ON CONFLICT(sha256) DO UPDATE SET "
-        "tbl = excluded.tbl, key = excluded.key, sent = 0, stored = NULL, signed = 0, why = NULL",
+        "tbl = excluded.tbl, key = excluded.key, sent = 0, stored = NULL, signed = 0, why = NULL "
+        "WHERE stored IS NOT NULL OR signed = 0",
         (sha256, *row, size),
     )
 

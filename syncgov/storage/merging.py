@@ -3,59 +3,21 @@
 Source: protocol page, sections 10 and 12.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from syncgov.core.canonical import b64u
-from syncgov.core.commitment import Body, meta_path, open_body, parse_path
-from syncgov.core.note import Checkpoint
-from syncgov.core.statement import Leaf, parse_leaf
+from syncgov.core.commitment import meta_path
 from syncgov.core.succession import charter_document, follow
-from syncgov.errors import ForkError, StorageError
+from syncgov.errors import ForkError
 from syncgov.storage.connection import collector_paused, quote, transaction
 from syncgov.storage.erasing import apply_erasures, finish_scrub
 from syncgov.storage.file_queue import drop_unreferenced
-from syncgov.storage.keyfile import store_key
+from syncgov.storage.own_chain import own_body, record_of_entry
+from syncgov.storage.pulling import Entry, Page, pulled_purge, require_state, staged_entries
 from syncgov.storage.replica import Replica
 from syncgov.storage.schema import key_column, show_rows
 from syncgov.storage.state import FoldItem, RowKey, StoredRow, fold, load_row, store_rows
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A log entry as pulled and verified; the body is None for the device's own changesets."""
-
-    index: int
-    leaf: Leaf
-    body: Body | None
-    raw_body: bytes | None
-
-
-@dataclass(slots=True)
-class Page:
-    """One verified page of a pull.
-
-    Attributes:
-        after: where the next page starts; `target`: the size that is being folded up to.
-        checkpoint: of size `target`, with its text.
-        purge: records that this device may no longer hold.
-        state: what the replica had pulled when this page was asked for; another program may have synced since.
-    """
-
-    entries: Sequence[Entry]
-    after: int
-    target: int
-    checkpoint: Checkpoint
-    checkpoint_text: str
-    purge: Sequence[RowKey] = ()
-    state: tuple[int, ...] | None = None
-
-    @property
-    def last(self) -> bool:
-        """Whether everything up to the target has arrived."""
-        return self.after >= self.target
-
 
 Changed = dict[RowKey, StoredRow | None]
 """Rows that may show otherwise now, as they are stored; None: not read yet."""
@@ -77,49 +39,6 @@ class Merged:
     erased: int = 0
 
 
-def pull_state(replica: Replica) -> tuple[int, ...]:
-    """Return how far the replica has pulled: folded size, kept pages up to, their target, whether all anew."""
-    return tuple(replica.meta.get_int(name) for name in ("size", "after", "target", "anew"))
-
-
-def require_state(replica: Replica, state: tuple[int, ...] | None) -> None:
-    """Return if nobody else has synced this file since *state*; two syncs at once must not mix their pages.
-
-    Raises:
-        StorageError: somebody has.
-    """
-    if state is not None and pull_state(replica) != state:
-        raise StorageError(
-            "另一个程序正在同步这个副本：请等它结束后再同步，本机内容没有丢失",
-            "another program is syncing this replica: wait until it is done and sync again; nothing is lost",
-        )
-
-
-def stage_page(replica: Replica, page: Page) -> None:
-    """Keep a page that is not the last: a pull that is cut off goes on there, and nothing half-pulled ever shows."""
-    with transaction(replica.conn):
-        require_state(replica, page.state)
-        replica.conn.executemany(
-            "INSERT OR REPLACE INTO _sg_pulled VALUES (?, ?, ?)",
-            [(entry.index, entry.leaf.raw, entry.raw_body) for entry in page.entries],
-        )
-        purge = [*pulled_purge(replica), *page.purge]
-        replica.meta.set(pulling=page.checkpoint_text, after=page.after, target=page.target, purge=json.dumps(purge))
-
-
-def pulled_purge(replica: Replica) -> list[RowKey]:
-    """Return the records that the pages kept so far take away."""
-    return [(table, key) for table, key in json.loads(replica.meta.get("purge", "[]"))]
-
-
-def start_over(replica: Replica, page: Page) -> None:
-    """Note that all is pulled anew up to the checkpoint of *page*: the device's areas or roles have changed."""
-    with transaction(replica.conn):
-        require_state(replica, page.state)
-        replica.conn.execute("DELETE FROM _sg_pulled")
-        replica.meta.set(pulling=page.checkpoint_text, after=0, target=page.target, purge="[]", anew=1)
-
-
 def merge_pulled(replica: Replica, page: Page, staff: str | None = None) -> Merged:
     """Fold the last page and those kept before it into the replica, in one transaction; unsigned work is signed first.
 
@@ -135,7 +54,7 @@ def merge_pulled(replica: Replica, page: Page, staff: str | None = None) -> Merg
             replica.commit_within(staff)
         people = replica.staff
         replica.conn.execute("INSERT OR IGNORE INTO _sg_merging VALUES (1)")
-        entries = [*_staged(replica), *page.entries]
+        entries = [*staged_entries(replica), *page.entries]
         if replica.meta.get_int("anew"):
             _require_same(replica, entries)
         changed: Changed = dict.fromkeys(_forget_all(replica)) if replica.meta.get_int("anew") else {}
@@ -151,7 +70,7 @@ def merge_pulled(replica: Replica, page: Page, staff: str | None = None) -> Merg
         for record in purge:
             _purge(replica, record)
         if purge or replica.meta.get_int("anew"):
-            replica.meta.set(scrub=1)  # kept until it is done: a power loss may come between
+            replica.meta.raise_flag("scrub")  # kept until it is done: a power loss may come between
         replica.conn.execute("DELETE FROM _sg_pulled")
         replica.meta.set(checkpoint=page.checkpoint_text, size=page.target, root=b64u(page.checkpoint.root))
         replica.meta.set(pulling="", after=page.target, target=page.target, purge="[]", anew=0, rebased=0)
@@ -171,16 +90,6 @@ def _follow_charters(replica: Replica, entries: Sequence[Entry]) -> None:
     bodies = (entry.body for entry in sorted(entries, key=lambda e: e.index) if entry.leaf.accepted and entry.body)
     documents = [document for body in bodies if (document := charter_document(body)) is not None]
     replica.take_charter(follow(replica.meta.get("charter").encode(), documents))
-
-
-def _staged(replica: Replica) -> list[Entry]:
-    found = replica.conn.execute("SELECT idx, leaf, body FROM _sg_pulled ORDER BY idx").fetchall()
-    entries = []
-    for index, raw, raw_body in found:
-        leaf = parse_leaf(raw)
-        body = None if raw_body is None else open_body(raw_body, leaf.changeset.statement)
-        entries.append(Entry(index, leaf, body, raw_body))
-    return entries
 
 
 def _require_same(replica: Replica, entries: Sequence[Entry]) -> None:
@@ -212,8 +121,8 @@ def _store_leaf(replica: Replica, entry: Entry, done: Merged) -> bool:
     """Keep the entry; returns False if it is here already."""
     st = entry.leaf.changeset.statement
     own = st.dev == replica.dev
-    record = _record_of(replica, entry)
-    body = entry.body if entry.body is not None else _own_body(replica, entry.leaf)
+    record = record_of_entry(replica, entry)
+    body = entry.body if entry.body is not None else own_body(replica, entry.leaf)
     by = body.find(meta_path(st.dot, "by")) if body is not None else None
     stored = replica.conn.execute(
         "INSERT OR IGNORE INTO _sg_leaf(idx, leaf, body, dev, seq, accepted, tbl, key, by) VALUES (?,?,?,?,?,?,?,?,?)",
@@ -241,28 +150,8 @@ def _name_records(replica: Replica, entries: Sequence[Entry]) -> None:
     nameless = {index for (index,) in replica.conn.execute("SELECT idx FROM _sg_leaf WHERE tbl IS NULL")}
     for entry in entries:
         if entry.index in nameless:
-            record = _record_of(replica, entry)
+            record = record_of_entry(replica, entry)
             replica.conn.execute("UPDATE _sg_leaf SET tbl = ?, key = ? WHERE idx = ?", (*record, entry.index))
-
-
-def _record_of(replica: Replica, entry: Entry) -> tuple[str | None, str | None]:
-    st = entry.leaf.changeset.statement
-    if entry.body is None:
-        found = replica.conn.execute("SELECT tbl, key FROM _sg_own WHERE seq = ?", (st.seq,)).fetchone()
-        return (None, None) if found is None else (found[0], found[1])
-    for _position, write in entry.body.disclosed():
-        path = parse_path(write.path)
-        register = replica.registers.get(path.table)
-        if register is None:
-            continue
-        if register.parent is None or register.parent_register is None:
-            return (path.table, path.key)
-        written = entry.body.find(write.path[: -len(path.field)] + register.parent)
-        stored = load_row(replica.conn, (path.table, path.key))
-        parent = written.value if written is not None else stored.local(register.parent, register)
-        if isinstance(parent, str):
-            return (register.parent_register, parent)
-    return (None, None)
 
 
 def _fold_entries(replica: Replica, entries: Sequence[Entry]) -> Changed:
@@ -304,19 +193,11 @@ def _fold_item(replica: Replica, entry: Entry) -> FoldItem | None:
     st = entry.leaf.changeset.statement
     if not entry.leaf.accepted:
         return None
-    body = entry.body if entry.body is not None else _own_body(replica, entry.leaf)
+    body = entry.body if entry.body is not None else own_body(replica, entry.leaf)
     if body is None:
         return None
     writes = [write for _position, write in body.disclosed()]
     return FoldItem(entry.index, st.dot, *entry.leaf.effective, writes)
-
-
-def _own_body(replica: Replica, leaf: Leaf) -> Body | None:
-    st = leaf.changeset.statement
-    found = replica.conn.execute("SELECT body, envelope FROM _sg_own WHERE seq = ?", (st.seq,)).fetchone()
-    if st.dev != replica.dev or found is None or found[1] != leaf.changeset.envelope.raw or not found[0]:
-        return None
-    return open_body(found[0], st)
 
 
 def _settle_own(replica: Replica, entries: Sequence[Entry]) -> Changed:
@@ -375,47 +256,3 @@ def _purge_row(replica: Replica, row: RowKey) -> None:
     if row[0] in replica.columns:
         key = quote(key_column(replica.registers[row[0]]))
         replica.conn.execute(f"DELETE FROM {quote(row[0])} WHERE {key} = ?", (row[1],))
-
-
-def own_changesets(replica: Replica) -> list[tuple[int, bytes, bytes]]:
-    """Return (seq, envelope, body) of the own changesets that have no verdict yet, in order."""
-    rows = replica.conn.execute("SELECT seq, envelope, body FROM _sg_own WHERE idx IS NULL ORDER BY seq").fetchall()
-    return [(seq, envelope, body) for seq, envelope, body in rows]
-
-
-def learn_chain(replica: Replica, page: Page) -> bool:
-    """Let the key file remember what this device has signed and this replica does not know; returns whether there is.
-
-    So a replica that was restored together with its key, or a copy that has not written yet, is noticed before it
-    uses a number twice. Source: protocol page, section 13.
-    """
-    own = [e.leaf.changeset for e in page.entries if e.leaf.changeset.statement.dev == replica.dev]
-    seq, last = replica.meta.get_int("last_seq"), replica.meta.get("last_hash")
-    for changeset in sorted(own, key=lambda each: each.statement.seq):
-        if (changeset.statement.seq, changeset.statement.prev) == (seq + 1, last):
-            seq, last = changeset.statement.seq, changeset.envelope.hash
-    if seq <= replica.key_file.seq or seq == replica.meta.get_int("last_seq"):
-        return False
-    replica.key_file = store_key(replica.key_file.path, replica.key_file.key, seq, last)
-    return True
-
-
-def restore_own(replica: Replica, entries: Sequence[Entry]) -> None:
-    """Take back own changesets that this copy of the replica does not have; their verdicts come with the next pull.
-
-    Raises:
-        ForkError: they do not continue this replica's chain: two copies of it have signed.
-    """
-    with transaction(replica.conn):
-        for entry in entries:
-            st = entry.leaf.changeset.statement
-            if (st.seq, st.prev) != (replica.meta.get_int("last_seq") + 1, replica.meta.get("last_hash")):
-                raise ForkError(
-                    "中心里本终端的记录与这个副本接不上，可能有两份副本在用；请停用并重新登记",
-                    "the centre's entries of this device do not continue this copy; stop using it and enrol again",
-                )
-            replica.conn.execute(
-                "INSERT INTO _sg_own(seq, envelope, body, sent, tbl, key) VALUES (?, ?, ?, 'logged', ?, ?)",
-                (st.seq, entry.leaf.changeset.envelope.raw, entry.raw_body, *_record_of(replica, entry)),
-            )
-            replica.meta.set(last_seq=st.seq, last_hash=entry.leaf.changeset.envelope.hash)

@@ -8,33 +8,23 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 
 import sqlite_utils
 
-from syncgov.core.charter import Charter, open_charter
 from syncgov.core.clock import Stamp, next_stamp
 from syncgov.core.commitment import META_TABLE, Value, parse_body, parse_path
-from syncgov.core.register import RegisterSet
 from syncgov.core.statement import EMPTY_ROOT, Seen, envelope_hash
 from syncgov.errors import InputError, NotAllowedError, StorageError
 from syncgov.storage import capture
 from syncgov.storage.clock import Clock, wall_clock
 from syncgov.storage.connection import Meta, connect, new_database, transaction
 from syncgov.storage.cosigning import choose_second
-from syncgov.storage.files import parse_cached, system_registers
-from syncgov.storage.keyfile import KeyFile, key_path, load_key, store_key
+from syncgov.storage.keyfile import KeyFile, key_path, load_key
 from syncgov.storage.photo_check import require_photos
-from syncgov.storage.replica_tables import ReplicaTables, unreadable
-from syncgov.storage.schema import (
-    MARK_SIGNED,
-    PROTOCOL_TABLES,
-    REPLICA_TABLES,
-    SCHEMA_VERSION,
-    columns_for,
-)
-from syncgov.storage.staff_file import SecondSigner
+from syncgov.storage.replica_device import ReplicaDevice
+from syncgov.storage.replica_tables import unreadable
+from syncgov.storage.schema import MARK_SIGNED, PROTOCOL_TABLES, REPLICA_TABLES, SCHEMA_VERSION
 from syncgov.storage.state import RowKey, StoredRow, load_row, store_rows
 from syncgov.storage.steps import needs_second, require_in_time, steps_of
 
@@ -56,24 +46,8 @@ class _Pending:
     at: int = 0
 
 
-class Replica(ReplicaTables):
-    """An open replica. Use `Replica.open`; close with `close` or a `with` block.
-
-    Attributes:
-        conn: the connection, autocommit mode. key: the device key. charter: whose log this follows.
-        registers: the register set at the folded size. columns: table name to the columns that this device may read.
-        second: the person who signs beside the device what asks for it; set by `storage.cosigning.unlock`'s result.
-    """
-
-    def __init__(self, path: Path, conn: sqlite3.Connection, key_file: KeyFile, clock: Clock) -> None:
-        super().__init__(conn, clock)
-        self.path = path
-        self.key_file = key_file
-        self.charter: Charter = open_charter(self.meta.get("charter").encode())
-        self.second: SecondSigner | None = None
-        self._certificate = StoredRow()
-        self._loaded_at = -1
-        self.load_registers()
+class Replica(ReplicaDevice):
+    """An open replica. Use `Replica.open`; close with `close` or a `with` block."""
 
     @classmethod
     def open(cls, path: str | Path, *, clock: Clock = wall_clock) -> "Replica":
@@ -120,68 +94,6 @@ class Replica(ReplicaTables):
                 recipient=settings.get("recipient", ""),
             )
         return cls(path, connect(path), key_file, clock)
-
-    def close(self) -> None:
-        """Close the file."""
-        self.conn.close()
-
-    def __enter__(self) -> "Replica":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def take_charter(self, raw: bytes) -> None:
-        """Hold the charter in *raw*, which the caller has verified, from now on."""
-        if raw != self.meta.get("charter").encode():
-            self.meta.set(charter=raw.decode())
-            self.charter = open_charter(raw)
-
-    # -- what the device is --------------------
-
-    @property
-    def dev(self) -> str:
-        """The device id."""
-        return self.key_file.key.id
-
-    def certificate(self) -> StoredRow:
-        """Return the device's own certificate row, empty before the first sync."""
-        return self._certificate
-
-    @property
-    def roles(self) -> frozenset[str]:
-        """The roles of this device, as last synced."""
-        value = self.certificate().shown("roles", None)
-        return frozenset(value) if isinstance(value, list) else frozenset()
-
-    @property
-    def staff(self) -> tuple[str, ...]:
-        """The staff allowed to use this device; empty: nobody in particular."""
-        value = self.certificate().shown("people", None)
-        return tuple(value) if isinstance(value, list) else ()
-
-    @property
-    def seen(self) -> Seen:
-        """Size and root of the log that this replica has completely folded."""
-        return Seen(self.meta.get("root"), self.meta.get_int("size"))
-
-    def load_registers(self) -> None:
-        """Read the register set and the certificate from the folded rows."""
-        self._loaded_at = self.meta.get_int("size")
-        self._certificate = load_row(self.conn, ("device", self.dev))
-        self.registers = load_register_set(self.conn)
-        roles = self.roles
-        shown = ((name, columns_for(register, roles)) for name, register in self.registers.items())
-        self.columns = {name: columns for name, columns in shown if columns}
-
-    @cached_property
-    def _database(self) -> sqlite_utils.Database:
-        return sqlite_utils.Database(self.conn)
-
-    def refresh(self) -> None:
-        """Read registers and certificate again if another program has synced this file since."""
-        if self.meta.get_int("size") != self._loaded_at:
-            self.load_registers()
 
     # -- writing --------------------
 
@@ -302,27 +214,6 @@ class Replica(ReplicaTables):
             raise InputError(f"{register.label} {row[1]}：缺少上级记录", f"{register.name} {row[1]}: no parent record")
         return (register.parent_register, parent)
 
-    def person(self, staff: str | None) -> str | None:
-        """Return who writes: *staff*, or the only person of this device.
-
-        Raises:
-            NotAllowedError: several people use this device and *staff* is not said, or may not use it.
-        """
-        allowed = self.staff
-        if staff is None and len(allowed) > 1:
-            raise NotAllowedError(
-                f"这台终端由 {len(allowed)} 人共用，请用 --staff 说明是谁写的",
-                f"this device is shared by {len(allowed)} people; say who wrote with --staff",
-            )
-        if staff is not None and allowed and staff not in allowed:
-            raise NotAllowedError(f"{staff} 不能使用这台终端", f"{staff} may not use this device")
-        return staff if staff is not None else allowed[0] if allowed else None
-
-    @property
-    def is_older_than_key(self) -> bool:
-        """Whether the key file remembers later signatures: the replica was restored from a copy."""
-        return self.key_file.seq > self.meta.get_int("last_seq")
-
     def _require_newest(self) -> None:
         if self.is_older_than_key:
             raise StorageError(
@@ -373,29 +264,9 @@ class Replica(ReplicaTables):
         self.show(pending.rows)
         return done.signed[0][0]
 
-    def mark_durable(self) -> None:
-        """Let the key file remember the chain's end; call before any byte leaves the device, outside a transaction."""
-        with transaction(self.conn):  # another program may do the same: the file never goes back
-            self.key_file = load_key(self.key_file.path)
-            seq, last_hash = self.meta.get_int("last_seq"), self.meta.get("last_hash")
-            if seq > self.key_file.seq:
-                self.key_file = store_key(self.key_file.path, self.key_file.key, seq, last_hash)
-
     def own_writes(self, raw_body: bytes, pub: int) -> Iterator[RowKey]:
         """Yield the rows that an own changeset wrote."""
         for _position, write in parse_body(raw_body, pub).disclosed():
             path = parse_path(write.path)
             if path.table != META_TABLE:
                 yield (path.table, path.key)
-
-
-def load_register_set(conn: sqlite3.Connection) -> RegisterSet:
-    """Return the register set that the folded rows of the system register say, with the system registers."""
-    from_log = []
-    system = system_registers()
-    for (key,) in conn.execute("SELECT key FROM _sg_row WHERE tbl = 'register'").fetchall():
-        row = load_row(conn, ("register", key))
-        text = row.shown("text", None)
-        if row.shown("_alive", None) is True and isinstance(text, str):
-            from_log.append(parse_cached(text, f"{key}.yml"))
-    return RegisterSet((*system, *from_log))

@@ -204,14 +204,18 @@ class ReplicaTables:
     def scrub(self) -> None:
         """Make purged bytes go from the WAL too; freed pages are overwritten by `secure_delete`.
 
+        Another program that is reading holds the WAL: then the next sync tries again.
+
         Raises:
             StorageError: SQLite's own errors, translated; the next merge tries again.
         """
+        seen = self.meta.get_int("scrub")
         try:
-            self.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            busy, _log, _moved = self.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         except sqlite3.Error as error:
             raise translate(error) from error
-        self.meta.set(scrub=0)
+        if not busy:
+            self.meta.lower_flag("scrub", seen)
 
 
 def key_text(key: bytes) -> str:

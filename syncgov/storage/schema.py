@@ -54,9 +54,12 @@ CREATE TABLE IF NOT EXISTS _sg_file (
 ) STRICT;
 """
 
-# Files of rows that are signed may be sent; run after rows were signed.
-MARK_SIGNED = """UPDATE _sg_file SET signed = 1 WHERE signed = 0 AND EXISTS
-    (SELECT 1 FROM _sg_row AS r WHERE r.tbl = _sg_file.tbl AND r.key = _sg_file.key)"""
+# Files of rows that are signed may be sent; run after rows were signed. Several rows may name one file: the queue knows
+# the newest, which may never be signed.
+MARK_SIGNED = """UPDATE _sg_file SET signed = 1 WHERE signed = 0 AND (
+    EXISTS (SELECT 1 FROM _sg_row AS r WHERE r.tbl = _sg_file.tbl AND r.key = _sg_file.key)
+    OR EXISTS (SELECT 1 FROM _sg_row AS r WHERE instr(r.state, CAST(_sg_file.sha256 AS BLOB))
+        OR instr(coalesce(r.own, x''), CAST(_sg_file.sha256 AS BLOB))))"""
 
 _NOW_MS = "CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)"
 _HEX_MS = f"printf('%012x', {_NOW_MS})"

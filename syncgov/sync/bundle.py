@@ -18,19 +18,13 @@ from syncgov.core.keys import SigningKey, device_id
 from syncgov.core.note import parse_vkey, verify_checkpoint
 from syncgov.errors import InputError, NotAllowedError, ProofError, SignatureError
 from syncgov.storage import cosigning, sealing
-from syncgov.storage.merging import learn_chain, merge_pulled, own_changesets, restore_own, stage_page, start_over
+from syncgov.storage.merging import merge_pulled
+from syncgov.storage.own_chain import learn_chain, own_changesets, restore_own
+from syncgov.storage.pulling import stage_page, start_over
 from syncgov.storage.rebasing import rebase
 from syncgov.storage.replica import Committed, Replica
-from syncgov.sync.client import (
-    Synced,
-    checked_keys,
-    count_merged,
-    note_key,
-    note_results,
-    require_delivered,
-    verify_entry,
-    verify_page,
-)
+from syncgov.sync.checking import checked_keys, verify_entry, verify_page
+from syncgov.sync.client import Synced, count_merged, note_key, note_results, require_delivered
 
 PULL_LIMIT = 500  # entries a page of the reply
 ENTRY_BYTES = 64  # braces, names and commas around one changeset

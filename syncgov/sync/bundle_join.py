@@ -28,7 +28,8 @@ from syncgov.sync.bundle import (
     seal_request,
     take_reply,
 )
-from syncgov.sync.client import joining_key, registrar_keys, verify_entry
+from syncgov.sync.checking import verify_entry
+from syncgov.sync.joining import joining_key, registrar_keys
 
 
 class _Joining(msgspec.Struct, forbid_unknown_fields=True):

@@ -1,51 +1,29 @@
-"""Join a centre, and sync with it: push, pull, verify, merge. Source: protocol page, sections 8 and 10."""
+"""Sync with a centre: push, pull, verify, merge. Source: protocol page, section 10."""
 
-import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import msgspec
 
 from syncgov.core import wire
 from syncgov.core.bundle import verify_recipient
-from syncgov.core.canonical import b64u, unb64, unb64u
-from syncgov.core.charter import Charter, open_charter
-from syncgov.core.commitment import open_body
-from syncgov.core.keys import SigningKey, device_id
-from syncgov.core.note import Checkpoint, verify_checkpoint
-from syncgov.core.statement import parse_leaf, verify_changeset, verify_second
-from syncgov.core.tree import leaf_hash, verify_consistency, verify_inclusion
+from syncgov.core.note import verify_checkpoint
 from syncgov.errors import (
     ForkError,
     NotAllowedError,
     ProofError,
     RemoteError,
-    RollbackError,
-    SignatureError,
-    StorageError,
     TransportError,
 )
 from syncgov.storage import cosigning
-from syncgov.storage.clock import Clock, wall_clock
-from syncgov.storage.connection import collector_paused, transaction
+from syncgov.storage.connection import transaction
 from syncgov.storage.erasing import finish_scrub
-from syncgov.storage.keyfile import key_path, load_key, store_key
-from syncgov.storage.merging import (
-    Entry,
-    Merged,
-    Page,
-    learn_chain,
-    merge_pulled,
-    own_changesets,
-    pull_state,
-    require_state,
-    restore_own,
-    stage_page,
-    start_over,
-)
-from syncgov.storage.rebasing import kept_of, rebase
+from syncgov.storage.merging import Merged, merge_pulled
+from syncgov.storage.own_chain import learn_chain, own_changesets, restore_own
+from syncgov.storage.pulling import pull_state, require_state, stage_page, start_over
+from syncgov.storage.rebasing import rebase
 from syncgov.storage.replica import Replica
+from syncgov.sync.checking import checked_keys, verify_entry, verify_page
 from syncgov.sync.files import Sent, send_files
 from syncgov.sync.transport import HttpTransport
 
@@ -84,54 +62,6 @@ class Synced:
     size: int = 0
     files: Sent = field(default_factory=Sent)
     closed: str = ""  # the log that was closed by the roots; the device follows the next one now
-
-
-def join(path: str | Path, url: str, code: str, *, clock: Clock = wall_clock) -> Replica:
-    """Make a key, enrol it with a one-time code, and make the replica; sync afterwards.
-
-    Raises:
-        StorageError: there is a replica already.
-        NotAllowedError: the code is unknown, used or too old.
-    """
-    path = Path(path)
-    if path.exists():
-        raise StorageError(f"{path} 已经存在", f"{path} exists already")
-    key_file = key_path(path)
-    # a key whose join was cut off is used again: the centre then answers with the same certificate
-    key = joining_key(key_file)
-    transport = HttpTransport(url)
-    try:
-        raw_charter = transport.get("/v1/charter")
-        charter = open_charter(raw_charter)
-        answer = transport.post("/v1/join", wire.sign_join(code, charter.origin, key), wire.JoinAnswer)
-    finally:
-        transport.close()
-    checkpoint = verify_checkpoint(answer.checkpoint, charter.log)
-    entry = verify_entry(answer.entry, checkpoint, registrar_keys(charter), key.id)
-    certificate = entry.body.find(f"device/{key.id}/public_key") if entry.body is not None else None
-    if certificate is None or certificate.value != b64u(key.public):
-        raise ProofError("certificate")
-    settings = {"url": url, "prev": entry.leaf.changeset.envelope.hash}
-    return Replica.create(path, load_key(key_file), raw_charter, settings, clock)
-
-
-def joining_key(path: Path) -> SigningKey:
-    """Return the key of a device that is about to join; one whose join was cut off is used again."""
-    if not path.exists():
-        return store_key(path, SigningKey(secrets.token_bytes(32)), 0, "").key
-    kept = load_key(path)
-    if kept.seq > 0:
-        raise StorageError(
-            f"{path} 是用过的密钥，请换一个文件名登记，不要丢弃它",
-            f"{path} belongs to a replica that has signed; join under another file name and keep it",
-        )
-    return kept.key
-
-
-def registrar_keys(charter: Charter) -> dict[str, bytes]:
-    """Return device id -> public key of the devices that the charter names."""
-    publics = [unb64u(text, 32) for text in charter.registrars]
-    return {device_id(public): public for public in publics}
 
 
 def sync(
@@ -355,87 +285,3 @@ def count_merged(done: Synced, merged: Merged) -> None:
     done.refused += merged.refused
     done.received += merged.received
     done.erased += merged.erased
-
-
-def verify_page(replica: Replica, answer: wire.PullAnswer, size: int) -> Page:
-    """Return the page after the checks of protocol page, section 10; nothing is folded before all hold.
-
-    Args:
-        size: what was asked for: the folded size, or 0 when all is pulled anew.
-
-    Raises:
-        SignatureError, RollbackError, ForkError, ProofError, CommitmentError.
-    """
-    state, seen = pull_state(replica), replica.seen
-    checkpoint = verify_checkpoint(answer.checkpoint, replica.charter.log)
-    least = min(seen.size, kept_of(replica) or seen.size)  # what was seen of a closed log counts up to what was kept
-    if answer.target < least or checkpoint.size < least:
-        raise RollbackError(least, checkpoint.size)
-    target, text = _checkpoint_for(replica, answer, checkpoint)
-    if size > 0:
-        _verify_growth(replica, answer, target)
-    keys = checked_keys(replica, answer)
-    with collector_paused():
-        entries = [verify_entry(message, target, keys, replica.dev) for message in answer.entries]
-    return Page(entries, answer.next, answer.target, target, text, answer.purge, state)
-
-
-def checked_keys(replica: Replica, answer: wire.PullAnswer) -> dict[str, bytes]:
-    """Return id -> key of the devices and staff keys that signed what came; the id authenticates the key.
-
-    Raises:
-        SignatureError: a key that is not the one its id names.
-    """
-    keys = {key_id: unb64u(key, 32) for key_id, key in answer.keys.items()}
-    for key_id, public in keys.items():
-        if device_id(public) != key_id:
-            raise SignatureError(key_id)
-    keys[replica.dev] = replica.key_file.key.public
-    return keys
-
-
-def _checkpoint_for(replica: Replica, answer: wire.PullAnswer, newest: Checkpoint) -> tuple[Checkpoint, str]:
-    """Return the checkpoint of the size that is being folded up to, and its text."""
-    kept = replica.meta.get("pulling")
-    if kept:  # this pull began with a checkpoint that was checked against what the device has seen
-        old = verify_checkpoint(kept, replica.charter.log)
-        if old.size == answer.target and (newest.size != old.size or newest.root == old.root):
-            return old, kept
-    elif answer.target == newest.size:
-        return newest, answer.checkpoint
-    raise ProofError("checkpoint")
-
-
-def _verify_growth(replica: Replica, answer: wire.PullAnswer, target: Checkpoint) -> None:
-    seen = replica.seen
-    try:
-        path = [unb64(h, 32) for h in answer.consistency]
-        verify_consistency(seen.size, unb64u(seen.root, 32), target.size, target.root, path)
-    except (ProofError, ForkError) as error:
-        raise ForkError(
-            "中心的日志与本机见过的不一致，请保存本机文件并联系审计人员",
-            "the centre's log is not an extension of what this device has seen; keep this file and tell an auditor",
-        ) from error
-
-
-def verify_entry(message: wire.EntryMessage, checkpoint: Checkpoint, keys: dict[str, bytes], own: str) -> Entry:
-    """Return a log entry after its inclusion path, signature and body were checked; *own* may come without a body."""
-    raw = bytes(message.leaf)
-    leaf = parse_leaf(raw)
-    path = [unb64(h, 32) for h in message.path]
-    verify_inclusion(leaf_hash(raw), message.index, checkpoint.size, path, checkpoint.root)
-    st = leaf.changeset.statement
-    if st.dev not in keys:
-        raise SignatureError(st.dev)
-    verify_changeset(leaf.changeset, keys[st.dev])
-    second = leaf.changeset.second
-    if second is not None:
-        if second not in keys:
-            raise SignatureError(second)
-        verify_second(leaf.changeset, keys[second])
-    raw_body = bytes(message.body)
-    if raw_body == b"null":
-        if st.dev != own:
-            raise ProofError("body")
-        return Entry(message.index, leaf, None, None)
-    return Entry(message.index, leaf, open_body(raw_body, st), raw_body)

@@ -18,7 +18,7 @@ from syncgov.storage.files import sync_folder, write_atomic
 from syncgov.storage.keyfile import key_path, load_key
 from syncgov.storage.replica import Replica
 from syncgov.storage.staff_file import staff_path
-from syncgov.sync import client
+from syncgov.sync import client, joining
 from syncgov.sync.client import Progress, Synced
 
 _SIDES = ("-wal", "-shm", ".files")  # SQLite's own files beside a database that some program still holds; photos
@@ -88,7 +88,7 @@ def _carry(
         # a file older than its key may sign nothing more; what is written in it is taken over as it stands
         problems = [] if other.is_older_than_key else other.commit(staff).problems
         url, old_device = other.meta.get("url"), other.dev
-        joined = Replica.open(path, clock=clock) if path.exists() else client.join(path, url, code, clock=clock)
+        joined = Replica.open(path, clock=clock) if path.exists() else joining.join(path, url, code, clock=clock)
         with closing(joined):
             client.sync(joined, staff, progress=progress)
             adopted = take_over(joined, other, staff)

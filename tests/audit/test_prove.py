@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from syncgov.audit.prove import prove, verify_proof_file
-from syncgov.core.record_proof import NOT_PROVEN, OWN_CHARTER_MISSING
+from syncgov.core.record_proof_model import NOT_PROVEN, OWN_CHARTER_MISSING
 from syncgov.errors import AuditError, FormatError, SyncgovError
 from tests.audit.street import build_street
 

@@ -17,7 +17,7 @@ from syncgov.storage.merging import merge_pulled
 from syncgov.storage.replica import Replica
 from syncgov.storage.schema import PROTOCOL_TABLES
 from syncgov.storage.state import FoldItem, fold
-from syncgov.sync.client import verify_page
+from syncgov.sync.checking import verify_page
 from tests.bench.data import RowsOf, hundred_rows, log, make_world, one_row, pen_of, register_set, signed_by
 from tests.bench.lww import Fields, RowsOnly
 from tests.bench.peer import Peer

@@ -12,7 +12,7 @@ from syncgov.errors import InputError, StorageError, SyncgovError, TransportErro
 from syncgov.storage.adopting import adopt
 from syncgov.storage.keyfile import key_path
 from syncgov.storage.replica import Replica
-from syncgov.sync import client
+from syncgov.sync import joining
 from syncgov.sync.bundle import pack, receive
 from syncgov.sync.bundle_join import accept_invitation, pack_join, receive_first
 from syncgov.sync.reenrolment import rejoin
@@ -71,7 +71,7 @@ class Month:
                 joined, _received = receive_first(handset.path, reply, clock=self.clock)
             else:
                 with self.world.line():
-                    joined = client.join(handset.path, URL, code, clock=self.clock)
+                    joined = joining.join(handset.path, URL, code, clock=self.clock)
             handset.dev = joined.dev
             joined.close()
         desks = self.living("desk")

@@ -20,7 +20,7 @@ from syncgov.core.keys import SigningKey
 from syncgov.core.note import verify_checkpoint
 from syncgov.core.statement import parse_changeset
 from syncgov.core.tree import leaf_hash, verify_inclusion
-from syncgov.storage.merging import own_changesets
+from syncgov.storage.own_chain import own_changesets
 from syncgov.storage.replica import Replica
 from tests.helpers import AREA, ORIGIN, ManualClock, Wire, World, a_task, insert
 
@@ -244,6 +244,14 @@ def test_a_gzip_bomb_is_not_unpacked(world: World) -> None:
     bomb = gzip.compress(bytes(wire.MAX_UNPACKED_BYTES + 1))
     assert len(bomb) < 64 * 1024
     assert_problem(post(world, "/v1/push", bomb, headers={"Content-Encoding": "gzip"}), 413, "limit")
+
+
+def test_a_push_of_very_many_entries_is_refused(world: World) -> None:
+    """A million empty entries pack to a few KiB; none is looked at, and there is no answer a million results long."""
+    entry = b'{"body":0,"envelope":0}'
+    sent = b'{"entries":[' + b",".join([entry] * (wire.MAX_PUSH + 1)) + b'],"v":1}'
+    answer = post(world, "/v1/push", gzip.compress(sent), headers={"Content-Encoding": "gzip"})
+    assert_problem(answer, 400, "format")
 
 
 def test_an_oversized_request_is_not_read(world: World) -> None:

@@ -26,7 +26,7 @@ from syncgov.errors import (
 )
 from syncgov.storage import sealing
 from syncgov.storage.keyfile import load_key
-from syncgov.storage.merging import own_changesets
+from syncgov.storage.own_chain import own_changesets
 from syncgov.storage.replica import Replica
 from syncgov.sync.bundle import PULL_LIMIT, pack, receive
 from tests.carrying import carry, offline_device, opened, relabelled

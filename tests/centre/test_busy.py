@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import requests
 from starlette.responses import Response
+from starlette.testclient import TestClient
 
 from syncgov.centre.app import BUSY_RETRY_S, Gate, make_app
 from syncgov.core.wire import Own, PullAnswer
@@ -80,6 +81,17 @@ def test_the_gate_takes_as_many_as_it_has_places() -> None:
 
     run(play())
     assert (len(answered), gate.inside, gate.most, gate.refused) == (3, 0, 2, 1)
+
+
+def test_bodies_fill_no_more_than_the_room_for_them(world: World) -> None:
+    """A request whose body does not fit beside the others is told to come again; afterwards there is room again."""
+    gate = Gate(room_bytes=100)
+    client = TestClient(make_app(world.centre, world.clock, gate))
+    assert client.post("/v1/join", content=bytes(101)).status_code == 503
+    gate.hold(60)
+    assert client.post("/v1/join", content=bytes(41)).status_code == 503
+    assert client.post("/v1/join", content=bytes(40)).status_code == 400  # read, and no message
+    assert (gate.held_bytes, gate.refused) == (60, 2)
 
 
 def test_a_handler_that_fails_leaves_its_place() -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from syncgov.audit.audit import audit
 from syncgov.audit.prove import verify_proof_file
-from syncgov.centre.centre import NEW_REGISTRAR, Centre, Draft
+from syncgov.centre.centre import NEW_REGISTRAR, Centre
 from syncgov.centre.chartering import Changes, replace_charter
+from syncgov.centre.drafting import Draft
 from syncgov.centre.intake import authenticate
 from syncgov.core.canonical import b64u
 from syncgov.core.charter import open_charter, sign_charter

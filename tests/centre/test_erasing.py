@@ -1,28 +1,34 @@
 """Erasing at the centre and on devices: gone everywhere, nobody else's fields change, nothing brings it back."""
 
+import fcntl
 import json
+import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 
 import pytest
 
 from syncgov.centre import bundles
+from syncgov.centre import erasing as centre_erasing
 from syncgov.centre.centre import Centre
 from syncgov.centre.hiding import Waiting, erase, erasure_status
 from syncgov.centre.intake import authenticate
+from syncgov.centre.restore import Sources, restore
 from syncgov.core.commitment import open_body
 from syncgov.core.merge import ERASED
 from syncgov.core.statement import parse_leaf
 from syncgov.errors import InputError
 from syncgov.fsck import fsck
+from syncgov.storage import erasing as storage_erasing
 from syncgov.storage.adopting import adopt
 from syncgov.storage.connection import connect, transaction
 from syncgov.storage.erasing import erased_paths, load_erasures
 from syncgov.storage.ledger import Ledger
-from syncgov.storage.merging import own_changesets
+from syncgov.storage.own_chain import own_changesets
 from syncgov.storage.replica import Replica
 from syncgov.storage.resubmitting import resubmit
 from syncgov.storage.state import field_state, load_row
@@ -495,3 +501,78 @@ def test_a_centre_put_together_from_a_backup_and_newer_entries_follows_its_log(s
 def parsed_centre(ledger: Ledger) -> dict[str, object]:
     """Return the stored heads of every task and contact."""
     return {key: stored.fields for table in ("task", "contact") for key, stored in ledger.rows(table)}
+
+
+def test_another_process_waits_while_the_second_copy_is_made_anew(
+    street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody appends and signs between the new file's taking its name and the end of the work on it.
+
+    Otherwise the process that erases would sign the smaller tree that it knows, and devices would see a log shrink.
+    """
+    path = street.world.centre.path / "copy.log"
+    tried: list[str] = []
+
+    def other_process(descriptor: int) -> None:
+        with path.open("ab") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                tried.append("locked")
+            except BlockingIOError:
+                tried.append("waits")
+        os.close(descriptor)
+
+    monkeypatch.setattr("syncgov.centre.copy.overwrite", other_process)
+    erase(street.world.centre, "task", street.task, [], "request")
+    assert tried == ["waits"]
+    assert_copy_is_the_log(street.world)
+
+
+def test_an_erasure_during_the_cleaning_is_cleaned_too(street: Street, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process erases between this one's cleaning and its note of it: the note does not count for both."""
+    centre = street.world.centre
+    real = storage_erasing.scrub
+
+    def slow(conn: sqlite3.Connection) -> bool:
+        done = real(conn)
+        monkeypatch.setattr("syncgov.centre.erasing.scrub", lambda _conn: False)  # the other one is held up
+        with closing(Centre(centre.path, clock=ManualClock())) as other:
+            erase(other, "contact", street.contact, ["phone"], "request")
+        return done
+
+    monkeypatch.setattr("syncgov.centre.erasing.scrub", slow)
+    erase(centre, "task", street.task, ["title"], "request")
+    assert erasure_status(centre).unfinished
+    monkeypatch.setattr("syncgov.centre.erasing.scrub", real)
+    centre_erasing.finish_scrub(centre.ledger)
+    assert not erasure_status(centre).unfinished
+
+
+def test_a_table_dropped_during_the_cleaning_is_noticed(street: Street, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cleaning a device's file changes the mark of its form, but hides nobody else's change of it."""
+    ada = street.devices["ada"]
+    erase(street.world.centre, "task", street.task, ["title"], "request")
+    real = storage_erasing.scrub
+
+    def disturbed(conn: sqlite3.Connection) -> bool:
+        done = real(conn)
+        with closing(sqlite3.connect(ada.path)) as other:
+            other.execute("DROP TABLE payment")
+        return done
+
+    monkeypatch.setattr(storage_erasing, "scrub", disturbed)
+    street.world.sync(ada)
+    assert ada.schema_changed()
+    assert any("payment" in error.en for _row, error in ada.commit().problems)
+
+
+def test_a_database_that_a_restoration_set_aside_is_named(street: Street) -> None:
+    """It holds what is erased later, and nobody cleans it: whoever erases is told to delete it."""
+    path = street.world.centre.path
+    assert erasure_status(street.world.centre).kept == ()
+    street.world.centre.close()
+    restore(path, None, Sources())
+    street.world.centre = Centre(path, clock=ManualClock())
+    erase(street.world.centre, "task", street.task, [], "request")
+    assert erasure_status(street.world.centre).kept == ("central.db.before",)
+    assert [place for place in street.holders(below="centre") if "before" not in place] == []

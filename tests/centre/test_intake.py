@@ -32,9 +32,9 @@ from syncgov.errors import (
     UnknownDeviceError,
     UnknownKeyError,
 )
-from syncgov.storage import ledger as ledger_module
+from syncgov.storage import ledger_view
 from syncgov.storage.keyfile import key_path
-from syncgov.storage.merging import own_changesets
+from syncgov.storage.own_chain import own_changesets
 from syncgov.storage.replica import Replica
 from tests.helpers import AREA, DAY_MS, EAST, WEST, ManualClock, World, a_task, insert, row, update
 
@@ -163,7 +163,7 @@ def test_an_edit_of_many_rows_reads_what_it_replaces_once(
     world.centre.ledger.forget()
     parsed: list[int] = []
     real = open_body
-    monkeypatch.setattr(ledger_module, "open_body", lambda *given: parsed.append(1) or real(*given))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(ledger_view, "open_body", lambda *given: parsed.append(1) or real(*given))  # type: ignore[func-returns-value]
     assert world.sync(pen).accepted == 1
     assert 1 <= len(parsed) <= 3
 

@@ -8,7 +8,7 @@ import pytest
 from syncgov.centre.certificates import renew, revoke
 from syncgov.centre.overview import overview, view_as
 from syncgov.errors import InputError, NotAllowedError
-from syncgov.storage.merging import own_changesets
+from syncgov.storage.own_chain import own_changesets
 from syncgov.storage.replica import Replica
 from tests.helpers import AREA, DAY_MS, EAST, WEST, World, a_task, insert, update
 

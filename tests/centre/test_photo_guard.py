@@ -16,7 +16,7 @@ from syncgov.storage.connection import connect
 from syncgov.storage.ledger import Ledger
 from syncgov.storage.replica import Replica
 from syncgov.storage.status import status
-from tests.attaching import PHOTO, add, make_world, registers
+from tests.attaching import PHOTO, add, pen_world, registers
 from tests.helpers import AREA, World, a_task, insert, update
 
 PUBLIC_PHOTO = (
@@ -30,14 +30,8 @@ PUBLIC_PHOTO = (
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     """A centre whose tasks are closed with photos alone."""
-    with make_world(tmp_path) as found:
-        found.device("pen")
+    with pen_world(tmp_path) as found:
         yield found
-
-
-@pytest.fixture
-def pen(world: World) -> Replica:
-    return world.replicas["pen"]
 
 
 @pytest.fixture

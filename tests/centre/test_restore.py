@@ -18,7 +18,7 @@ from syncgov.centre.restore import Missing, Sources, restore
 from syncgov.errors import ForkError, InputError, LogError, LostEntriesError, NotAllowedError, RemoteError, StorageError
 from syncgov.publish.publish import publish
 from syncgov.storage.replica import Replica
-from syncgov.sync import client
+from syncgov.sync import joining
 from tests.helpers import AREA, URL, WEST, World, insert, lasting_folder, new_key, row, update
 from tests.recovering import assert_sound, burn, leaves_of, revive, root_keys, titles, work
 
@@ -268,7 +268,7 @@ def test_codes_handed_out_before_are_void(place: Place) -> None:
         used = world.centre.ledger.conn.execute("SELECT used FROM _sg_code WHERE used = 'restored'").fetchall()
         assert len(used) == 1
         with pytest.raises(NotAllowedError), world.line():
-            client.join(world.folder / "late.db", URL, code, clock=world.clock)
+            joining.join(world.folder / "late.db", URL, code, clock=world.clock)
 
 
 def test_a_restoration_does_not_touch_a_serving_centre(place: Place) -> None:

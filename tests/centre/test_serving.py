@@ -10,7 +10,7 @@ from syncgov.centre import serving
 from syncgov.core.note import verify_checkpoint
 from syncgov.core.wire import Own, Pull, PullAnswer, Push, PushAnswer, PushEntry
 from syncgov.errors import TransportError
-from syncgov.storage.merging import own_changesets
+from syncgov.storage.own_chain import own_changesets
 from syncgov.storage.replica import Replica
 from syncgov.sync import client
 from tests.helpers import AREA, EAST, WEST, World, a_task, held_bytes, insert, row, update
@@ -218,6 +218,24 @@ def test_a_record_that_moves_out_is_purged(world: World, east: Replica, desk: Re
         assert each.conn.execute("SELECT count(*) FROM contact").fetchone() == (0,)
         for text in (SECRET, PHONE):
             assert not contains(each, text), (each.path.name, text)
+
+
+def test_a_purge_that_a_reader_holds_up_is_finished_later(world: World, east: Replica, desk: Replica) -> None:
+    """Another program reads the file: the bytes stay in the write-ahead log only until it has let go."""
+    key = insert(east, "task", a_task(secret=SECRET))
+    world.sync(east)
+    world.sync(desk)
+    update(desk, "task", key, place=WEST)
+    world.sync(desk)
+    with Replica.open(east.path) as reader:
+        east.conn.execute("PRAGMA busy_timeout=1")
+        reader.conn.execute("BEGIN")
+        reader.conn.execute("SELECT count(*) FROM task").fetchone()
+        world.sync(east)
+        assert row(east, "task", key) is None
+        assert SECRET.encode() in held_bytes(east)
+    world.sync(east)
+    assert SECRET.encode() not in held_bytes(east)
 
 
 def test_a_record_that_others_had_is_purged(world: World, east: Replica, desk: Replica) -> None:

@@ -19,7 +19,7 @@ from syncgov.core.statement import (
 )
 from syncgov.errors import FormatError, InputError, NotAllowedError, SignatureError, UnknownKeyError
 from syncgov.storage import cosigning, staff_file
-from syncgov.storage.merging import own_changesets
+from syncgov.storage.own_chain import own_changesets
 from syncgov.storage.replica import Replica
 from syncgov.storage.resubmitting import resubmit
 from syncgov.storage.status import status

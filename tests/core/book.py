@@ -14,7 +14,8 @@ from syncgov.core.register_model import REGISTRAR
 from syncgov.core.statement import Seen, Statement
 from syncgov.core.succession import Charters
 from syncgov.core.tree import root_of_inputs
-from syncgov.core.trust import Beside, Judgement, judge
+from syncgov.core.trust import Judgement, judge
+from syncgov.core.trust_case import Beside
 from syncgov.core.trust_view import DAY_MS, Area, Certificate, Logged, RowKey, StaffKey
 from tests.registers import register_set
 

@@ -13,15 +13,9 @@ from syncgov.core.commitment import Body, Value, Write, make_body, meta_path, pa
 from syncgov.core.keys import SigningKey
 from syncgov.core.note import Checkpoint, format_vkey, sign_checkpoint
 from syncgov.core.public_log import PublicLeaf, fold_public
-from syncgov.core.record_proof import (
-    BEFORE_MISSING,
-    NOT_PROVEN,
-    OWN_CHARTER_MISSING,
-    RecordProof,
-    make_record_proof,
-    verify_record_proof,
-)
-from syncgov.core.record_prover import Prover
+from syncgov.core.record_proof import verify_record_proof
+from syncgov.core.record_proof_model import BEFORE_MISSING, NOT_PROVEN, OWN_CHARTER_MISSING, RecordProof
+from syncgov.core.record_prover import Prover, make_record_proof
 from syncgov.core.register import RegisterSet, parse_register
 from syncgov.core.statement import EMPTY_ROOT, Leaf, Seen, Statement, format_leaf, parse_leaf, sign_statement
 from syncgov.core.tree import MemoryTree, leaf_hash, root_of_inputs

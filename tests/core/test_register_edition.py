@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from syncgov.centre import centre as centre_module
+from syncgov.centre import registrar
 from syncgov.core.register import RegisterError, parse_register
 from syncgov.core.register_edition import check_edition
 from syncgov.errors import InputError
@@ -116,7 +116,7 @@ def test_the_centre_says_why(tmp_path: Path) -> None:
 
 def test_the_verdict_refuses_it_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A registrar's program that does not ask is refused by verdict; also after the register was deleted meanwhile."""
-    monkeypatch.setattr(centre_module, "_check_edition", lambda *_args: None)
+    monkeypatch.setattr(registrar, "_check_edition", lambda *_args: None)
     with World.make(tmp_path) as world:
         insert(world.device("east"), "task", a_task(kind="c"))
         bad, good = edited("c: 丙}", "}"), edited("c: 丙}", "c: 丙, d: 丁}")

@@ -28,10 +28,10 @@ from syncgov.errors import StorageError
 from syncgov.fsck.check import fsck
 from syncgov.publish import publish as publishing
 from syncgov.storage.keyfile import load_key, store_key
-from syncgov.storage.merging import own_changesets
+from syncgov.storage.own_chain import own_changesets
 from syncgov.storage.replica import Replica
 from syncgov.storage.state import field_state, load_row
-from syncgov.sync import client
+from syncgov.sync import joining
 from syncgov.sync.bundle import pack, receive
 from syncgov.sync.bundle_join import accept_invitation, is_joining, pack_join, receive_first
 from tests.audit.street import build_street, write_portal
@@ -399,7 +399,11 @@ def invited(base: Path) -> None:
 def join(folder: Path, acknowledge: Acknowledge) -> None:
     """Join over the network."""
     code = (folder / "code").read_text()
-    with reopened(folder) as world, world.line(), client.join(folder / "pen.db", URL, code, clock=ManualClock()) as pen:
+    with (
+        reopened(folder) as world,
+        world.line(),
+        joining.join(folder / "pen.db", URL, code, clock=ManualClock()) as pen,
+    ):
         acknowledge(pen.dev)
 
 

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from syncgov.centre.intake import authenticate
 from syncgov.cli.app import STORAGE, root
 from syncgov.errors import StorageError
-from syncgov.storage.merging import own_changesets
+from syncgov.storage.own_chain import own_changesets
 from syncgov.storage.replica import Replica
 from tests.crash.full_disk import Full, filled
 from tests.crash.matrix import MEMORY

@@ -17,7 +17,7 @@ from syncgov.core.note import Checkpoint, sign_checkpoint
 from syncgov.core.register import parse_register
 from syncgov.core.statement import format_leaf, parse_leaf
 from syncgov.core.tree import MemoryTree, leaf_hash
-from syncgov.storage.merging import own_changesets
+from syncgov.storage.own_chain import own_changesets
 from syncgov.storage.replica import Replica
 from tests.helpers import AREA, ORIGIN, WEST, World, a_task, insert, lasting_folder, row, update
 from tests.registers import TASK

@@ -168,9 +168,9 @@ def test_unsigned_and_foreign_things_are_no_damage(folder: Path) -> None:
 def test_a_replica_that_has_only_joined_is_in_order(tmp_path: Path) -> None:
     """Before the first sync there are no tables yet."""
     with World.make(tmp_path) as world, world.line():
-        from syncgov.sync import client
+        from syncgov.sync import joining
 
-        client.join(tmp_path / "new.db", "http://centre.invalid", world.code("worker"), clock=world.clock).close()
+        joining.join(tmp_path / "new.db", "http://centre.invalid", world.code("worker"), clock=world.clock).close()
         assert not fsck(tmp_path / "new.db").findings
 
 
@@ -217,7 +217,7 @@ def test_a_running_centre_can_be_checked(tmp_path: Path) -> None:
 
 def test_a_row_that_its_table_cannot_hold_must_be_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An edition of another program dropped a code that a row has: no finding, until the note of it is lost."""
-    for place in ("syncgov.core.trust.check_edition", "syncgov.centre.centre.check_edition"):
+    for place in ("syncgov.core.trust_values.check_edition", "syncgov.centre.registrar.check_edition"):
         monkeypatch.setattr(place, lambda *_editions: None)
     with World.make(tmp_path) as world:
         ada = world.device("ada")

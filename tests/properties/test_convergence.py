@@ -33,11 +33,12 @@ from syncgov.core.wire import Pull, PullAnswer, format_message, parse_message
 from syncgov.errors import CommitmentError
 from syncgov.storage import capture
 from syncgov.storage.connection import connect
-from syncgov.storage.merging import merge_pulled, stage_page
+from syncgov.storage.merging import merge_pulled
+from syncgov.storage.pulling import stage_page
 from syncgov.storage.replica import Replica
 from syncgov.storage.schema import PROTOCOL_TABLES, columns_for, from_sql, table_sql, to_sql
 from syncgov.storage.state import FoldItem, StoredRow, field_state, fold, load_row
-from syncgov.sync.client import verify_page
+from syncgov.sync.checking import verify_page
 from tests.erasing import reference
 from tests.helpers import AREA, NOW_MS, ManualClock, World, lasting_folder, states, tables
 from tests.properties.expected import check_replica

@@ -9,7 +9,8 @@ from syncgov.audit.prove import prove
 from syncgov.audit.report import Report
 from syncgov.centre.hiding import Hidden, erase, erasure_status, lift, withhold
 from syncgov.core.commitment import Value, Write, open_body
-from syncgov.core.record_proof import HIDDEN_MISSING, RecordProof, verify_record_proof
+from syncgov.core.record_proof import verify_record_proof
+from syncgov.core.record_proof_model import HIDDEN_MISSING, RecordProof
 from syncgov.core.statement import Leaf
 from syncgov.errors import InputError
 from syncgov.fsck import fsck

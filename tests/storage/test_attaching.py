@@ -16,28 +16,15 @@ from syncgov.storage.connection import transaction
 from syncgov.storage.file_queue import FileStage, blobs, drop_unreferenced, enqueue, row_files, waiting
 from syncgov.storage.replica import Replica
 from syncgov.storage.resubmitting import resubmit
-from tests.attaching import CAMERA_CANARY, GPS_CANARY, add, cut_files, make_world, picture
+from tests.attaching import CAMERA_CANARY, GPS_CANARY, add, cut_files, pen_world, picture
 from tests.helpers import AREA, EAST, WEST, World, a_task, held_bytes, insert, row, update
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     """A centre whose tasks have files, and a worker's device."""
-    with make_world(tmp_path) as found:
-        found.device("pen")
+    with pen_world(tmp_path) as found:
         yield found
-
-
-@pytest.fixture
-def pen(world: World) -> Replica:
-    """The worker's device."""
-    return world.replicas["pen"]
-
-
-@pytest.fixture
-def task(pen: Replica) -> str:
-    """A task that is written, not signed yet."""
-    return insert(pen, "task", a_task())
 
 
 def names(replica: Replica) -> set[str]:

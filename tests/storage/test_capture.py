@@ -15,7 +15,8 @@ from syncgov.core.commitment import parse_body, parse_path
 from syncgov.core.statement import parse_changeset
 from syncgov.errors import InputError, NotAllowedError, StorageError
 from syncgov.storage.replica import Replica
-from syncgov.sync.client import join, sync
+from syncgov.sync.client import sync
+from syncgov.sync.joining import join
 from tests.helpers import AREA, EAST, World, a_task, everything, insert, new_key, row, served, update
 
 

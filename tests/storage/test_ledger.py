@@ -9,7 +9,7 @@ from syncgov.core.commitment import Value
 from syncgov.core.statement import EMPTY_ROOT, envelope_hash
 from syncgov.core.tree import MemoryTree, leaf_hash
 from syncgov.errors import InputError
-from syncgov.storage.ledger import certificate_from
+from syncgov.storage.ledger_view import certificate_from
 from tests.helpers import AREA, EAST, NOW_MS, WEST, ManualClock, World, a_task, insert, update
 from tests.registers import NOTICE
 

@@ -128,12 +128,14 @@ def test_a_refused_change_that_was_written_again_is_corrected(world: World) -> N
 
 def test_every_reason_of_refusal_has_words() -> None:
     """No verdict that the centre can give leaves the worker without an explanation, in either language."""
-    tree = ast.parse(Path(trust.__file__).read_text(encoding="utf-8"))
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+    steps = sorted(Path(trust.__file__).parent.glob("trust*.py"))
+    trees = [ast.parse(each.read_text(encoding="utf-8")) for each in steps]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    calls = [node for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
     named = {
         argument.value
         for call in calls
-        if getattr(call.func, "id", "") in ("_refuse_unless", "_RefusedError")
+        if getattr(call.func, "id", "") in ("refuse_unless", "RefusedError")
         for argument in call.args
         if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
     }

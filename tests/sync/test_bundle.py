@@ -31,7 +31,7 @@ from syncgov.errors import (
 )
 from syncgov.storage import sealing
 from syncgov.storage.keyfile import key_path, load_key
-from syncgov.storage.merging import own_changesets
+from syncgov.storage.own_chain import own_changesets
 from syncgov.storage.replica import Replica
 from syncgov.sync import bundle as packing
 from syncgov.sync.bundle import pack, receive

@@ -27,9 +27,9 @@ from syncgov.errors import (
     TransportError,
 )
 from syncgov.storage.keyfile import key_path, load_key
-from syncgov.storage.merging import own_changesets
+from syncgov.storage.own_chain import own_changesets
 from syncgov.storage.replica import Replica
-from syncgov.sync import client
+from syncgov.sync import client, joining
 from syncgov.sync.transport import HttpTransport
 from tests.helpers import AREA, DAY_MS, NOW_MS, URL, ManualClock, World, a_task, everything, insert, row, served, update
 
@@ -457,7 +457,7 @@ def _post(world: World, desk: Replica, path: str, message: msgspec.Struct) -> No
 def test_join_is_not_repeated_over_a_replica(world: World, desk: Replica) -> None:
     """A file that is there is not written over."""
     with world.line(), pytest.raises(StorageError):
-        client.join(desk.path, URL, world.code("worker"))
+        joining.join(desk.path, URL, world.code("worker"))
 
 
 def test_a_join_that_was_cut_goes_on(world: World, tmp_path: Path) -> None:
@@ -466,13 +466,13 @@ def test_a_join_that_was_cut_goes_on(world: World, tmp_path: Path) -> None:
     world.wire.reset()
     world.wire.cut_at, world.wire.cut_answer = 2, True
     with world.line(), pytest.raises(TransportError):
-        client.join(path, URL, code)
+        joining.join(path, URL, code)
     assert not path.exists()
     key = load_key(key_path(path)).key.id
     size = world.centre.ledger.size
     world.wire.reset()
     with world.line():
-        late = client.join(path, URL, code)
+        late = joining.join(path, URL, code)
     world.replicas["late"] = late
     assert late.dev == key
     assert world.centre.ledger.size == size
@@ -502,7 +502,7 @@ def test_a_join_to_a_liar(world: World, tmp_path: Path, what: str) -> None:
     world.wire.tamper = tamper
     path = tmp_path / "victim.db"
     with world.line(), pytest.raises((FormatError, SignatureError, ProofError)):
-        client.join(path, URL, world.code("worker"))
+        joining.join(path, URL, world.code("worker"))
     assert not path.exists()
 
 
@@ -536,8 +536,8 @@ def test_the_same_over_real_http(tmp_path: Path) -> None:
     with World.make(tmp_path) as made:
         codes = [made.code("worker"), made.code("desk", (AREA,))]
     with served(tmp_path / "centre") as url:
-        pen = client.join(tmp_path / "pen.db", url, codes[0])
-        desk = client.join(tmp_path / "desk.db", url, codes[1])
+        pen = joining.join(tmp_path / "pen.db", url, codes[0])
+        desk = joining.join(tmp_path / "desk.db", url, codes[1])
         with pen, desk:
             client.sync(pen)
             key = insert(pen, "task", a_task(secret="内情"))

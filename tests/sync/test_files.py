@@ -13,9 +13,9 @@ from syncgov.errors import FormatError, NotAllowedError, ProofError, RemoteError
 from syncgov.storage.attaching import attach
 from syncgov.storage.file_queue import FileStage, blobs, row_files, waiting
 from syncgov.storage.replica import Replica
-from syncgov.sync import client, files, reenrolment
+from syncgov.sync import client, files, joining, reenrolment
 from syncgov.sync.files import GET, PUT, fetch_files
-from tests.attaching import GUARDED, add, cut_files, make_world, picture, registers
+from tests.attaching import GUARDED, add, cut_files, pen_world, picture, registers
 from tests.helpers import AREA, DRAFT, EAST, WEST, World, a_task, insert, update
 from tests.leaks import forms
 from tests.servers import running_centre
@@ -26,21 +26,8 @@ LARGE = (1400, 1000)  # about 90 KB
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     """A centre whose tasks have files, and a worker's device."""
-    with make_world(tmp_path) as found:
-        found.device("pen")
+    with pen_world(tmp_path) as found:
         yield found
-
-
-@pytest.fixture
-def pen(world: World) -> Replica:
-    """The worker's device."""
-    return world.replicas["pen"]
-
-
-@pytest.fixture
-def task(pen: Replica) -> str:
-    """A task that is written, not signed yet."""
-    return insert(pen, "task", a_task())
 
 
 def stored(world: World) -> set[str]:
@@ -59,6 +46,24 @@ def test_a_sync_sends_what_its_rows_name(world: World, pen: Replica, task: str) 
     world.wire.reset()
     world.sync(pen)
     assert PUT not in world.wire.paths
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_a_photo_goes_although_another_record_with_it_is_thrown_away(
+    world: World, pen: Replica, task: str, signed: bool
+) -> None:
+    """One file, two records: the second is never signed, whether the first one was or not; its photo is sent."""
+    first = attach(pen, "task", task, picture())
+    if signed:
+        pen.commit()
+    other = insert(pen, "task", a_task())
+    spare = attach(pen, "task", other, picture())
+    assert spare.sha256 == first.sha256
+    pen.conn.execute("DELETE FROM photo WHERE id = ?", (spare.key,))
+    pen.conn.execute("DELETE FROM task WHERE id = ?", (other,))
+    done = world.sync(pen)
+    assert (done.accepted, done.files.stored, done.files.left) == (1, 2, 0)
+    assert first.sha256 in stored(world)
 
 
 def test_a_cut_line_goes_on_where_it_stopped(
@@ -259,8 +264,8 @@ def test_a_photo_from_a_phone_to_the_desk_over_a_real_server(tmp_path: Path) -> 
     centre.close()
     with (
         running_centre(tmp_path / "centre") as url,
-        client.join(tmp_path / "pen.db", url, codes[0]) as pen,
-        client.join(tmp_path / "desk.db", url, codes[1]) as desk,
+        joining.join(tmp_path / "pen.db", url, codes[0]) as pen,
+        joining.join(tmp_path / "desk.db", url, codes[1]) as desk,
     ):
         client.sync(pen)
         key = insert(pen, "task", a_task())

@@ -475,7 +475,8 @@ def test_a_changed_file_is_not_adopted(world: World, tmp_path: Path) -> None:
 
 def test_a_file_of_another_centre_is_not_adopted(world: World, tmp_path: Path) -> None:
     """Its values belong elsewhere."""
-    from syncgov.centre.centre import Centre, Draft
+    from syncgov.centre.centre import Centre
+    from syncgov.centre.drafting import Draft
     from tests.registers import registers
 
     Centre.init(tmp_path / "there" / "centre", Draft("别处", "log.example/other", "101"), registers()).close()

@@ -21,7 +21,7 @@ from syncgov.storage.adopting import adopt
 from syncgov.storage.resubmitting import resubmit
 from syncgov.storage.status import status
 from syncgov.sync import bundle, reenrolment
-from syncgov.sync.client import verify_entry
+from syncgov.sync.checking import verify_entry
 from tests.helpers import World, a_task, insert, row, update
 from tests.signers import CHIEF, CLERK, PIN, bring, give_key, reported, shared_desk, strict_world, void
 

@@ -8,7 +8,7 @@ from syncgov.core.commitment import Body, Value, Write, make_body, meta_path, re
 from syncgov.core.keys import SigningKey
 from syncgov.core.note import Checkpoint, sign_checkpoint
 from syncgov.core.proof import format_receipt
-from syncgov.core.record_proof import make_record_proof
+from syncgov.core.record_prover import make_record_proof
 from syncgov.core.statement import (
     CHANGESET_TYPE,
     EMPTY_ROOT,

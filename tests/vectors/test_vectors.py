@@ -47,7 +47,7 @@ from syncgov.storage.keyfile import KeyFile
 from syncgov.storage.replica import Replica
 from syncgov.storage.schema import PROTOCOL_TABLES
 from syncgov.storage.state import FoldItem, conflicts_of, field_state, fold
-from syncgov.sync.client import verify_page
+from syncgov.sync.checking import verify_page
 
 FOLDER = Path(__file__).resolve().parent
 FILES = sorted(FOLDER.glob("*.json"))
