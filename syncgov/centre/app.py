@@ -23,7 +23,7 @@ from syncgov.centre import bundles, files, staff_keys
 from syncgov.centre.centre import Centre
 from syncgov.centre.enrolment import join
 from syncgov.centre.pushing import push_entries
-from syncgov.centre.serving import certificate_message, own, pull
+from syncgov.centre.serving import acknowledges, certificate_message, own, pull
 from syncgov.core import wire, wire_files
 from syncgov.core.canonical import b64u, unb64u
 from syncgov.core.keys import device_id, verify_typed
@@ -217,7 +217,8 @@ class App:
         ledger = self.centre.reader()
         text = self._checkpoint()
         answer = pull(ledger, certificate.dev, message, text, _size_of(text), now_ms=self.centre.clock())
-        self.centre.note_folded(certificate.dev, message.size)
+        if acknowledges(certificate, answer, self.centre.clock()):
+            self.centre.note_folded(certificate.dev, message.size)
         return self._answer(answer)
 
     def own(self, request: Request) -> Response:

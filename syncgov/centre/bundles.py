@@ -14,7 +14,7 @@ from pathlib import Path
 from syncgov.centre import enrolment
 from syncgov.centre.centre import Centre
 from syncgov.centre.pushing import push_entries
-from syncgov.centre.serving import certificate_message, own, pull
+from syncgov.centre.serving import acknowledges, certificate_message, own, pull
 from syncgov.centre.staff_keys import answer
 from syncgov.core import bundle, wire
 from syncgov.core.keys import SigningKey
@@ -88,7 +88,8 @@ def receive(centre: Centre, data: bytes) -> Replied:
             )
         reply = _answer(centre, certificate, request, joined, results)
         reply.staff_keys = registered
-        centre.note_folded(header.dev, request.pull.size)
+        if all(acknowledges(certificate, page, centre.clock()) for page in reply.pages):
+            centre.note_folded(header.dev, request.pull.size)
     sent = sum(len(page.entries) for page in reply.pages)
     more = bool(reply.pages) and reply.pages[-1].next < reply.pages[-1].target
     return Replied(header.dev, _seal(centre, header, request, reply), joined is not None, results, sent, more)

@@ -97,9 +97,9 @@ def _erasable(register: Register, name: str) -> Field:
     declared = _field(register, name)
     if not may_be_erased(register, declared):
         raise InputError(
-            f"{register.label}的 {name}（{declared.label}）不能删除：状态、区域、上级记录要留着，"
+            f"{register.label}的 {name}（{declared.label}）不能删除：状态、区域、责任单位、上级记录要留着，"
             "否则说不清这条记录由谁负责、办到哪一步",
-            f"{register.name}.{name} stays: state, area and parent say who answers for the record, and where it stands",
+            f"{register.name}.{name} stays: state, area, unit and parent say who answers for it, and where it stands",
         )
     return declared
 

@@ -121,10 +121,20 @@ def pull(ledger: Ledger, dev: str, request: Pull, checkpoint_text: str, newest: 
 
 
 def _sees_otherwise(earlier: Certificate | None, now: Certificate, size: int) -> bool:
-    """Whether a device that has folded *size* leaves must begin anew: it has other areas, units or roles since."""
+    """Whether a device that has folded *size* leaves must begin anew: it has other areas, units or roles since.
+
+    Or its certificate had run out before it was renewed: what it folded meanwhile was its own work alone.
+    """
     if size == 0 or earlier is None:
         return False
+    if earlier.valid_to < now.since:
+        return True
     return (earlier.areas, earlier.units, earlier.roles) != (now.areas, now.units, now.roles)
+
+
+def acknowledges(certificate: Certificate, answer: PullAnswer, now_ms: int) -> bool:
+    """Whether the `size` of a pull says that the device has heard of everything below it that is its to see."""
+    return not answer.reset and certificate.valid_to >= now_ms
 
 
 def _page(rows: Iterable[_Row], limit: int) -> tuple[list[_Row], bool]:

@@ -102,10 +102,10 @@ def is_covered(stands: Mapping[str, int], path: str, place: Place) -> bool:
 def may_be_erased(register: Register, field: Field) -> bool:
     """Whether values of a field may be erased. Source: protocol page, section 18.
 
-    The state of the workflow, the area and the parent stay, as the skeleton does: without them nobody could say what
-    became of a record, who answers for it, and who may read what is left.
+    The state of the workflow, the area, the responsible unit and the parent stay, as the skeleton does: without them
+    nobody could say what became of a record, who answers for it, and who may read what is left.
     """
-    bearing = {name for name in (register.area, register.parent) if name is not None}
+    bearing = {name for name in (register.area, register.owner, register.parent) if name is not None}
     is_state = register.workflow is not None and register.workflow.field == field.name
     return not register.system and not is_state and not bearing & {column.name for column in field.columns}
 

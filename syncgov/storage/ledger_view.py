@@ -18,6 +18,7 @@ from syncgov.core.register import RegisterSet
 from syncgov.core.staff_keys import STAFF_KEYS, staff_key_from
 from syncgov.core.statement import Leaf, Statement, parse_leaf
 from syncgov.core.succession import CHARTER_ROW, Charters, counted_seen
+from syncgov.core.trust_values import record_of
 from syncgov.core.trust_view import Area, Certificate, Logged, RowKey, StaffKey, registrar_certificate
 from syncgov.storage.connection import Meta, quote
 from syncgov.storage.files import parse_cached, system_registers
@@ -221,8 +222,11 @@ class LedgerView:
         if any(head.dot == dot for head in self.heads(row, name)):
             return False
         path = format_path(*row, name)
+        record = record_of(self.registers(self.size), row, self.parent(row))
+        if record is None:
+            return False
         found = self.conn.execute(
-            "SELECT dev, seq FROM _sg_leaf WHERE tbl = ? AND key = ? AND accepted AND idx < ?", (*row, size)
+            "SELECT dev, seq FROM _sg_leaf WHERE tbl = ? AND key = ? AND accepted AND idx < ?", (*record, size)
         ).fetchall()
         writes = (logged.find(path) for each in found if (logged := self.logged(each)) is not None)
         return any(write is not None and dot in write.over for write in writes)

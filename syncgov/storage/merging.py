@@ -67,8 +67,9 @@ def merge_pulled(replica: Replica, page: Page, staff: str | None = None) -> Merg
         emptied, done.erased = apply_erasures(replica, [(entry.leaf, entry.body) for entry in fresh])
         _show(replica, dict.fromkeys(emptied))
         purge = [*pulled_purge(replica), *page.purge]
+        children = _children_of(replica, purge)
         for record in purge:
-            _purge(replica, record)
+            _purge(replica, record, children.get(record, ()))
         if purge or replica.meta.get_int("anew"):
             replica.meta.raise_flag("scrub")  # kept until it is done: a power loss may come between
         replica.conn.execute("DELETE FROM _sg_pulled")
@@ -236,15 +237,25 @@ def _show(replica: Replica, changed: Changed) -> None:
     show_rows(replica.conn, rows, replica.registers, replica.columns)
 
 
-def _purge(replica: Replica, record: RowKey) -> None:
-    """Take a record and its children off this device; secure_delete and a truncated WAL remove the bytes."""
-    children = [r for r in replica.registers.values() if r.parent_register == record[0]]
-    for child in children:
+def _children_of(replica: Replica, records: Sequence[RowKey]) -> dict[RowKey, list[RowKey]]:
+    """Return record -> its child rows; each child row is looked at once, however many records go."""
+    found: dict[RowKey, list[RowKey]] = {record: [] for record in records}
+    tables = {table for table, _key in records}
+    for child in replica.registers.values():
+        if child.parent is None or child.parent_register not in tables:
+            continue
         keys = replica.conn.execute("SELECT key FROM _sg_row WHERE tbl = ?", (child.name,)).fetchall()
         for (key,) in keys:
-            stored = load_row(replica.conn, (child.name, key))
-            if child.parent is not None and stored.shown(child.parent, child) == record[1]:
-                _purge_row(replica, (child.name, key))
+            parent = load_row(replica.conn, (child.name, key)).shown(child.parent, child)
+            if isinstance(parent, str) and (child.parent_register, parent) in found:
+                found[child.parent_register, parent].append((child.name, key))
+    return found
+
+
+def _purge(replica: Replica, record: RowKey, children: Iterable[RowKey]) -> None:
+    """Take a record and its children off this device; secure_delete and a truncated WAL remove the bytes."""
+    for child in children:
+        _purge_row(replica, child)
     _purge_row(replica, record)
     replica.conn.execute("DELETE FROM _sg_leaf WHERE tbl = ? AND key = ?", record)
     replica.conn.execute("UPDATE _sg_own SET body = x'' WHERE idx IS NOT NULL AND tbl = ? AND key = ?", record)

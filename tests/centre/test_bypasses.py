@@ -9,12 +9,28 @@ from syncgov.centre.intake import authenticate
 from syncgov.core.canonical import b64u
 from syncgov.core.clock import Stamp
 from syncgov.core.commitment import Dot, Value
+from syncgov.core.register import parse_register
 from syncgov.core.statement import EMPTY_ROOT, Seen, envelope_hash
 from syncgov.storage import capture
 from syncgov.storage.capture import FieldWrite
 from syncgov.storage.replica import Replica
 from syncgov.storage.state import RowKey, load_row
 from tests.helpers import EAST, World, a_task, insert, new_key
+from tests.registers import TASK, registers
+
+JOB = """\
+register: job
+version: 1
+label: 分项
+help: 子登记册，有自己的流程
+key: uuid
+parent: task_id
+skeleton: {}
+write: [worker, chief]
+read: {public: ['*'], internal: [worker, chief, desk]}
+fields:
+  task_id: {label: 任务, type: text, class: internal, ref: task, required: true}
+""" + TASK[TASK.index("  step:\n") :]
 
 Cells = Mapping[str, tuple[Value, tuple[Dot, ...]]]
 
@@ -154,29 +170,38 @@ def test_a_review_field_is_not_settled_head_by_head(world: World) -> None:
     assert one.push(row, {**step, "kind": ("a", (second,))})[1] == "refused:review"
 
 
-def test_a_replaced_step_is_no_place_to_go_on_from(world: World) -> None:
-    """Naming an old step beside the present one does not take the record back to where that step allowed more."""
-    east = world.device("east")
-    key = insert(east, "task", a_task())
-    world.sync(east)
-    row = ("task", key)
-    desk = Forger(world, world.device("desk", "desk", areas=[EAST[:3]]))
+def move(
+    forger: Forger, row: RowKey, by: str, over: tuple[Dot, ...], state: str, **more: str
+) -> tuple[Dot, str | None]:
+    """Push a step of a row over *over*; returns the dot and the verdict."""
+    step = {"state": state, "owner": None, "due": None, "reason": None, **more}
+    cells: Cells = {"_alive": (True, heads(forger.world, row, "_alive")), "step": (step, tuple(sorted(over)))}
+    return forger.push(row, cells, by)
 
-    def move(by: str, over: tuple[Dot, ...], state: str, **more: str) -> tuple[Dot, str | None]:
-        step = {"state": state, "owner": None, "due": None, "reason": None, **more}
-        cells: Cells = {"_alive": (True, heads(world, row, "_alive")), "step": (step, tuple(sorted(over)))}
-        return desk.push(row, cells, by)
 
-    accepted, _verdict = move("乙", heads(world, row, "step"), "accepted", due="2026-12-01")
-    rework, _verdict = move("乙", (accepted,), "rework", reason="bad")
-    closed, verdict = move("丙", (rework,), "closed")
-    assert verdict == "accepted"
-    assert move("丁", (closed,), "closed")[1] == "refused:transition"
-    assert move("丁", (rework, closed), "closed")[1] == "refused:transition"
-    assert heads(world, row, "step") == (closed,)
-    again, verdict = move("乙", (closed,), "rework", reason="bad")
-    assert verdict == "accepted"
-    last, _verdict = move("丙", (again,), "closed")
-    # what replaced the first rework is not named beside it, only in the log
-    assert move("丁", (rework, last), "closed")[1] == "refused:transition"
-    assert heads(world, row, "step") == (last,)
+@pytest.mark.parametrize("table", ["task", "job"])
+def test_a_replaced_step_is_no_place_to_go_on_from(tmp_path: Path, table: str) -> None:
+    """Naming an old step beside the present one does not take a row back to where that step allowed more.
+
+    Also a child's: the log knows its changesets by its record.
+    """
+    with World.make(tmp_path, [*registers(), parse_register(JOB, "job.yml")]) as world:
+        east = world.device("east")
+        keys = {"task": insert(east, "task", a_task())}
+        keys["job"] = insert(east, "job", {"task_id": keys["task"], "state": "reported"})
+        world.sync(east)
+        row = (table, keys[table])
+        desk = Forger(world, world.device("desk", "desk", areas=[EAST[:3]]))
+        accepted, _verdict = move(desk, row, "乙", heads(world, row, "step"), "accepted", due="2026-12-01")
+        rework, _verdict = move(desk, row, "乙", (accepted,), "rework", reason="bad")
+        closed, verdict = move(desk, row, "丙", (rework,), "closed")
+        assert verdict == "accepted"
+        assert move(desk, row, "丁", (closed,), "closed")[1] == "refused:transition"
+        assert move(desk, row, "丁", (rework, closed), "closed")[1] == "refused:transition"
+        assert heads(world, row, "step") == (closed,)
+        again, verdict = move(desk, row, "乙", (closed,), "rework", reason="bad")
+        assert verdict == "accepted"
+        last, _verdict = move(desk, row, "丙", (again,), "closed")
+        # what replaced the first rework is not named beside it, only in the log
+        assert move(desk, row, "丁", (rework, last), "closed")[1] == "refused:transition"
+        assert heads(world, row, "step") == (last,)

@@ -5,12 +5,14 @@ from pathlib import Path
 import pytest
 
 from syncgov.centre.certificates import disputed_dots, find_device, renew, revoke
+from syncgov.centre.hiding import erase, erasure_status
 from syncgov.core.commitment import Value
 from syncgov.errors import InputError, NotAllowedError
 from syncgov.storage.conflicts import conflicts
 from syncgov.storage.state import load_row, store_rows
 from syncgov.storage.status import status
-from tests.helpers import DAY_MS, EAST, WEST, ManualClock, World, a_task, insert, row, update
+from tests.helpers import DAY_MS, EAST, WEST, ManualClock, World, a_task, held_bytes, insert, row, update
+from tests.registers import TASK
 
 
 @pytest.fixture
@@ -173,3 +175,31 @@ def test_a_device_says_which_records_are_in_dispute(world: World) -> None:
         world.sync(each)
     assert status(mate).doubtful == ("任务“乙”",)
     assert status(far).doubtful == ()
+
+
+def test_a_device_whose_certificate_had_run_out_catches_up_when_it_is_renewed(world: World) -> None:
+    """Meanwhile it was sent nothing of others: a change, an erasure, a register. It misses none of them for ever."""
+    assert isinstance(world.clock, ManualClock)
+    late, mate = world.device("late"), world.device("mate")
+    key = insert(late, "task", a_task(title="旧的标题", secret="旧的内情"))
+    world.sync(late)
+    world.sync(mate)
+    world.clock.forward(731 * DAY_MS)
+    renew(world.centre, mate.dev)
+    world.sync(mate)
+    update(mate, "task", key, urgency=5)
+    world.sync(mate)
+    erase(world.centre, "task", key, ["secret"], "request")
+    world.centre.write("register", [("task", {"text": TASK.replace("version: 1", "version: 2")})])
+    for _again in range(2):  # it folds what it is sent, and says so
+        world.sync(late)
+    assert row(late, "task", key) == {**row(mate, "task", key), "urgency": None, "secret": "旧的内情"}  # type: ignore[dict-item]
+    assert late.dev in {each.device for each in erasure_status(world.centre).erasures[0].waiting}
+    renew(world.centre, late.dev)
+    world.sync(late)
+    world.sync(mate)
+    assert row(late, "task", key) == row(mate, "task", key)
+    assert "旧的内情".encode() not in held_bytes(late)
+    assert not erasure_status(world.centre).erasures[0].waiting
+    update(late, "task", key, title="新的标题")
+    assert world.sync(late).accepted == 1

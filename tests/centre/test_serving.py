@@ -10,6 +10,7 @@ from syncgov.centre import serving
 from syncgov.core.note import verify_checkpoint
 from syncgov.core.wire import Own, Pull, PullAnswer, Push, PushAnswer, PushEntry
 from syncgov.errors import TransportError
+from syncgov.storage import merging, state
 from syncgov.storage.own_chain import own_changesets
 from syncgov.storage.replica import Replica
 from syncgov.sync import client
@@ -218,6 +219,26 @@ def test_a_record_that_moves_out_is_purged(world: World, east: Replica, desk: Re
         assert each.conn.execute("SELECT count(*) FROM contact").fetchone() == (0,)
         for text in (SECRET, PHONE):
             assert not contains(each, text), (each.path.name, text)
+
+
+def test_many_records_leave_at_the_price_of_one(
+    world: World, east: Replica, desk: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker is moved elsewhere: each child row is looked at once, not once for each record that goes."""
+    keys = [insert(east, "task", a_task()) for _ in range(6)]
+    for key in keys:
+        insert(east, "contact", {"task_id": key, "phone": PHONE})
+    world.sync(east)
+    world.sync(desk)
+    for key in keys[1:]:
+        update(desk, "task", key, place=WEST)
+    world.sync(desk)
+    looked: list[str] = []
+    real = state.load_row
+    monkeypatch.setattr(merging, "load_row", lambda conn, row: looked.append(row[0]) or real(conn, row))  # type: ignore[func-returns-value]
+    world.sync(east)
+    assert east.conn.execute("SELECT task_id FROM contact").fetchall() == [(keys[0],)]
+    assert looked.count("contact") == len(keys)
 
 
 def test_a_purge_that_a_reader_holds_up_is_finished_later(world: World, east: Replica, desk: Replica) -> None:

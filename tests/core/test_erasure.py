@@ -22,7 +22,8 @@ from syncgov.core.merge import (
     shown,
     standing,
 )
-from tests.registers import register_set
+from syncgov.core.register import RegisterSet, parse_register
+from tests.registers import TASK, register_set
 
 DEV = "a" * 32
 PATH = "task/k/title"
@@ -88,6 +89,17 @@ def test_a_row_that_names_no_write_erases_nothing(key: str, state: RowState) -> 
 def test_which_paths_may_be_erased(path: str, may: bool) -> None:
     """State, area, parent, skeleton, system registers and who wrote stay."""
     assert is_erasable(path, register_set()) is may
+
+
+def test_the_responsible_unit_stays() -> None:
+    """Also where it is a field of its own: it says who may read and write what is left."""
+    text = TASK.replace("owner: owner\n", "owner: unit\n").replace(
+        "fields:\n", "fields:\n  unit: {label: 单位, type: text, class: internal}\n", 1
+    )
+    registers = RegisterSet([parse_register(text, "task.yml")])
+    assert registers["task"].owner == "unit"
+    assert not is_erasable("task/k/unit", registers)
+    assert is_erasable("task/k/title", registers)
 
 
 def test_a_row_written_on_arrival_does_not_stand_for_itself() -> None:
