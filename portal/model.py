@@ -10,7 +10,7 @@ Cell: TypeAlias = Any  # a SQLite value, or what its JSON text says
 
 PAGE_KINDS = ("row", "list", "none")
 SECTION_KINDS = ("text", "list", "steps", "table", "phone")
-SHEET_KINDS = ("month", "one", "nearby")
+SHEET_KINDS = ("month", "one", "nearby", "merged")
 COMMUNITY = "_community"
 MONTH = "_month"
 NEWEST = 50  # rows shown of each part of a split register, unless it says otherwise; the rest is a query away
