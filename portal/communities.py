@@ -2,6 +2,7 @@
 
 from portal import charts, markup, text
 from portal.lists import is_split
+from portal.maps import map_link
 from portal.markup import Page
 from portal.model import COMMUNITY, Nearby, Register
 from portal.sheets import sheet_links
@@ -27,13 +28,19 @@ def communities_page(site: Site) -> Page:
     ]
     headings = ["社区", *(item.layout.nav for item in listed)]
     body = markup.table(headings, lines) if lines else "现在没有社区的公开内容。"
-    return Page(f"{path}.md", "社区", markup.sections(f"各社区公开的条数，{site.as_of}。", body), toc=False)
+    return Page(
+        f"{path}.md",
+        "社区",
+        markup.sections(f"各社区公开的条数，{site.as_of}。", map_link(site, path), body),
+        toc=False,
+    )
 
 
 def community_page(site: Site, code: str) -> Page:
     """Return one community's page: what it is, its figures, what registers declare for it, their newest rows."""
     path = site.community_path(code)
-    parts = [_community_facts(site, path, code), sheet_links(site, path, code), _figures(site, path, code)]
+    parts = [_community_facts(site, path, code), map_link(site, path, code), sheet_links(site, path, code)]
+    parts.append(_figures(site, path, code))
     for register in _by_order(site):
         if register.layout.nearby is not None:
             parts.append(_nearby(site, path, register, register.layout.nearby, code))
@@ -72,8 +79,10 @@ def _nearby(site: Site, path: str, register: Register, nearby: Nearby, code: str
     rows = site.source.nearby(register, code, NEARBY) if nearby.columns else []
     if not told and not rows:
         return ""
-    lines = [[text.esc(text.shorten(site.show(row, name))) for name in nearby.columns] for row in rows]
-    table = markup.table([site.label(register, name) for name in nearby.columns], lines, "sg-compact") if rows else ""
+    lines = [[text.esc(text.shorten(site.told(row, name))) for name in nearby.columns] for row in rows]
+    table = (
+        markup.table([site.told_label(register, name) for name in nearby.columns], lines, "sg-compact") if rows else ""
+    )
     if len(rows) > OPEN:
         table = f"<details><summary>全部 {len(rows)} 条</summary>\n{table}\n</details>"
     return markup.sections(f"## {text.esc(nearby.title)}", f"{text.esc(told)}。" if told else "", table)

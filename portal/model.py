@@ -121,6 +121,7 @@ class Layout:
         nearby: what a community's page shows of it; None: its newest rows.
         sheet: what a notice-board sheet shows of it; None: nothing.
         review: date column after which a row's content is no longer vouched for; "": none.
+        map: what the map shows of it: `outline`, `filter` or `area` with their columns; none: nothing.
     """
 
     nav: str
@@ -139,6 +140,7 @@ class Layout:
     nearby: Nearby | None = None
     sheet: Sheet | None = None
     review: str = ""
+    map: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,6 +321,7 @@ def parse_layout(name: str, label: str, block: Mapping[str, Any]) -> Layout:
         nearby=_nearby(block["community"]) if block.get("community") else None,
         sheet=_sheet(name, block["sheet"]) if block.get("sheet") else None,
         review=str(block.get("review") or ""),
+        map=block.get("map") or {},
     )
 
 

@@ -12,6 +12,7 @@ import segno
 
 from portal import charts, markup, text
 from portal.model import COMMUNITY, MONTH, SHEET_KINDS, Register, Row, Sheet
+from portal.outlines import short_names
 from portal.rows import item_html
 from portal.site import Site
 
@@ -57,7 +58,7 @@ def sheet(site: Site, code: str, month: str, paper: str = "A4") -> str:
     shown = {show: [blocks[item.name] for item in ordered if _shows(item) == show] for show in SHEET_KINDS}
     right = [*shown["nearby"], _foot(site, code)]
     columns = "\n".join(f"<div>\n{_joined(column)}\n</div>" for column in (shown["one"], right) if _joined(column))
-    parts = [_head(site, name, when), _figures(site, code, month), *shown["month"]]
+    parts = [_head(site, name, when), _figures(site, code, month), *shown["month"], *shown["merged"]]
     body = _joined([*parts, f'<div class="pair">\n{columns}\n</div>'])
     page = f"@page {{ size: {paper}; margin: {12 * PAPERS[paper]:.0f}mm; }}\n:root {{ --size: {PAPERS[paper]}; }}"
     return (
@@ -118,17 +119,33 @@ def _block(site: Site, register: Register, code: str, month: str) -> str:
     if declared.show == "month":
         rows = site.source.in_month(register, code, month, ROWS + 1)
         return f"{title}\n{_table(site, register, rows, declared.columns) if rows else '<p>本月没有。</p>'}"
-    rows = site.source.nearby(register, code, ROWS + 1)
-    return f"{title}\n{_table(site, register, rows, declared.columns)}" if rows else ""
+    merged = declared.show == "merged"
+    rows = site.source.nearby(register, code, -1 if merged else ROWS + 1)
+    lines = _merged(site, rows, declared.columns) if merged else None
+    return f"{title}\n{_table(site, register, rows, declared.columns, lines)}" if rows else ""
 
 
-def _table(site: Site, register: Register, rows: Sequence[Row], columns: Sequence[str]) -> str:
-    head = "".join(f'<th scope="col">{text.esc(site.label(register, name))}</th>' for name in columns)
-    lines = [
-        "".join(f"<td>{text.esc(text.shorten(site.show(row, name)))}</td>" for name in columns) for row in rows[:ROWS]
-    ]
-    cells = "\n".join(f"<tr>{line}</tr>" for line in lines)
-    more = '<p class="note">还有一些写不下，见网站。</p>' if len(rows) > ROWS else ""
+def _merged(site: Site, rows: Sequence[Row], columns: Sequence[str]) -> list[list[str]]:
+    """Return one line for all rows that differ in the last column alone, which then lists what tells them apart."""
+    last = columns[-1]
+    names = list(dict.fromkeys(site.told(row, last) for row in rows))
+    short = dict(zip(names, short_names(names), strict=True))
+    lines: dict[tuple[str, ...], list[str]] = {}
+    for row in rows:
+        lines.setdefault(tuple(site.told(row, name) for name in columns[:-1]), []).append(short[site.told(row, last)])
+    return [[*head, "、".join(dict.fromkeys(tail))] for head, tail in sorted(lines.items())]
+
+
+def _table(
+    site: Site, register: Register, rows: Sequence[Row], columns: Sequence[str], lines: list[list[str]] | None = None
+) -> str:
+    """Return a table of *rows*, or of *lines* that were made of them."""
+    head = "".join(f'<th scope="col">{text.esc(site.told_label(register, name))}</th>' for name in columns)
+    found = [[site.told(row, name) for name in columns] for row in rows] if lines is None else lines
+    cells = "\n".join(
+        f"<tr>{''.join(f'<td>{text.esc(text.shorten(cell))}</td>' for cell in line)}</tr>" for line in found[:ROWS]
+    )
+    more = '<p class="note">还有一些写不下，见网站。</p>' if len(found) > ROWS else ""
     return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{cells}\n</tbody>\n</table>\n{more}"
 
 
