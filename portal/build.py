@@ -22,7 +22,7 @@ from portal.source import open_source
 
 HERE = Path(__file__).resolve().parent
 STORAGE = 74  # exit code when a file cannot be written
-NAV_LIMIT = 9  # registers in the menus; the home page links all of them
+NAV_LIMIT = 8  # registers in the menus; the home page links all of them
 
 # A tag that makes a browser fetch something, with an address on another host.
 _LOADS = re.compile(

@@ -53,6 +53,7 @@ class Nearby:
         where: only rows with one of these codes in that column.
         count_by: rows are counted by this code column; "": not.
         area: column with an area code; a row belongs to the communities within its area. "": by `_community`.
+        merged: one line for all rows that differ in the last column alone.
     """
 
     title: str
@@ -60,6 +61,7 @@ class Nearby:
     where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     count_by: str = ""
     area: str = ""
+    merged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,6 +355,7 @@ def _nearby(block: Mapping[str, Any]) -> Nearby:
         where={column: tuple(codes) for column, codes in (block.get("where") or {}).items()},
         count_by=str(block.get("count_by") or ""),
         area=str(block.get("area") or ""),
+        merged=bool(block.get("merged")),
     )
 
 

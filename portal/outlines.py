@@ -59,22 +59,40 @@ def _every(ring: Sequence[Point], step: int) -> list[Point]:
 
 
 def short_names(names: Sequence[str]) -> list[str]:
-    """Return what tells the names apart: without what all begin and end with; the names where that is nothing."""
-    if len(names) < 2:
-        return list(names)
+    """Return what tells *names* apart, the names themselves where that is nothing.
+
+    What all begin and end with is left out, then all from the longest words that stand in each: 莲亭 of 莲亭社区居委会.
+    """
     head = _common(names)
     tail = _common([name[head:][::-1] for name in names])
-    short = [name[head : len(name) - tail] for name in names]
+    short = _told_apart([name[head : len(name) - tail] for name in names], names)
+    shared = _shared(short)
+    return _told_apart([name.partition(shared)[0] for name in short], short) if shared else short
+
+
+def _told_apart(short: list[str], names: Sequence[str]) -> list[str]:
     return short if all(short) and len(set(short)) == len(set(names)) else list(names)
 
 
 def _common(names: Sequence[str]) -> int:
-    """Return how many characters all *names* begin with; a number is not cut in two."""
+    """Return how many characters all *names* begin with, none of a single name; a number is not cut in two."""
     number = 0
-    for signs in zip(*names, strict=False):
+    for signs in zip(*names, strict=False) if len(names) > 1 else ():
         if len(set(signs)) > 1:
             break
         number += 1
     while number and any(name[number - 1].isdigit() and name[number : number + 1].isdigit() for name in names):
         number -= 1
     return number
+
+
+def _shared(names: Sequence[str]) -> str:
+    """Return the longest run of two characters or more that stands in each of several names, '' without one."""
+    if len(names) < 2:
+        return ""
+    first = min(names, key=len)
+    for size in range(len(first), 1, -1):
+        for at in range(len(first) - size + 1):
+            if all(first[at : at + size] in name for name in names):
+                return first[at : at + size]
+    return ""

@@ -12,9 +12,9 @@ import segno
 
 from portal import charts, markup, text
 from portal.model import COMMUNITY, MONTH, SHEET_KINDS, Register, Row, Sheet
-from portal.outlines import short_names
 from portal.rows import item_html
 from portal.site import Site
+from portal.tables import merged
 
 PAPERS = {"A4": 1.0, "A3": 1.414}  # how much larger than on A4 everything is
 MONTHS = 3  # newest ones whose sheets stand on the site; `syncgov sheet` makes any
@@ -98,15 +98,19 @@ def _figures(site: Site, code: str, month: str) -> str:
         for item in site.figures
         if item.id in whole
     ]
-    cells = "\n".join(
+    rows = [
         f"<tr><td>{text.esc(item.label)}</td><td>{told}</td><td>{charts.part_mark(whole[item.id])}</td></tr>"
         for item, told in lines
-    )
+    ]
     head = '<tr><th scope="col">项目</th><th scope="col">本月发生的</th><th scope="col">累计</th></tr>'
+    half = -(-len(rows) // 2)
+    tables = [
+        f"<table>\n<thead>{head}</thead>\n<tbody>\n{_joined(part)}\n</tbody>\n</table>"
+        for part in (rows[:half], rows[half:])
+        if part
+    ]
     note = '<p class="note">括号内为分子/分母；“—”表示分母为零。</p>'
-    return (
-        f"<h2>数字</h2>\n<table>\n<thead>{head}</thead>\n<tbody>\n{cells}\n</tbody>\n</table>\n{note}" if lines else ""
-    )
+    return f'<h2>数字</h2>\n<div class="pair figures">\n{_joined(tables)}\n</div>\n{note}' if lines else ""
 
 
 def _block(site: Site, register: Register, code: str, month: str) -> str:
@@ -119,33 +123,28 @@ def _block(site: Site, register: Register, code: str, month: str) -> str:
     if declared.show == "month":
         rows = site.source.in_month(register, code, month, ROWS + 1)
         return f"{title}\n{_table(site, register, rows, declared.columns) if rows else '<p>本月没有。</p>'}"
-    merged = declared.show == "merged"
-    rows = site.source.nearby(register, code, -1 if merged else ROWS + 1)
-    lines = _merged(site, rows, declared.columns) if merged else None
-    return f"{title}\n{_table(site, register, rows, declared.columns, lines)}" if rows else ""
+    if declared.show == "merged":
+        lines = merged(site, site.source.nearby(register, code), declared.columns)
+        return _people(title, site.told_label(register, declared.columns[-1]), lines)
+    rows = site.source.nearby(register, code, ROWS + 1)
+    return f"{title}\n{_table(site, register, rows, declared.columns)}" if rows else ""
 
 
-def _merged(site: Site, rows: Sequence[Row], columns: Sequence[str]) -> list[list[str]]:
-    """Return one line for all rows that differ in the last column alone, which then lists what tells them apart."""
-    last = columns[-1]
-    names = list(dict.fromkeys(site.told(row, last) for row in rows))
-    short = dict(zip(names, short_names(names), strict=True))
-    lines: dict[tuple[str, ...], list[str]] = {}
-    for row in rows:
-        lines.setdefault(tuple(site.told(row, name) for name in columns[:-1]), []).append(short[site.told(row, last)])
-    return [[*head, "、".join(dict.fromkeys(tail))] for head, tail in sorted(lines.items())]
+def _people(title: str, label: str, lines: Sequence[Sequence[str]]) -> str:
+    """Return lines in two columns, which is how many telephones fit on a page; *label* is that of their last words."""
+    told = [f"{' '.join(head)}：{label} {tail}" for *head, tail in lines[: 2 * ROWS]]
+    items = "\n".join(f"<li>{text.esc(line)}</li>" for line in told)
+    more = '<p class="note">还有一些写不下，见网站。</p>' if len(lines) > 2 * ROWS else ""
+    return f'{title}\n<ul class="people">\n{items}\n</ul>\n{more}' if lines else ""
 
 
-def _table(
-    site: Site, register: Register, rows: Sequence[Row], columns: Sequence[str], lines: list[list[str]] | None = None
-) -> str:
-    """Return a table of *rows*, or of *lines* that were made of them."""
+def _table(site: Site, register: Register, rows: Sequence[Row], columns: Sequence[str]) -> str:
     head = "".join(f'<th scope="col">{text.esc(site.told_label(register, name))}</th>' for name in columns)
-    found = [[site.told(row, name) for name in columns] for row in rows] if lines is None else lines
-    cells = "\n".join(
-        f"<tr>{''.join(f'<td>{text.esc(text.shorten(cell))}</td>' for cell in line)}</tr>" for line in found[:ROWS]
-    )
-    more = '<p class="note">还有一些写不下，见网站。</p>' if len(found) > ROWS else ""
+    lines = [
+        "".join(f"<td>{text.esc(text.shorten(site.told(row, name)))}</td>" for name in columns) for row in rows[:ROWS]
+    ]
+    cells = "\n".join(f"<tr>{line}</tr>" for line in lines)
+    more = '<p class="note">还有一些写不下，见网站。</p>' if len(rows) > ROWS else ""
     return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{cells}\n</tbody>\n</table>\n{more}"
 
 

@@ -94,7 +94,7 @@
     drawing.hidden = !shapes.getLayers().length;
     if (!drawing.hidden) {
       map.invalidateSize();
-      map.fitBounds(shapes.getBounds(), { padding: [8, 8], animate: false });
+      map.fitBounds(shapes.getBounds(), { paddingTopLeft: [60, 8], paddingBottomRight: [8, 8], animate: false });
     }
     legend.textContent = top ? "颜色越深，件数越多；数字就是件数。" : "数字是网格的编号；点一个网格，看由谁负责。";
   }

@@ -34,7 +34,7 @@ _OPEN311: Mapping[str, tuple[str, ...]] = {
 # rows of the month; each month another row; those of the community's page; these, with one line for all rows that
 # differ in the last column alone
 SHEET_KINDS = ("month", "one", "nearby", "merged")
-_COMMUNITY_KEYS = "title columns where count_by area".split()
+_COMMUNITY_KEYS = "title columns where count_by area merged".split()
 _MAP_ROLES = ("outline", "filter", "area")  # a register has one of them
 MAX_FILTERS = 2  # of the map: the page counts each pair of codes
 MAX_TOGETHER = 2  # columns of one breakdown; more make tables that nobody reads
@@ -212,7 +212,8 @@ def _community(item: Item, columns: Mapping[str, Column], known: Collection[str]
     """Return what a community's page shows of a register.
 
     `title`; `columns` of the table; `where` as above; `count_by`: a code column, rows are counted by it; `area`: a
-    column with an area code, where rows of wider areas belong to all communities within them.
+    column with an area code, where rows of wider areas belong to all communities within them; `merged`: one line for
+    all rows that differ in the last column alone.
     """
     table = item.table(_COMMUNITY_KEYS, ["title"])
     block: dict[str, Any] = {
@@ -220,6 +221,8 @@ def _community(item: Item, columns: Mapping[str, Column], known: Collection[str]
         "columns": [_shown(each, columns, known) for each in table.items("columns")],
         "where": _where(table["where"], columns) if "where" in table else {},
     }
+    if "merged" in table:
+        block["merged"] = table.boolean("merged")
     if "count_by" in table:
         block["count_by"] = _typed(table["count_by"], columns, "code")
     if "area" in table:

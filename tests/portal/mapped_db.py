@@ -57,11 +57,11 @@ def _change(conn: sqlite3.Connection, register: str, **members: Mapping[str, Any
 
 def _keepers(conn: sqlite3.Connection, hostile: Sequence[str]) -> None:
     """Say who looks after each plot; of the second one a hostile text does."""
-    columns = ["plot", "who", "plot.phone"]
+    columns = ["who", "plot.phone", "plot"]
     block = {
         "nav": "看护", "page": "none", "title": ["who"],
-        "community": {"title": "哪个网格找谁", "columns": columns},
-        "sheet": {"title": "值班网格员", "show": "merged", "columns": ["who", "plot.phone", "plot"]},
+        "community": {"title": "哪个网格找谁", "columns": columns, "merged": True},
+        "sheet": {"title": "值班网格员", "show": "merged", "columns": columns},
         "map": {"area": "plot", "columns": ["who", "plot.phone"]},
     }  # fmt: skip
     row = ("keeper", "看护", 1, "看护登记册", _KEEPER_TEXT, json.dumps(block), 1)

@@ -93,6 +93,8 @@ def test_a_careful_survey_weighs_no_more() -> None:
     [
         (["莲亭社区第1网格", "莲亭社区第2网格", "莲亭社区第12网格"], ["1", "2", "12"]),
         (["东坡社区", "西苑社区"], ["东坡", "西苑"]),
+        (["莲亭社区居委会", "红山社区居民委员会"], ["莲亭", "红山"]),
+        (["社区甲居", "社区乙民"], ["甲居", "乙民"]),
         (["第10网格", "第11网格"], ["10", "11"]),
         (["甲", "甲乙"], ["甲", "甲乙"]),
         (["甲", "甲"], ["甲", "甲"]),
@@ -205,11 +207,12 @@ def test_work_telephones_stand_on_the_community_page_and_the_sheet(site: Site) -
     """A column of the row that a column refers to; on paper one line for all plots of a person; the map is linked."""
     body = communities.community_page(site, EAST).body
     table = body[body.index("## 哪个网格找谁") :]
-    cells = [("网格", "东坡第1网格"), ("看护人", "WG101"), ("值班电话", PHONE)]
-    assert "".join(f'<td data-label="{label}">{words}</td>' for label, words in cells) in table
+    cells = [("看护人", "WG101"), ("值班电话", PHONE), ("网格", "1、3")]
+    assert re.sub(r"</?span[^>]*>", "", table).count("".join(f'<td data-label="{a}">{b}</td>' for a, b in cells)) == 1
+    assert f'<span class="sg-whole">{PHONE}</span>' in table
     assert f'<a href="../map.html&#35;{EAST}">' in body
     sheet = sheets.sheet(site, EAST, "2026-11")
-    assert f"<td>WG101</td><td>{PHONE}</td><td>1、3</td>" in sheet
+    assert f"<li>WG101 {PHONE}：网格 1、3</li>" in sheet
     assert "<script>" not in sheet
     assert "值班网格员" in sheet
     assert "值班网格员" not in sheets.sheet(site, WEST, "2026-11")
