@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from portal import calendars, feeds, find, pages, sheets, text
+from portal import calendars, feeds, find, maps, pages, sheets, text
 from portal.errors import PortalError
 from portal.markup import Page
 from portal.site import Site
@@ -101,6 +101,7 @@ def site_config(site: Site, work: Path) -> dict[str, Any]:
     }
     config["theme"]["custom_dir"] = str(HERE / "overrides")
     config["extra"]["notice"] = pages.SIMULATED if simulated else ""
+    config["extra"]["notice_en"] = pages.SIMULATED_EN
     first, *rest = config["nav"]
     config["nav"] = [first, *_menus(site), *rest]
     return config
@@ -115,7 +116,8 @@ def _template() -> Path:
 def _menus(site: Site) -> list[dict[str, Any]]:
     """Return the generated part of `nav`: communities, registers, the record about the record."""
     registers = [{text.plain_title(item.layout.nav): f"{site.list_path(item)}.md"} for item in site.listed[:NAV_LIMIT]]
-    data = [{"最新变化": "news.md"}, *([{"公开日历": "calendar.md"}] if calendars.registers(site) else [])]
+    data = [*([{"地图": f"{maps.PATH}.md"}] if maps.mapped(site) else []), {"最新变化": "news.md"}]
+    data += [*([{"公开日历": "calendar.md"}] if calendars.registers(site) else [])]
     data += [{"数字怎么算": "figures.md"}, {"数据与冲突": "data.md"}, {"不予公开的内容": "withheld.md"}]
     data += [{"数据怎么用": "reuse.md"}]
     return [{"社区": "community/index.md"}, *registers, {"数据": data}]

@@ -1,15 +1,20 @@
 """The index of communities and each community's page."""
 
+import re
+from collections.abc import Sequence
+
 from portal import charts, markup, text
 from portal.lists import is_split
+from portal.maps import map_link
 from portal.markup import Page
-from portal.model import COMMUNITY, Nearby, Register
+from portal.model import COMMUNITY, Nearby, Register, Row
 from portal.sheets import sheet_links
 from portal.site import Site
-from portal.tables import row_table
+from portal.tables import merged, row_table
 
 GLANCE = 10  # rows of each register on a community's page
 OPEN = 15  # rows of such a table that stand open; longer ones are folded up
+_WHOLE = re.compile(r"[ -~]{1,14}")  # a telephone number or a code
 NEARBY = 200  # rows of a table that a register declares for it: grids, posts, telephones
 
 
@@ -27,13 +32,19 @@ def communities_page(site: Site) -> Page:
     ]
     headings = ["社区", *(item.layout.nav for item in listed)]
     body = markup.table(headings, lines) if lines else "现在没有社区的公开内容。"
-    return Page(f"{path}.md", "社区", markup.sections(f"各社区公开的条数，{site.as_of}。", body), toc=False)
+    return Page(
+        f"{path}.md",
+        "社区",
+        markup.sections(f"各社区公开的条数，{site.as_of}。", map_link(site, path), body),
+        toc=False,
+    )
 
 
 def community_page(site: Site, code: str) -> Page:
     """Return one community's page: what it is, its figures, what registers declare for it, their newest rows."""
     path = site.community_path(code)
-    parts = [_community_facts(site, path, code), sheet_links(site, path, code), _figures(site, path, code)]
+    parts = [_community_facts(site, path, code), map_link(site, path, code), sheet_links(site, path, code)]
+    parts.append(_figures(site, path, code))
     for register in _by_order(site):
         if register.layout.nearby is not None:
             parts.append(_nearby(site, path, register, register.layout.nearby, code))
@@ -72,11 +83,23 @@ def _nearby(site: Site, path: str, register: Register, nearby: Nearby, code: str
     rows = site.source.nearby(register, code, NEARBY) if nearby.columns else []
     if not told and not rows:
         return ""
-    lines = [[text.esc(text.shorten(site.show(row, name))) for name in nearby.columns] for row in rows]
-    table = markup.table([site.label(register, name) for name in nearby.columns], lines, "sg-compact") if rows else ""
-    if len(rows) > OPEN:
-        table = f"<details><summary>全部 {len(rows)} 条</summary>\n{table}\n</details>"
+    lines = merged(site, rows, nearby.columns) if nearby.merged else _lines(site, rows, nearby.columns)
+    shown = [at for at in range(len(nearby.columns)) if any(line[at] != text.NOTHING for line in lines)]
+    headings = [site.told_label(register, nearby.columns[at]) for at in shown]
+    table = markup.table(headings, [[_cell(line[at]) for at in shown] for line in lines], "sg-compact") if rows else ""
+    if len(lines) > OPEN:
+        table = f"<details><summary>全部 {len(lines)} 条</summary>\n{table}\n</details>"
     return markup.sections(f"## {text.esc(nearby.title)}", f"{text.esc(told)}。" if told else "", table)
+
+
+def _lines(site: Site, rows: Sequence[Row], columns: Sequence[str]) -> list[list[str]]:
+    return [[site.told(row, name) for name in columns] for row in rows]
+
+
+def _cell(words: str) -> str:
+    """Return a cell; a telephone number or a code stays on one line, also on a phone."""
+    shown = text.esc(text.shorten(words))
+    return f'<span class="sg-whole">{shown}</span>' if _WHOLE.fullmatch(words) else shown
 
 
 def _glance(site: Site, path: str, register: Register, code: str, number: int) -> str:

@@ -15,6 +15,7 @@ from typing import TypeAlias
 import yaml
 
 from portal import records, text
+from portal.maps import write_map
 from portal.markup import Page
 from portal.model import COMMUNITY, Row
 from portal.shards import LONG_TEXT, PER_FILE, Shards, batches, edition_of, encode
@@ -79,6 +80,7 @@ def write_index(site: Site, pages: Iterable[Page], content: Path, out: Path) -> 
         shards.write(f"x/{number}", text_of)
     for number, batch in enumerate(batches(cards, PER_FILE)):
         shards.write(f"c/{number}", f"[{','.join(batch)}]")
+    write_map(site, shards)
     start = {
         "edition": edition,
         "docs": len(cards),

@@ -10,7 +10,7 @@ Cell: TypeAlias = Any  # a SQLite value, or what its JSON text says
 
 PAGE_KINDS = ("row", "list", "none")
 SECTION_KINDS = ("text", "list", "steps", "table", "phone")
-SHEET_KINDS = ("month", "one", "nearby")
+SHEET_KINDS = ("month", "one", "nearby", "merged")
 COMMUNITY = "_community"
 MONTH = "_month"
 NEWEST = 50  # rows shown of each part of a split register, unless it says otherwise; the rest is a query away
@@ -53,6 +53,7 @@ class Nearby:
         where: only rows with one of these codes in that column.
         count_by: rows are counted by this code column; "": not.
         area: column with an area code; a row belongs to the communities within its area. "": by `_community`.
+        merged: one line for all rows that differ in the last column alone.
     """
 
     title: str
@@ -60,6 +61,7 @@ class Nearby:
     where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     count_by: str = ""
     area: str = ""
+    merged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,7 @@ class Layout:
         nearby: what a community's page shows of it; None: its newest rows.
         sheet: what a notice-board sheet shows of it; None: nothing.
         review: date column after which a row's content is no longer vouched for; "": none.
+        map: what the map shows of it: `outline`, `filter` or `area` with their columns; none: nothing.
     """
 
     nav: str
@@ -139,6 +142,7 @@ class Layout:
     nearby: Nearby | None = None
     sheet: Sheet | None = None
     review: str = ""
+    map: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,6 +323,7 @@ def parse_layout(name: str, label: str, block: Mapping[str, Any]) -> Layout:
         nearby=_nearby(block["community"]) if block.get("community") else None,
         sheet=_sheet(name, block["sheet"]) if block.get("sheet") else None,
         review=str(block.get("review") or ""),
+        map=block.get("map") or {},
     )
 
 
@@ -350,6 +355,7 @@ def _nearby(block: Mapping[str, Any]) -> Nearby:
         where={column: tuple(codes) for column, codes in (block.get("where") or {}).items()},
         count_by=str(block.get("count_by") or ""),
         area=str(block.get("area") or ""),
+        merged=bool(block.get("merged")),
     )
 
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 
-from portal import calendars, communities, figures, flows, ledger, lists, markup, news, rows, text
+from portal import calendars, communities, figures, flows, ledger, lists, maps, markup, news, rows, text
 from portal.markup import Page
 from portal.site import Site
 
 HEADLINES = 8  # figures on the first page, which must stay short on a phone
 SIMULATED = "演示数据：本站的记录由程序模拟生成，不是真实的政务信息，电话不能拨打。"
+
+SIMULATED_EN = "Demonstration data: a program made all records of this site; they are no real government information."
 
 
 def generate(site: Site) -> Iterator[Page]:
@@ -22,6 +24,8 @@ def generate(site: Site) -> Iterator[Page]:
 def others(site: Site) -> Iterator[Page]:
     """Yield the generated pages that belong to no register."""
     yield communities.communities_page(site)
+    if maps.mapped(site):
+        yield maps.map_page(site)
     for code in site.communities:
         yield communities.community_page(site, code)
     yield from flows.flow_pages(site)
@@ -87,6 +91,8 @@ def _needs_unit(shown: str, unit: str) -> bool:
 
 
 def _follow(site: Site) -> Iterator[tuple[str, str]]:
+    if maps.mapped(site):
+        yield markup.link("index.md", f"{maps.PATH}.html", "地图"), "各社区办了哪些事，办到哪一步"
     yield markup.link("index.md", "news.html", "最新变化"), "最近新增和更新了什么，可以订阅"
     if calendars.registers(site):
         yield markup.link("index.md", "calendar.html", "公开日历"), "什么该公开，公开了没有，有没有逾期"

@@ -14,6 +14,7 @@ from portal import charts, markup, text
 from portal.model import COMMUNITY, MONTH, SHEET_KINDS, Register, Row, Sheet
 from portal.rows import item_html
 from portal.site import Site
+from portal.tables import merged
 
 PAPERS = {"A4": 1.0, "A3": 1.414}  # how much larger than on A4 everything is
 MONTHS = 3  # newest ones whose sheets stand on the site; `syncgov sheet` makes any
@@ -57,7 +58,7 @@ def sheet(site: Site, code: str, month: str, paper: str = "A4") -> str:
     shown = {show: [blocks[item.name] for item in ordered if _shows(item) == show] for show in SHEET_KINDS}
     right = [*shown["nearby"], _foot(site, code)]
     columns = "\n".join(f"<div>\n{_joined(column)}\n</div>" for column in (shown["one"], right) if _joined(column))
-    parts = [_head(site, name, when), _figures(site, code, month), *shown["month"]]
+    parts = [_head(site, name, when), _figures(site, code, month), *shown["month"], *shown["merged"]]
     body = _joined([*parts, f'<div class="pair">\n{columns}\n</div>'])
     page = f"@page {{ size: {paper}; margin: {12 * PAPERS[paper]:.0f}mm; }}\n:root {{ --size: {PAPERS[paper]}; }}"
     return (
@@ -97,15 +98,19 @@ def _figures(site: Site, code: str, month: str) -> str:
         for item in site.figures
         if item.id in whole
     ]
-    cells = "\n".join(
+    rows = [
         f"<tr><td>{text.esc(item.label)}</td><td>{told}</td><td>{charts.part_mark(whole[item.id])}</td></tr>"
         for item, told in lines
-    )
+    ]
     head = '<tr><th scope="col">项目</th><th scope="col">本月发生的</th><th scope="col">累计</th></tr>'
+    half = -(-len(rows) // 2)
+    tables = [
+        f"<table>\n<thead>{head}</thead>\n<tbody>\n{_joined(part)}\n</tbody>\n</table>"
+        for part in (rows[:half], rows[half:])
+        if part
+    ]
     note = '<p class="note">括号内为分子/分母；“—”表示分母为零。</p>'
-    return (
-        f"<h2>数字</h2>\n<table>\n<thead>{head}</thead>\n<tbody>\n{cells}\n</tbody>\n</table>\n{note}" if lines else ""
-    )
+    return f'<h2>数字</h2>\n<div class="pair figures">\n{_joined(tables)}\n</div>\n{note}' if lines else ""
 
 
 def _block(site: Site, register: Register, code: str, month: str) -> str:
@@ -118,14 +123,25 @@ def _block(site: Site, register: Register, code: str, month: str) -> str:
     if declared.show == "month":
         rows = site.source.in_month(register, code, month, ROWS + 1)
         return f"{title}\n{_table(site, register, rows, declared.columns) if rows else '<p>本月没有。</p>'}"
+    if declared.show == "merged":
+        lines = merged(site, site.source.nearby(register, code), declared.columns)
+        return _people(title, site.told_label(register, declared.columns[-1]), lines)
     rows = site.source.nearby(register, code, ROWS + 1)
     return f"{title}\n{_table(site, register, rows, declared.columns)}" if rows else ""
 
 
+def _people(title: str, label: str, lines: Sequence[Sequence[str]]) -> str:
+    """Return lines in two columns, which is how many telephones fit on a page; *label* is that of their last words."""
+    told = [f"{' '.join(head)}：{label} {tail}" for *head, tail in lines[: 2 * ROWS]]
+    items = "\n".join(f"<li>{text.esc(line)}</li>" for line in told)
+    more = '<p class="note">还有一些写不下，见网站。</p>' if len(lines) > 2 * ROWS else ""
+    return f'{title}\n<ul class="people">\n{items}\n</ul>\n{more}' if lines else ""
+
+
 def _table(site: Site, register: Register, rows: Sequence[Row], columns: Sequence[str]) -> str:
-    head = "".join(f'<th scope="col">{text.esc(site.label(register, name))}</th>' for name in columns)
+    head = "".join(f'<th scope="col">{text.esc(site.told_label(register, name))}</th>' for name in columns)
     lines = [
-        "".join(f"<td>{text.esc(text.shorten(site.show(row, name)))}</td>" for name in columns) for row in rows[:ROWS]
+        "".join(f"<td>{text.esc(text.shorten(site.told(row, name)))}</td>" for name in columns) for row in rows[:ROWS]
     ]
     cells = "\n".join(f"<tr>{line}</tr>" for line in lines)
     more = '<p class="note">还有一些写不下，见网站。</p>' if len(rows) > ROWS else ""

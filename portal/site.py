@@ -54,6 +54,7 @@ class Site:
         self._datasette = datasette_url
         self._names: dict[str, Mapping[str, str]] = {}
         self._roles: dict[str, str] = {}
+        self._rows: dict[tuple[str, str], Row | None] = {}
 
     # what has pages -------------------------------------------------------------------------------------------------
 
@@ -95,6 +96,30 @@ class Site:
         if column == COMMUNITY:
             return self.community(row.community)
         return self.words(row.register, column, row.values.get(column), prose)
+
+    def told(self, row: Row, column: str) -> str:
+        """Return the words for one column, or for `column.other`: what the row that *column* refers to has there."""
+        name, dot, other = column.partition(".")
+        if not dot:
+            return self.show(row, column)
+        target = self._referred(row.register, name)
+        if target is None or other not in target.columns or row.withheld(name):
+            return text.NOTHING
+        key = (target.name, str(row.values.get(name) or ""))
+        if key not in self._rows:
+            self._rows[key] = self.source.find(target, key[1])
+        found = self._rows[key]
+        return self.show(found, other) if found else text.NOTHING
+
+    def told_label(self, register: Register, column: str) -> str:
+        """Return the heading of a column that `told` takes."""
+        name, dot, other = column.partition(".")
+        target = self._referred(register, name) if dot else None
+        return self.label(register, column) if target is None else self.label(target, other)
+
+    def _referred(self, register: Register, column: str) -> Register | None:
+        spec = register.columns.get(column)
+        return self.registers.get(spec.ref) if spec is not None and spec.ref else None
 
     def words(self, register: Register, column: str, value: Any, prose: bool = False) -> str:
         """Return the words for *value* as *register* declares *column*."""

@@ -5,6 +5,7 @@ from itertools import groupby
 
 from portal import markup, text
 from portal.model import Row
+from portal.outlines import short_names
 from portal.site import Site
 
 COLUMNS = 6  # summary columns in a list whose rows have a page of their own, where the others stand
@@ -61,6 +62,17 @@ def grouped(site: Site, page: str, rows: Sequence[Row], groups: Sequence[str], l
         inner = grouped(site, page, list(members), rest, level + 1)
         parts.append(f"{'#' * level} {text.esc(text.shorten(title))}\n\n{inner}")
     return markup.sections(*parts)
+
+
+def merged(site: Site, rows: Sequence[Row], columns: Sequence[str]) -> list[list[str]]:
+    """Return one line for all rows that differ in the last of *columns* alone, which then tells them apart."""
+    last = columns[-1]
+    names = list(dict.fromkeys(site.told(row, last) for row in rows))
+    short = dict(zip(names, short_names(names), strict=True))
+    lines: dict[tuple[str, ...], list[str]] = {}
+    for row in rows:
+        lines.setdefault(tuple(site.told(row, name) for name in columns[:-1]), []).append(short[site.told(row, last)])
+    return [[*head, "、".join(dict.fromkeys(tail))] for head, tail in lines.items()]
 
 
 def _rank(row: Row, column: str) -> tuple[int, int, str]:

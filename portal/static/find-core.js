@@ -253,7 +253,7 @@
   }
 
   window.syncgovFind = {
-    begin: begin, root: root, fold: fold, spread: spread, parse: parse, matches: matches, record: record,
+    begin: begin, root: root, part: part, fold: fold, spread: spread, parse: parse, matches: matches, record: record,
     shardOf: shardOf,
     search: function (query) { return new Search(query); }
   };

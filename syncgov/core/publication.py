@@ -126,10 +126,11 @@ def published_registers(registers: RegisterSet) -> list[Register]:
 
 
 def search_columns(register: Register) -> list[str]:
-    """Return the columns with words that people search for."""
+    """Return the columns with words that people search for; the outline of an area is none."""
     if register.system:
         return []
-    return [c.name for c in public_columns(register) if c.type in ("text", "list") and c.ref is None]
+    texts = (c for c in public_columns(register) if c.type in ("text", "list") and c.ref is None)
+    return [c.name for c in texts if c.name != register.outline]
 
 
 # -- the log --------------------------------------------------------------------------------------------------------

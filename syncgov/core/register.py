@@ -115,10 +115,25 @@ def check_set(registers: Iterable[Register]) -> None:
         if register.parent is not None and parent is not None and parent.parent is not None:
             _fail(register, "parent", register.parent, ("上级本身是子登记册", "the parent is a child itself"))
         _check_photos(register, known)
+        _check_told(register, known)
         for figure in register.figures:
             if figure.id in figures:
                 _fail(register, "id", figure.id, ("指标编号重复", "two figures have this id"))
             figures.add(figure.id)
+
+
+def _check_told(register: Register, known: Mapping[str, Register]) -> None:
+    """What a table shows of another register's row is public there."""
+    refs = {column.name: column.ref for column in register.columns}
+    for block in ("community", "sheet", "map"):
+        for shown in register.portal.get(block, {}).get("columns", ()):
+            name, dot, other = shown.partition(".")
+            target = known.get(refs.get(name) or "")
+            if dot and target is not None:
+                public = [c.name for field in target.fields if field.klass == "public" for c in field.columns]
+                if other not in public:
+                    what = (f"登记册 {target.name} 没有这个公开列", f"register {target.name} has no such public column")
+                    _fail(register, "columns", other, what, public)
 
 
 def _check_photos(register: Register, known: Mapping[str, Register]) -> None:

@@ -254,6 +254,12 @@ class Register:
         return tuple(column for each in self.fields for column in each.columns)
 
     @property
+    def outline(self) -> str | None:
+        """The column with the outline of an area, which has numbers but no words; None where there is none."""
+        found = self.portal.get("map", {}).get("outline")
+        return found if isinstance(found, str) else None
+
+    @property
     def digest(self) -> bytes:
         """SHA-256 of the text."""
         return hashlib.sha256(self.text.encode()).digest()

@@ -19,7 +19,7 @@ PUBLISHED_COLUMNS = ("key", "_no", "_community", "_month", "_created", "_updated
 _FIGURE_KEYS = "id label unit kind n d decimals note by".split()
 _PORTAL_KEYS = (
     "nav page order intro title group_by summary sections badges where limit place community sheet review "
-    "calendar open311 timeline"
+    "calendar open311 timeline map"
 ).split()
 # what GeoReport asks for -> types of the columns that may say it
 _OPEN311: Mapping[str, tuple[str, ...]] = {
@@ -31,8 +31,12 @@ _OPEN311: Mapping[str, tuple[str, ...]] = {
     "lat": ("coordinate",),
     "long": ("coordinate",),
 }
-SHEET_KINDS = ("month", "one", "nearby")  # rows of the month, each month another row, or those of the community's page
-_COMMUNITY_KEYS = "title columns where count_by area".split()
+# rows of the month; each month another row; those of the community's page; these, with one line for all rows that
+# differ in the last column alone
+SHEET_KINDS = ("month", "one", "nearby", "merged")
+_COMMUNITY_KEYS = "title columns where count_by area merged".split()
+_MAP_ROLES = ("outline", "filter", "area")  # a register has one of them
+MAX_FILTERS = 2  # of the map: the page counts each pair of codes
 MAX_TOGETHER = 2  # columns of one breakdown; more make tables that nobody reads
 _STEP_COLUMNS = ("due", "unit", "reason")
 _COLUMN = ("公开列", "public column")
@@ -115,7 +119,7 @@ def parse_portal(item: Item, fields: Collection[Field]) -> dict[str, Any]:
     shows; `community`: what a community's page shows of the register, see `_community`; `sheet`: what a notice-board
     sheet shows of it, `{title, show, columns}`; `review`: the date column after which nobody vouches for a row's
     content any more; `calendar`: `{due, done}`, the dates by which and on which something was made public; `open311`:
-    `{service, closed: {column: codes}, …}`, the columns from which GeoReport requests are made.
+    `{service, closed: {column: codes}, …}`, the columns from which GeoReport requests are made; `map`: see `_map`.
     """
     table = item.table(_PORTAL_KEYS, ["nav", "page"])
     columns = {c.name: c for field in fields if field.klass == "public" for c in field.columns}
@@ -151,24 +155,74 @@ def parse_portal(item: Item, fields: Collection[Field]) -> dict[str, Any]:
     if "community" in table:
         portal["community"] = _community(table["community"], columns, known)
     if "sheet" in table:
-        portal["sheet"] = _sheet(table["sheet"], columns)
+        portal["sheet"] = _sheet(table["sheet"], columns, known)
     if "review" in table:
         portal["review"] = _typed(table["review"], columns, "date")
+    if "map" in table:
+        portal["map"] = _map(table["map"], columns, known, place=portal["place"])
     return portal
+
+
+def _map(item: Item, columns: Mapping[str, Column], known: Collection[str], *, place: bool) -> dict[str, Any]:
+    """Return what the map shows of a register; it never shows more than its public columns.
+
+    Of the register of places `outline`: a text column with the area as GeoJSON (`Polygon` or `MultiPolygon`). Of a
+    register of matters `filter`: one or two code columns; its rows belong to their community, and stand at a point too
+    if `lat` and `long` name columns. Of other registers `area`, a column with the key of a place, and the `columns`
+    that are told of it.
+    """
+    table = item.table((*_MAP_ROLES, "lat", "long", "columns"), ())
+    roles = [name for name in _MAP_ROLES if name in table]
+    item.unless(
+        len(roles) == 1 and (roles == ["outline"]) == place,
+        ("map 应写 outline（只用于 place: true）、filter、area 中的一个", "`map` has one of outline (of places only), "
+         "filter, area"),
+        ("写成 map: {filter: [状态列]}。", "Write `map: {filter: [column]}`."),
+    )  # fmt: skip
+    if place:
+        return {"outline": _typed(table["outline"], columns, "text")}
+    if "area" in table:
+        told = [_shown(each, columns, known) for each in table.items("columns")]
+        return {"area": table["area"].one_of(columns, _COLUMN), "columns": told}
+    filters = [_typed(each, columns, "code") for each in _one_or_more(table["filter"])]
+    table["filter"].unless(
+        1 <= len(filters) <= MAX_FILTERS,
+        (f"filter 应写一到 {MAX_FILTERS} 列", f"`filter` takes one to {MAX_FILTERS} columns"),
+        ("删去多余的列。", "Delete the others."),
+    )
+    at = {name: _typed(table[name], columns, "coordinate") for name in ("lat", "long") if name in table}
+    item.unless(len(at) != 1, ("lat 与 long 须成对", "`lat` and `long` belong together"), ("补上。", "Add the other."))
+    return {"filter": filters, **at}
+
+
+def _shown(item: Item, columns: Mapping[str, Column], known: Collection[str]) -> str:
+    """Return a column that a table shows, or `column.other`: what the row that *column* refers to has in `other`."""
+    name, dot, other = item.text().partition(".")
+    if not dot:
+        return item.one_of(known, _COLUMN)
+    item.unless(
+        name in columns and columns[name].ref is not None and _ID.fullmatch(other) is not None,
+        (f"“{name}”不是引用别的登记册的列", f"{name!r} is not a column that refers to a register"),
+        ("写成 引用列.那边的列。", "Write `column.column of the other register`."),
+    )
+    return f"{name}.{other}"
 
 
 def _community(item: Item, columns: Mapping[str, Column], known: Collection[str]) -> dict[str, Any]:
     """Return what a community's page shows of a register.
 
     `title`; `columns` of the table; `where` as above; `count_by`: a code column, rows are counted by it; `area`: a
-    column with an area code, where rows of wider areas belong to all communities within them.
+    column with an area code, where rows of wider areas belong to all communities within them; `merged`: one line for
+    all rows that differ in the last column alone.
     """
     table = item.table(_COMMUNITY_KEYS, ["title"])
     block: dict[str, Any] = {
         "title": table["title"].text(20),
-        "columns": [each.one_of(known, _COLUMN) for each in table.items("columns")],
+        "columns": [_shown(each, columns, known) for each in table.items("columns")],
         "where": _where(table["where"], columns) if "where" in table else {},
     }
+    if "merged" in table:
+        block["merged"] = table.boolean("merged")
     if "count_by" in table:
         block["count_by"] = _typed(table["count_by"], columns, "code")
     if "area" in table:
@@ -176,12 +230,12 @@ def _community(item: Item, columns: Mapping[str, Column], known: Collection[str]
     return block
 
 
-def _sheet(item: Item, columns: Collection[str]) -> dict[str, Any]:
+def _sheet(item: Item, columns: Mapping[str, Column], known: Collection[str]) -> dict[str, Any]:
     table = item.table(("title", "show", "columns"), ("title", "show", "columns"))
     return {
         "title": table["title"].text(20),
         "show": table["show"].one_of(SHEET_KINDS, ("公示栏内容", "content of a sheet")),
-        "columns": [each.one_of(columns, _COLUMN) for each in table.items("columns")],
+        "columns": [_shown(each, columns, known) for each in table.items("columns")],
     }
 
 

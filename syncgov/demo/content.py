@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from syncgov.demo.outlines import make_outlines
 from syncgov.demo.place import Person, Place
 
 Row = dict[str, Any]
@@ -19,6 +20,7 @@ KEY = "code"
 _GRID_SOURCE = "街道总数出自《天水郡街道》案例材料；各网格数为按总数分摊的演示数据"
 _EMPLOYMENT = {"grid_worker": "fiscal", "grid_helper": "post", "grid_chief": "part_time"}
 _REVIEW_DAYS = 365
+_PHONES = {"wg": "0938-0001", "fz": "0938-0002", "wz": "0938-0003"}  # of workers, helpers, chiefs: no such exchange
 
 
 def content_rows(place: Place, as_of: datetime.date) -> Mapping[str, list[Row]]:
@@ -50,11 +52,13 @@ def read_examples(name: str) -> list[Row]:
 def _grid_units(place: Place, as_of: datetime.date) -> list[Row]:
     figures = {"figures_as_of": as_of.isoformat(), "figures_source": _GRID_SOURCE}
 
+    outlines = make_outlines(place)
+
     def unit(code: str, level: str, parent: str | None, name: str) -> Row:
         inside = [grid for grid in place.grids if grid.code.startswith(code)]
         counts = {"households": sum(g.households for g in inside), "residents": sum(g.residents for g in inside)}
         head = {KEY: code, "area": code, "level": level, "parent": parent, "name": name, "kind": "general"}
-        return head | counts | figures
+        return head | counts | figures | {"outline": outlines.get(code)}
 
     rows = [unit(place.area, "town", None, place.name)]
     rows += [unit(c.code, "community", place.area, c.name) for c in place.communities]
@@ -93,6 +97,7 @@ def _categories(place: Place) -> list[Row]:
 
 
 def _staff(person: Person) -> Row:
+    phone = _PHONES.get(person.key[:2])
     return {
         KEY: person.key,
         "work_no": person.key.upper(),
@@ -100,6 +105,7 @@ def _staff(person: Person) -> Row:
         "community": person.area,
         "org": person.org,
         "name": person.name,
+        "work_phone": None if phone is None else phone + person.key[2:],
         "employment": _EMPLOYMENT.get(person.role, "fiscal"),
     }
 

@@ -102,6 +102,7 @@ class Expect:
     online: int
     visits: int
     disclosures: int
+    deliberations: int
     published: int
     careless: int
     states: Mapping[str, int] = field(default_factory=dict)

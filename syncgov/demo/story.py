@@ -16,6 +16,7 @@ import datetime
 from collections import Counter
 from random import Random
 
+from syncgov.demo.deliberations import DELIBERATION, add_deliberations
 from syncgov.demo.lastday import LastDay, plan_last_day
 from syncgov.demo.place import Place
 from syncgov.demo.plan import Day, Expect, LastDayAction, Session, Story, Write, count_changesets
@@ -75,8 +76,9 @@ def _play(place: Place, rng: Random, seed: int, counts: tuple[int, int], days: i
     player.office.play()
     last = plan_last_day(player, known, last_date, reported_open=closed < events, close=closed > 0)
     player.office.idle_syncs(round(_SYNCS * events))
-    expect = _expect(player, last)
-    return Story(place, seed, first_date, last_date, player.days, last.actions, player.canaries, expect)
+    whole = add_deliberations(player.days, place, seed)
+    expect = _expect(player, whole, last)
+    return Story(place, seed, first_date, last_date, whole, last.actions, player.canaries, expect)
 
 
 def _start(player: Player, fates: list[Fate], voids: list[Fate], *, has_open: bool) -> Event:
@@ -120,10 +122,10 @@ def _start_field_work(player: Player, events: int) -> None:
             player.disclose(community, rng.randrange(busy - 2 * PUBLISHER_DAYS))
 
 
-def _expect(player: Player, last: LastDay) -> Expect:
+def _expect(player: Player, days: tuple[Day, ...], last: LastDay) -> Expect:
     final = {event.key: event.state for event in player.events} | last.states
     states = Counter(final.values())
-    sessions = [session for day in player.days for session in day.sessions]
+    sessions = [session for day in days for session in day.sessions]
     today = [Session(a.device_index, a.staff_id, 0, a.writes, online=True) for a in last.actions]
     verdicts = count_changesets([*sessions, *today])
     writes = [write for session in [*sessions, *today] for write in session.writes]
@@ -138,6 +140,7 @@ def _expect(player: Player, last: LastDay) -> Expect:
         online=sum(session.online for session in sessions),
         visits=kinds[VISIT],
         disclosures=kinds[DISCLOSURE],
+        deliberations=kinds[DELIBERATION],
         published=sum("title_public" in write.columns for write in writes),
         careless=sum(event.fate.careless for event in player.events if event.fate.published),
         states=dict(sorted(states.items())),

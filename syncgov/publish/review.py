@@ -45,7 +45,8 @@ class Reader:
                 continue
             typed = (f for f in register.fields if f.klass == "public" and not f.free_text and f.write <= {REGISTRAR})
             names = [key_column(register)]
-            names += [c.name for f in typed for c in f.columns if c.type == "text" and c.ref is None]
+            texts = (c for f in typed for c in f.columns if c.type == "text" and c.ref is None)
+            names += [c.name for c in texts if c.name != register.outline]  # whose numbers are no telephones
             sql = f"SELECT {', '.join(map(quote, names))} FROM {quote(register.name)}"
             for row in self._ledger.conn.execute(sql):
                 for value in row:

@@ -3,10 +3,12 @@
 import hashlib
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from syncgov.core.canonical import b64u, encode
+from syncgov.core.publication import search_columns
 from syncgov.core.register import (
     SYSTEM_NAMES,
     Choice,
@@ -167,6 +169,43 @@ def test_the_portal_block_is_plain_and_carries_the_labels_of_members(bench: Regi
     assert encode(dict(bench.portal))
 
 
+MAPPED = [
+    ("map: {filter: colour}", {"filter": ["colour"]}),
+    (
+        "map: {filter: [state, colour], lat: north, long: east}",
+        {"filter": ["state", "colour"], "lat": "north", "long": "east"},
+    ),
+    ("map: {area: place, columns: [place, firm.place]}", {"area": "place", "columns": ["place", "firm.place"]}),
+    ("place: true\n  map: {outline: place}", {"outline": "place"}),
+]
+
+
+@pytest.mark.parametrize(("declared", "expected"), MAPPED)
+def test_what_stands_on_the_map_is_declared(declared: str, expected: dict[str, Any]) -> None:
+    """Of places an outline, of matters filters and a point, of others what is told of an area."""
+    points = (
+        "  north: {label: N, type: coordinate, class: public}\n  east: {label: E, type: coordinate, class: public}\n"
+    )
+    text = changed("  limit: 9", f"  limit: 9\n  {declared}").replace("  fit: {", f"{points}  fit: {{", 1)
+    found = parse_register(text, "bench.yml")
+    assert found.portal["map"] == expected
+    assert found.outline == expected.get("outline")
+    check_set([found])
+    words = search_columns(found)
+    assert ("place" in words) == ("outline" not in expected)
+    if "lat" in expected:
+        with pytest.raises(RegisterError, match="belong together"):
+            parse_register(text.replace(", long: east", ""), "bench.yml")
+
+
+def test_what_is_told_of_another_row_is_public_there() -> None:
+    """A column behind a reference that does not exist, or that the public may not read, is refused with its line."""
+    for other in ("nothing", "notes", "built_on"):
+        text = changed("  limit: 9", f"  limit: 9\n  map: {{area: place, columns: [firm.{other}]}}")
+        with pytest.raises(RegisterError, match="has no such public column"):
+            check_set([parse_register(text, "bench.yml")])
+
+
 def test_roles_read_the_fields_of_their_classes(bench: Register) -> None:
     """Public fields are read by everybody, the others by the roles named."""
     assert bench.may_read([], "public")
@@ -271,6 +310,33 @@ BAD = [
     ("  page: row", "  page: grid", "page: grid", "unknown kind of page"),
     ("  title: place\n", "", "nav: Benches", "needs `title`"),
     ("title: place", "title: notes", "title: notes", "unknown public column 'notes'"),
+    ("  limit: 9", "  limit: 9\n  map: {}", "map: {}", "`map` has one of outline"),
+    ("  limit: 9", "  limit: 9\n  map: {outline: place}", "map: {outline", "`map` has one of outline"),
+    ("  limit: 9", "  limit: 9\n  place: true\n  map: {filter: colour}", "map: {filter", "`map` has one of outline"),
+    ("  limit: 9", "  limit: 9\n  map: {filter: colour, area: place}", "map: {filter", "`map` has one of outline"),
+    ("  limit: 9", "  limit: 9\n  map: {filter: place}", "map: {filter", "'place' is not of type code"),
+    ("  limit: 9", "  limit: 9\n  map: {filter: []}", "map: {filter", "takes one to 2 columns"),
+    ("  limit: 9", "  limit: 9\n  map: {filter: [colour, state, reason]}", "map: {filter", "takes one to 2 columns"),
+    (
+        "  limit: 9",
+        "  limit: 9\n  map: {filter: colour, lat: seats}",
+        "map: {filter",
+        "'seats' is not of type coordinate",
+    ),
+    ("  limit: 9", "  limit: 9\n  map: {area: notes, columns: []}", "map: {area", "unknown public column 'notes'"),
+    ("  limit: 9", "  limit: 9\n  map: {area: place, columns: [notes]}", "map: {area", "unknown public column 'notes'"),
+    (
+        "  limit: 9",
+        "  limit: 9\n  map: {area: place, columns: [place.x]}",
+        "map: {area",
+        "'place' is not a column that refers",
+    ),
+    (
+        "  limit: 9",
+        "  limit: 9\n  map: {area: place, columns: [firm.X y]}",
+        "map: {area",
+        "'firm' is not a column that refers",
+    ),
     ("badges: [fit]", "badges: [place]", "badges: [place]", "is not of type boolean"),
     ("where: {colour: [red]}", "where: {colour: [blue]}", "where: {colour: [blue]}", "unknown code 'blue'"),
     ("column: parts, as: table", "column: parts, as: text", "column: parts", "cannot be shown as text"),

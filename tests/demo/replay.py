@@ -132,7 +132,9 @@ def judge(entry: Entry) -> str:
         if area is not None and not str(area).startswith(entry.device.areas):
             return "area"
     first = entry.writes[0]
-    return judge_step(entry, first) if "state" in first.columns else ""
+    workflow = REGISTERS[first.register].workflow
+    moves = workflow is not None and workflow.state_column in first.columns
+    return judge_step(entry, first) if moves else ""
 
 
 def judge_step(entry: Entry, write: Write) -> str:
@@ -142,8 +144,9 @@ def judge_step(entry: Entry, write: Write) -> str:
     over = [other for other in entry.over[write.key, workflow.field] if not other.refused]
     values = [value_of(other, write.key, workflow.field) for other in over]
     assert not needs_review(workflow, values)
-    states = sorted((value["state"] for value in values), key=lambda state: precedence_rank(workflow, state))
-    found = find_transition(workflow, states[0] if states else None, str(write.columns["state"]), entry.device.roles)
+    column = workflow.state_column
+    states = sorted((value[column] for value in values), key=lambda state: precedence_rank(workflow, state))
+    found = find_transition(workflow, states[0] if states else None, str(write.columns[column]), entry.device.roles)
     if found is None:
         return "transition"
     photos = {phase for phase, _photo in photos_of([write])}
@@ -158,7 +161,7 @@ def judge_step(entry: Entry, write: Write) -> str:
             if not [person for person in entry.device.staff if person != entry.staff]:
                 return "guard"
         elif guard == "before_expiry":
-            due = next(value["due"] for value in values if value["state"] == states[0])
+            due = next(value["due"] for value in values if value[column] == states[0])
             if due is None or entry.date.isoformat() > due:
                 return "guard"
         elif write.columns[guard] is None:

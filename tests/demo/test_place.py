@@ -1,10 +1,14 @@
 """The place of the demo has the counts of its source, and what is loaded at the centre fits the registers."""
 
 import datetime
+import json
+import re
 from collections import Counter
+from itertools import pairwise
 
 from syncgov.core.register import Register
 from syncgov.demo.content import KEY, content_rows
+from syncgov.demo.outlines import make_outlines
 from syncgov.demo.place import MAX_AREAS, facts, make_place
 from tests.demo.replay import REGISTERS
 
@@ -89,3 +93,31 @@ def test_examples_say_so_and_are_complete() -> None:
         assert all(risk["control"] for risk in row["risk_points"])
     linked = {power for row in rows["policy"] for power in row["micro_powers"]}
     assert linked <= {row[KEY] for row in powers}
+
+
+def test_outlines_touch_and_do_not_overlap() -> None:
+    """Each community and grid has one; the grids of a community cover it exactly; all lie within the field."""
+    outlines = {code: json.loads(text)["coordinates"][0] for code, text in make_outlines(PLACE).items()}
+    assert outlines.keys() == {c.code for c in PLACE.communities} | {g.code for g in PLACE.grids}
+    assert all(ring[0] == ring[-1] and len(ring) == 5 for ring in outlines.values())
+    for community in PLACE.communities:
+        parts = sum(_size(outlines[grid.code]) for grid in PLACE.grids if grid.community is community)
+        assert abs(parts / _size(outlines[community.code]) - 1) < 1e-3
+        assert _size(outlines[community.code]) > 0
+    longs, lats = zip(*(point for ring in outlines.values() for point in ring), strict=True)
+    assert max(longs) - min(longs) < 0.05
+    assert max(lats) - min(lats) < 0.05
+
+
+def _size(ring: list[list[float]]) -> float:
+    """Return the area within a ring, in square degrees; positive when it goes against the clock."""
+    return sum(x * v - u * y for (x, y), (u, v) in pairwise(ring)) / 2
+
+
+def test_those_on_duty_have_official_telephones() -> None:
+    """Workers, helpers and chiefs each have one of their own, with an exchange that does not exist; others none."""
+    rows = content_rows(PLACE, datetime.date(2025, 11, 21))["staff"]
+    phones = [row["work_phone"] for row in rows if row["work_phone"]]
+    assert len(phones) == len(set(phones)) == 85 + 29 + 18
+    assert all(re.fullmatch(r"0938-000[123]\d{3}", phone) for phone in phones)
+    assert {row["post"] for row in rows if row["work_phone"]} == {"grid_worker", "grid_helper", "grid_chief"}

@@ -357,3 +357,49 @@ def test_of_a_stolen_device_a_supervisor_may_adopt_everything(default: Story) ->
     ]
     assert len(written) > 1
     assert not [write for write in written if write.refused]
+
+
+def deliberation_writes(story: Story) -> Iterator[tuple[datetime.date, Write]]:
+    """Yield what is written about deliberations, with its day."""
+    for day, session in story.sessions():
+        yield from ((day.date, write) for write in session.writes if write.register == "deliberation")
+
+
+def test_deliberations_go_their_way_and_move_nothing_else(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each community lists three topics or more; steps in order, on later days; without them the story is the same."""
+    stages: dict[str, list[tuple[datetime.date, str]]] = defaultdict(list)
+    listed: Counter[object] = Counter()
+    for date, write in deliberation_writes(story):
+        stages[write.key].append((date, str(write.columns["stage"])))
+        listed[write.columns.get("community")] += write.kind == "insert"
+    del listed[None]
+    assert len(listed) == 9
+    assert min(listed.values()) >= 3
+    assert sum(listed.values()) == story.expect.deliberations
+    ways = {tuple(stage for _date, stage in way) for way in stages.values()}
+    assert ("declined",) in ways
+    whole = ("listed", "agreed", "done", "rated")
+    assert whole in ways
+    for way in ways - {("declined",)}:
+        assert tuple(stage for stage in way if stage != "undecided") == whole[: len(set(way) - {"undecided"})]
+    assert all(one[0] < other[0] for way in stages.values() for one, other in pairwise(way))
+    monkeypatch.setattr("syncgov.demo.story.add_deliberations", lambda days, _place, _seed: days)
+    expect = story.expect
+    plain = plan_story(PLACE, story.seed, expect.events, expect.closed)
+    for day, other in zip(story.days, plain.days, strict=True):
+        for session, bare in zip(day.sessions, other.sessions, strict=True):
+            assert tuple(w for w in session.writes if w.register != "deliberation") == bare.writes
+
+
+def test_a_meeting_is_told_after_it_was_held(default: Story) -> None:
+    """Attendance and resolution are written on the day of the meeting or later, the list of topics before."""
+    held: dict[str, str] = {}
+    told = 0
+    for date, write in deliberation_writes(default):
+        held[write.key] = str(write.columns.get("held_on", held.get(write.key)))
+        if write.columns["stage"] == "listed":
+            assert date.isoformat() < held[write.key]
+        if "attendance" in write.columns:
+            told += 1
+            assert date.isoformat() >= held[write.key]
+    assert told > 15
