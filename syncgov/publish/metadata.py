@@ -77,7 +77,9 @@ def make_metadata(public_db: Path, tables: Mapping[str, Table], registers: Regis
         database["tables"][register.name] = _merged(own, database["tables"].get(register.name, {}))
     roles = _roles(known)
     for name, spec in database["tables"].items():
-        plain = {"labels": _plain_labels(name, set(spec.get("columns", ())), registers, roles), "dump": name in dumped}
+        plain = {"labels": _plain_labels(set(spec.get("columns", ())), registers), "dump": name in dumped}
+        if name in registers:  # which has labels of its own
+            plain = {"members": {"roles": roles} if "roles" in spec["columns"] else {}, "dump": True}
         spec["plugins"] = _merged({PLUGIN: plain}, spec.get("plugins", {}))
     with closing(sqlite3.connect(f"{public_db.absolute().as_uri()}?mode=ro", uri=True)) as conn:
         usable = {name: spec for name, spec in queries.items() if _runs(conn, spec["sql"])}
@@ -165,9 +167,7 @@ def _plugin_settings(register: Register) -> dict[str, Any]:
     return found
 
 
-def _plain_labels(
-    table: str, columns: set[str], registers: RegisterSet, roles: Mapping[str, str]
-) -> dict[str, dict[str, str]]:
+def _plain_labels(columns: set[str], registers: RegisterSet) -> dict[str, dict[str, str]]:
     """Return the words for codes that the protocol gives, in the columns of a table that hold such codes."""
     verdicts = ("accepted", *(f"refused:{reason}" for reason in words.REFUSALS))
     fields = {each.name: each.label for register in registers.values() for each in public_fields(register)}
@@ -175,14 +175,10 @@ def _plain_labels(
         "register": {name: each.label for name, each in registers.items()},
         "verdict": {code: words.verdict(code) for code in verdicts},
         "field": fields | {"_alive": "记录本身"} | OWN_COLUMNS,
-        "roles": roles,
         "by": {c.name: c.label for register in registers.values() for c in public_columns(register)} | OWN_COLUMNS,
         "reason": words.ERASURES | words.WITHHOLDINGS | {"law": "法律规定"},
     }
-    own = table in registers
-    return {
-        column: dict(codes) for column, codes in known.items() if column in columns and (not own or column == "roles")
-    }
+    return {column: dict(codes) for column, codes in known.items() if column in columns}
 
 
 def _roles(known: list[Register]) -> dict[str, str]:

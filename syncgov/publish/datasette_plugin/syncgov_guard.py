@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 from datasette import Response, hookimpl
 from datasette.database import QueryInterrupted
 from datasette.plugins import pm
-from datasette.utils.asgi import Base400
+from datasette.utils.asgi import BadRequest, Base400
 from datasette.views.base import DatasetteError
 
 MAX_ADDRESS_BYTES = 4096  # path and query; a page's own links stay below, because long texts are not sortable
@@ -195,6 +195,22 @@ async def _answer(datasette: Any, path: str, found: Refusal) -> Any:
         "error.html", {"status": found.status, "title": None, "error": found.told, "ok": False}
     )
     return Response(page, status=found.status, headers=headers, content_type="text/html; charset=utf-8")
+
+
+@hookimpl  # type: ignore[untyped-decorator]
+def filters_from_request(request: Any, database: str, table: str, datasette: Any) -> Any:
+    """Refuse a condition that would be passed over in silence: SQLite takes an unknown column for a text."""
+
+    async def check() -> None:
+        known = {*await datasette.get_database(database).table_columns(table), "rowid"}
+        for name in request.args:
+            column = name.rpartition("__")[0] if "__" in name else name
+            if not _is_special(name) and column not in known:
+                raise BadRequest(f"no such column: {column}")
+        if "_search" in request.args and not datasette.table_metadata(database, table).get("fts_table"):
+            raise BadRequest("this table has no search")
+
+    return check
 
 
 # Datasette's own answer to an exception prints every 404 with all variables, by `rich` where that is installed: a

@@ -91,7 +91,7 @@ def render_cell(
     if _TIME.fullmatch(value):
         return value[:16].replace("T", " ")
     if value.startswith("["):
-        return _list(value, settings.get("members", {}).get(column) or settings.get("labels", {}).get(column, {}))
+        return _list(value, settings.get("members", {}).get(column, {}))
     return None
 
 

@@ -56,7 +56,8 @@ class _Teller:
         wanted = [*values.items(), *((part["column"], part["value"]) for part in parts)]
         names = await self._names(refs, wanted)
         for part in parts:
-            part["shown"] = self._shown({}, part["column"], part["value"], refs, names)
+            hidden = part["value"] is None and part["marks"]
+            part["shown"] = "" if hidden else self._shown({}, part["column"], part["value"], refs, names)
         evidence = str(values.get("_evidence") or "")
         return {
             "title": self._title(keys, values),
