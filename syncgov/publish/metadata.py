@@ -201,7 +201,7 @@ def _figure_queries(known: list[Register]) -> Iterator[tuple[str, dict[str, Any]
     for register in known:
         for figure in register.figures:
             sql = f"SELECT ({figure.n}) AS n" + (f", ({figure.d}) AS d" if figure.d else "")
-            note = f"{figure.note}公布的数字在 figure 表，编号 {figure.id}。"
+            note = f"{figure.note}公布的数字见“{PLAIN_TABLES['figure']}”表。"
             spec = {"title": f"{figure.label}怎么算", "description": note, "sql": sql, "sort_of": "figures"}
             yield f"figure_{figure.id}", spec | {"columns": {"n": "分子（或数量）", "d": "分母"}}
 

@@ -42,7 +42,7 @@ def served(place: Place) -> Any:
 def page(served: Any, path: str, status: int = 200) -> BeautifulSoup:
     """Return a page."""
     answer = asyncio.run(served.client.get(path))
-    assert answer.status_code == status, answer.text
+    assert answer.status_code == status, f"{path}: {answer.text}"
     return BeautifulSoup(answer.text, "html.parser")
 
 
@@ -190,7 +190,7 @@ def test_a_long_history_is_cut_and_continued_elsewhere(tmp_path: Path, place: Pl
     assert "日志第 10299 条" in told[-1].text
     link = found.find("a", string="全部历史")
     assert link is not None
-    assert len(page(make_datasette(out), str(link["href"])).select("tbody tr")) > 300  # type: ignore[index]
+    assert len(page(make_datasette(out), str(link["href"])).select("tbody tr")) > 300
 
 
 def copied(place: Place, folder: Path) -> Path:

@@ -3,8 +3,6 @@
 import json
 import re
 import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +15,7 @@ import pytest
 import requests
 
 from tests.publish.place import Place
+from tests.publish.serving import browsing
 
 PATIENCE_S = 10.0  # for one answer on a busy machine; a query may take 0.8 s, a page of a table makes a few
 GROWTH_BYTES = 150_000_000  # of the server, over all hostile requests together
@@ -71,22 +70,13 @@ def server(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         conn.executemany("INSERT INTO lamp (key, words, state) VALUES (?, ?, 'fresh')", [(k, k * 20) for k in words])
         conn.execute("UPDATE lamp SET words = ? WHERE key = 'k000000'", ("e" * 60_000,))
         conn.commit()
-    command = [sys.executable, "-m", "syncgov", "browse", str(out), "--port", "0", "--json"]
-    with open(out / "stderr", "wb") as errors:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
-        try:
-            assert process.stdout is not None
-            data = json.loads(process.stdout.readline())
-            found = Server(str(data["data"]).removesuffix("/public"), int(data["pid"]))
-            found.session.trust_env = False
-            assert found.ask("/public/lamp").status_code == 200
-            yield found
-            found.session.close()
-        finally:
-            process.terminate()
-            process.wait()
-            process.stdout.close()  # type: ignore[union-attr]
-    assert not re.search("Traceback|Internal", (out / "stderr").read_text(encoding="utf-8"))
+    with browsing(out) as running:
+        found = Server(running.url, running.pid)
+        found.session.trust_env = False
+        assert found.ask("/public/lamp").status_code == 200
+        yield found
+        found.session.close()
+    assert not re.search("Traceback|Internal", running.complaints.read_text(encoding="utf-8"))
 
 
 @pytest.fixture(autouse=True)
