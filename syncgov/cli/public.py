@@ -79,7 +79,16 @@ def publish(out: Output, centre: Path, out_folder: Path, address: str) -> None:
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=BROWSE_PORT, show_default=True, help=both("端口。", "Port.")
 )
-def browse(out: Output, out_folder: Path, port: int) -> None:
+@click.option(
+    "--prefix",
+    default="/",
+    show_default=True,
+    help=both(
+        "前面的网站服务器把它放在哪个目录下，如 /gongkai/（转发时要去掉）。",
+        "The path under which a web server before it shows it, such as /gongkai/ (and which that server strips).",
+    ),
+)
+def browse(out: Output, out_folder: Path, port: int, prefix: str) -> None:
     from syncgov.publish import browse as browser
 
     def ready(taken: int) -> None:
@@ -89,7 +98,7 @@ def browse(out: Output, out_folder: Path, port: int) -> None:
         out.result({"portal": f"{url}/portal/index.html", "data": f"{url}/public", "pid": os.getpid()})
 
     with until_stopped():
-        browser.browse(out_folder, port, ready=ready)
+        browser.browse(out_folder, port, prefix, ready=ready)
 
 
 @command(

@@ -1,6 +1,7 @@
 """Datasette over a published folder, hardened, with the static files beside it, in one process on this machine only."""
 
 import json
+import re
 import socket
 import sqlite3
 from collections.abc import Callable
@@ -11,11 +12,17 @@ from typing import Any
 import uvicorn
 from datasette.app import Datasette
 
-from syncgov.errors import StorageError
+from syncgov.errors import InputError, StorageError
 
 HOST = "127.0.0.1"
 PLUGINS = Path(__file__).resolve().parent / "datasette_plugin"
 MOUNTS = ("portal", "log", "data")
+
+MAX_HEAD_BYTES = 16_384  # of a request: address, cookies and other headers
+MAX_REQUESTS = 64  # at a time; what comes beyond is told to come back (503), so that memory stays bounded
+KEEP_ALIVE_S = 5
+
+_PREFIX = re.compile("/([A-Za-z0-9_-]+/)*")
 
 # Arbitrary SQL, suggested facets and streamed CSV each let one visitor stop the server for all (measured).
 SETTINGS = {
@@ -31,12 +38,21 @@ SETTINGS = {
 }
 
 
-def make_datasette(out: Path) -> Any:
+def make_datasette(out: Path, prefix: str = "/") -> Any:
     """Return the Datasette that serves published folder *out*.
 
+    Args:
+        prefix: under which a web server before it shows it, with a slash at both ends; the server takes it away.
+
     Raises:
+        InputError: not such a prefix.
         StorageError: it is not a published folder.
     """
+    if not _PREFIX.fullmatch(prefix):
+        raise InputError(
+            f"前缀 {prefix!r} 不能用：要以 / 开头和结尾，如 /gongkai/",
+            f"prefix {prefix!r} cannot be used: it must begin and end with /, such as /gongkai/",
+        )
     database = out / "public.db"
     try:
         metadata = json.loads((out / "metadata.json").read_bytes())
@@ -49,23 +65,35 @@ def make_datasette(out: Path) -> Any:
         metadata=metadata,
         plugins_dir=str(PLUGINS),
         static_mounts=[(name, str(out / name)) for name in MOUNTS],
-        settings=SETTINGS,
+        settings={**SETTINGS, "base_url": prefix},
     )
 
 
-def browse(out: Path, port: int = 8001, *, ready: Callable[[int], None] | None = None) -> None:
+def browse(out: Path, port: int = 8001, prefix: str = "/", *, ready: Callable[[int], None] | None = None) -> None:
     """Serve published folder *out* until Ctrl-C.
 
     Args:
         port: 0 for any free one.
+        prefix: see `make_datasette`.
         ready: called with the port once requests are answered.
 
     Raises:
+        InputError: the prefix cannot be used.
         StorageError: not a published folder, or the port is taken.
     """
-    app = make_datasette(out.absolute()).app()
+    app = make_datasette(out.absolute(), prefix).app()
     with closing(_listen(port)) as listener:
-        server = _Server(uvicorn.Config(app, log_level="error", access_log=False, lifespan="on"), ready)
+        config = uvicorn.Config(
+            app,
+            log_level="error",
+            access_log=False,
+            lifespan="on",
+            http="h11",  # the one whose limit of a request's head is set below
+            h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+            limit_concurrency=MAX_REQUESTS,
+            timeout_keep_alive=KEEP_ALIVE_S,
+        )
+        server = _Server(config, ready)
         server.run(sockets=[listener])
 
 

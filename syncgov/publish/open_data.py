@@ -14,7 +14,7 @@ from syncgov.core.publication import published_registers
 from syncgov.core.register import RegisterSet
 from syncgov.core.register_model import Column, Register
 from syncgov.publish.catalogue import catalogue, licence_text
-from syncgov.publish.metadata import OWN_COLUMNS, meta_values
+from syncgov.publish.metadata import OWN_COLUMNS, PLAIN_TABLES, meta_values
 from syncgov.publish.static_log import write_file
 
 # A spreadsheet takes a text that begins so for a formula; an apostrophe before it makes it a text again (OWASP). A text
@@ -22,15 +22,6 @@ from syncgov.publish.static_log import write_file
 _FORMULA = tuple("=+-@\t\r＝＋－＠")
 _GUARD = "'"
 _BOM = "\ufeff"  # without it the usual office programs read Chinese as something else
-_PLAIN_TABLES = {
-    "figure": "公布的数字",
-    "figure_part": "公布的数字，分项",
-    "label": "代码表",
-    "column": "栏目",
-    "withheld": "不予公开",
-    "conflict": "冲突",
-    "declared": "由中心声明",
-}
 
 
 def write_open_data(
@@ -43,7 +34,7 @@ def write_open_data(
     """
     known = {each.name: each for each in published_registers(registers)}
     resources = []
-    for name in (*known, *_PLAIN_TABLES):
+    for name in (*known, *PLAIN_TABLES):
         data = csv_bytes(tables[name])
         write_file(folder / f"{name}.csv", data)
         write_file(folder / "excel" / f"{name}.csv", _BOM.encode() + data)
@@ -121,7 +112,7 @@ def _resource(name: str, data: bytes, tables: Mapping[str, Table], known: Mappin
         schema |= {"foreignKeys": keys} if keys else {}
     return {
         "name": _slug(name),
-        "title": register.label if register is not None else _PLAIN_TABLES[name],
+        "title": register.label if register is not None else PLAIN_TABLES[name],
         **({"description": register.help} if register is not None and register.help else {}),
         "path": f"{name}.csv",
         "profile": "tabular-data-resource",

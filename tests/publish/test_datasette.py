@@ -5,11 +5,9 @@ import json
 import re
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import datasette
 import pytest
 import requests
 from bs4 import BeautifulSoup
@@ -18,7 +16,6 @@ from syncgov.core.record_proof import verify_record_proof
 from syncgov.errors import StorageError
 from syncgov.publish.browse import browse, make_datasette
 from tests.publish.place import ODD_KEY, Place
-from tests.publish.test_search import PLUGIN
 
 
 @pytest.fixture(scope="session")
@@ -172,10 +169,3 @@ def test_no_page_names_another_host(served: Any) -> None:
         page = BeautifulSoup(get(served, path).text, "html.parser")
         sources = [str(tag.get("src") or tag.get("href") or "") for tag in page.find_all(["script", "link", "img"])]
         assert not [source for source in sources if re.match(r"(https?:)?//(?!localhost)", source)]
-
-
-def test_every_translated_word_is_in_datasettes_templates() -> None:
-    """The list holds nothing that this version of Datasette no longer says."""
-    folder = Path(datasette.__file__).parent / "templates"
-    source = "\n".join(path.read_text(encoding="utf-8") for path in folder.glob("*.html"))
-    assert [words for words in PLUGIN._WORDS if words not in source] == []

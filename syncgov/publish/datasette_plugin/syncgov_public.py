@@ -9,48 +9,22 @@ import json
 import re
 import sqlite3
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from datasette import Response, hookimpl
 
 PLUGIN = "syncgov"  # under this name metadata.json holds the labels of each table
-MAX_VALUE_BYTES = 5_000_000  # of one SQL value: without it a single query can take gigabytes of memory
 WITHHELD = "不予公开"
 ERASED = "已删除"
 
+BEIJING = timezone(timedelta(hours=8))
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+08:00")
 _EVIDENCE = re.compile(r"log/proofs/[a-z][a-z0-9_]*/[A-Za-z0-9_.~-]+\.json")
 _CHINESE = "\u3005\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
 _RUNS = re.compile(f"[{_CHINESE}]+|[^\\W{_CHINESE}]+")
-
-# Datasette speaks English only. What its templates say and what to say instead; what is not there is skipped.
-_WORDS = {
-    "<html>": '<html lang="zh-CN">',
-    '<section class="content">': '<section class="content" role="main">',
-    ">home</a>": ">首页</a>",
-    "Menu</title>": "菜单</title>",
-    "Table actions</title>": "操作</title>",
-    "Search:": "查找：",
-    'value="Apply"': 'value="筛选"',
-    'value="Run SQL"': 'value="查询"',
-    'value="Export CSV"': 'value="下载 CSV"',
-    "Advanced export": "下载",
-    "This data as": "这些数据：",
-    ">Next page<": ">下一页<",
-    ">Queries</h2>": ">查询</h2>",
-    ">Tables</h2>": ">表</h2>",
-    "Query parameters": "查询条件",
-    "Links from other tables": "其他表中的引用",
-    "- remove filter -": "- 去掉 -",
-    "Powered by": "软件：",
-    "Data source:": "来源：",
-    "Data license:": "许可：",
-    "About:": "关于：",
-    # tables by the name that people know
-    "{{ table.name }}</a>{% if table.private %}": (
-        "{{ (metadata.tables or {}).get(table.name, {}).get('title') or table.name }}</a>{% if table.private %}"
-    ),
-}
 
 
 class Safe(str):
@@ -89,10 +63,8 @@ def _phrase(word: str) -> str:
 
 @hookimpl(trylast=True)  # type: ignore[untyped-decorator]
 def prepare_connection(conn: sqlite3.Connection) -> None:
-    """Replace Datasette's own escape_fts, which knows words only between spaces; bound what one value may take."""
+    """Replace Datasette's own escape_fts, which knows words only between spaces."""
     conn.create_function("escape_fts", 1, zh_fts)
-    if hasattr(conn, "setlimit"):
-        conn.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES)
 
 
 @hookimpl  # type: ignore[untyped-decorator]
@@ -106,14 +78,39 @@ def render_cell(
     if value is None:
         field = settings.get("fields", {}).get(column)
         return _hidden(row, field) if field else None
+    if isinstance(value, int):
+        return _number(value, column, settings)
+    if not isinstance(value, str):
+        return None  # a reference, whose label Datasette shows
+    if column in ("_withheld", "_erased"):
+        labels = settings.get("field_labels", {})
+        return "、".join(labels.get(name, name) for name in value.split(",")) or None
+    label: str | None = settings.get("labels", {}).get(column, {}).get(value)
+    if label is not None:
+        return label
+    if _TIME.fullmatch(value):
+        return value[:16].replace("T", " ")
+    if value.startswith("["):
+        return _list(value, settings.get("members", {}).get(column, {}))
+    return None
+
+
+def _number(value: int, column: str, settings: Mapping[str, Any]) -> str | None:
+    """Return a number as people read it: a code's label, yes or no, money, a day, or with its unit."""
     label: str | None = settings.get("labels", {}).get(column, {}).get(str(value))
     if label is not None:
         return label
-    if column in settings.get("money", ()) and isinstance(value, int):
-        return f"{value // 100}.{value % 100:02d} 元" if value >= 0 else None
-    if isinstance(value, str) and value.startswith("["):
-        return _list(value, settings.get("members", {}).get(column, {}))
-    return None
+    if column in settings.get("booleans", ()):
+        return "是" if value else "否"
+    if column in settings.get("money", ()):
+        return f"{'-' if value < 0 else ''}{abs(value) // 100:,}.{abs(value) % 100:02d} 元"
+    if column in settings.get("milliseconds", ()):
+        try:
+            return datetime.fromtimestamp(value / 1000, BEIJING).strftime("%Y-%m-%d %H:%M")
+        except (OverflowError, ValueError):
+            return None
+    unit = settings.get("units", {}).get(column)
+    return f"{value:,} {unit}" if unit else None
 
 
 def _hidden(row: sqlite3.Row, field: str) -> str | None:
@@ -141,7 +138,7 @@ def _plain(item: Any, members: Mapping[str, str]) -> str:
         return "；".join(f"{members.get(n, n)}：{_plain(item[n], {})}" for n in named if item[n] not in (None, ""))
     if isinstance(item, list):
         return "、".join(_plain(part, {}) for part in item)
-    return "" if item is None else str(item)
+    return "" if item is None else str(members.get(str(item), item))
 
 
 @hookimpl  # type: ignore[untyped-decorator]
@@ -153,32 +150,3 @@ def register_routes() -> list[tuple[str, Callable[..., Any]]]:
 def portal(datasette: Any) -> Any:
     """Redirect to the portal's first page."""
     return Response.redirect(datasette.urls.path("/portal/index.html"))
-
-
-@hookimpl  # type: ignore[untyped-decorator]
-def prepare_jinja2_environment(env: Any) -> None:
-    """Say in the pages' language what the templates say in English, and what language that is."""
-    for loader in _file_loaders(env.loader):
-        _translate(loader)
-
-
-def _file_loaders(loader: Any) -> Iterator[Any]:
-    """Yield the loaders that read files, below those that choose between others."""
-    inner = getattr(loader, "loaders", None) or getattr(loader, "mapping", None)
-    if inner is None:
-        yield loader
-        return
-    for each in inner.values() if isinstance(inner, dict) else inner:
-        yield from _file_loaders(each)
-
-
-def _translate(loader: Any) -> None:
-    original = loader.get_source
-
-    def get_source(environment: Any, template: str) -> tuple[str, Any, Any]:
-        source, filename, fresh = original(environment, template)
-        for english, chinese in _WORDS.items():
-            source = source.replace(english, chinese)
-        return source, filename, fresh
-
-    loader.get_source = get_source
