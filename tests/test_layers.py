@@ -4,6 +4,7 @@ The checkers take a root folder, so that the same functions are shown to find pl
 """
 
 import ast
+import re
 import sys
 import textwrap
 import tomllib
@@ -148,7 +149,7 @@ def register_name_violations(root: Path) -> list[str]:
 
 def import_names(requirements: Iterable[str]) -> set[str]:
     """Return the import names of requirement strings such as `sqlite-utils>=4,<5`."""
-    names = {requirement.split("[")[0].rstrip("=<>!~.*, 0123456789").lower() for requirement in requirements}
+    names = {re.split(r"[^\w.-]", requirement, maxsplit=1)[0].lower() for requirement in requirements}
     return {IMPORT_NAMES.get(name, name) for name in names}
 
 
