@@ -150,7 +150,7 @@ def drop_unreferenced(replica: Replica) -> list[str]:
     store = blobs(replica)
     names = set(store.names())
     queued = replica.conn.execute("SELECT count(*) FROM _sg_file").fetchone()[0]
-    if not names and not queued:
+    if not names and not queued and not any(store.partials()):
         return []
     with transaction(replica.conn):  # so that no row is inserted between looking and unlinking
         kept = _referenced(replica) | _unsent(replica)
@@ -160,6 +160,10 @@ def drop_unreferenced(replica: Replica) -> list[str]:
         for sha256 in gone:
             with suppress(OSError):
                 store.remove(sha256)
+        for path, sha256 in store.partials():  # of a download that was cut off
+            if sha256 not in kept:
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)
     return gone
 
 

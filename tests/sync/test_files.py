@@ -8,6 +8,7 @@ import pytest
 from syncgov.centre import files as centre_files
 from syncgov.centre.centre import Centre
 from syncgov.centre.enrolment import enrol
+from syncgov.centre.hiding import erase
 from syncgov.core.wire_files import PutAnswer, PutResult, format_put
 from syncgov.errors import FormatError, NotAllowedError, ProofError, RemoteError
 from syncgov.storage.attaching import attach
@@ -225,6 +226,24 @@ def test_fetching_goes_on_where_it_stopped(
     with world.line():
         fetch_files(desk, [done.sha256])  # all had arrived, nobody had looked
     assert blobs(desk).has(done.sha256)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_an_erased_photo_leaves_no_part_of_itself(world: World, pen: Replica, task: str, whole: bool) -> None:
+    """A download that was cut off holds most of a picture: it goes with the row, as the whole file does."""
+    done = attach(pen, "task", task, picture(size=LARGE))
+    world.sync(pen)
+    desk = world.device("desk", "desk", (AREA,))
+    if whole:
+        with world.line():
+            fetch_files(desk, [done.sha256])
+    other = "0" * 64
+    for name in (done.sha256, other):
+        blobs(desk).append(desk.dev, name, 0, blobs(pen).read(done.sha256)[:9000])
+    erase(world.centre, "task", task, [], "request")
+    world.sync(desk)
+    assert not list(blobs(desk).names())
+    assert not list(blobs(desk).partials())
 
 
 def test_who_may_not_see_the_row_fetches_nothing(world: World, pen: Replica, task: str) -> None:
