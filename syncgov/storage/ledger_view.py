@@ -27,6 +27,7 @@ from syncgov.storage.state import field_state, load_row
 
 _CACHED_BODIES = 4096  # about 20 MB; `over` usually names something recent
 _CACHED_BODY_BYTES = 16_384  # larger ones are rare and would make that gigabytes
+_LARGE_BYTES = 4 << 20  # of larger ones: an edit of a thousand rows asks for the few that it replaces a thousand times
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class LedgerView:
         self.conn = conn
         self.meta = Meta(conn)
         self._logged: dict[Dot, Logged] = {}
-        self._large: tuple[Dot, Logged] | None = None
+        self._large: dict[Dot, tuple[Logged, int]] = {}
         self._sets: dict[int, RegisterSet] = {}
         self._charters: tuple[int, Charters] | None = None
         self.erased = 0  # what the file said when memory was last cleared
@@ -79,7 +80,7 @@ class LedgerView:
     def forget(self) -> None:
         """Drop what is remembered in memory; call after a transaction was rolled back."""
         self._logged.clear()
-        self._large = None
+        self._large.clear()
         self._sets.clear()
         self._charters = None
 
@@ -233,8 +234,8 @@ class LedgerView:
 
     def logged(self, dot: Dot) -> Logged | None:
         """The changeset first logged under *dot*."""
-        if self._large is not None and self._large[0] == dot:
-            return self._large[1]
+        if dot in self._large:
+            return self._large[dot][0]
         if dot not in self._logged:
             found = self.conn.execute(
                 "SELECT idx, leaf, body FROM _sg_leaf WHERE dev = ? AND seq = ? ORDER BY idx LIMIT 1", dot
@@ -247,12 +248,18 @@ class LedgerView:
             erased = () if None not in body.writes else tuple(self.erased_writes(found[0]).values())
             logged = Logged(found[0], leaf.accepted, leaf.effective, st, body, erased)
             if len(found[2]) > _CACHED_BODY_BYTES:
-                self._large = (dot, logged)  # an edit of its thousand rows asks for it a thousand times
+                self._keep_large(dot, logged, len(found[2]))
                 return logged
             if len(self._logged) >= _CACHED_BODIES:
                 self._logged.clear()
             self._logged[dot] = logged
         return self._logged[dot]
+
+    def _keep_large(self, dot: Dot, logged: Logged, size: int) -> None:
+        """Remember a large changeset, and forget the oldest ones beyond _LARGE_BYTES."""
+        self._large[dot] = (logged, size)
+        while len(self._large) > 1 and sum(each for _logged, each in self._large.values()) > _LARGE_BYTES:
+            del self._large[next(iter(self._large))]
 
     def _version(self, table: str, key: str, size: int) -> tuple[dict[str, object] | None, int] | None:
         found = self.conn.execute(

@@ -168,6 +168,25 @@ def test_an_edit_of_many_rows_reads_what_it_replaces_once(
     assert 1 <= len(parsed) <= 3
 
 
+def test_an_edit_over_several_large_changesets_reads_each_once(
+    world: World, pen: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names and numbers came in different large changesets: an edit of both does not parse them in turn, row by row."""
+    key = insert(pen, "task", a_task())
+    for number in range(60):
+        insert(pen, "contact", {"task_id": key, "name": "张" * 80, "phone": f"000-{number}"})
+    world.sync(pen)
+    pen.conn.execute("UPDATE contact SET name = ?", ("李" * 80,))
+    world.sync(pen)
+    pen.conn.execute("UPDATE contact SET name = '王', phone = '0'")
+    world.centre.ledger.forget()
+    parsed: list[int] = []
+    real = open_body
+    monkeypatch.setattr(ledger_view, "open_body", lambda *given: parsed.append(1) or real(*given))  # type: ignore[func-returns-value]
+    assert world.sync(pen).accepted == 1
+    assert 2 <= len(parsed) <= 6
+
+
 def test_the_same_twice_is_the_same_answer(world: World, pen: Replica) -> None:
     """Repeated, in another batch, out of order: each entry has one leaf."""
     entries = write(pen, "一", "二", "三")
