@@ -6,8 +6,7 @@ table of the same numbers; the map's data are parts beside those of the search, 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote as percent
 
@@ -31,23 +30,25 @@ Cell = tuple[int, int]  # which code of the first and of the second filter
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """The matters of one register.
+    """The matters of one register, counted.
 
     Attributes:
         filters: label and codes' labels of each; the last of these stands for rows without a code.
-        rows: of each community, in the order of the filters, then the newest first.
+        ranks: of each filter, code -> its place among the labels.
+        cells: of each community, how many rows have which codes, in the order of the codes.
         nowhere: how many belong to no community.
     """
 
     register: Register
     filters: tuple[tuple[str, tuple[str, ...]], ...]
-    rows: Mapping[str, list[tuple[Cell, Row]]]
+    ranks: tuple[Mapping[str, int], ...]
+    cells: Mapping[str, list[tuple[int, int, int]]]
     nowhere: int
 
-    def cells(self, code: str) -> list[tuple[int, int, int]]:
-        """Return how many rows of a community have which codes; their order is that of the rows."""
-        found = self.rows.get(code, [])
-        return [(*cell, len(list(rows))) for cell, rows in groupby(found, key=lambda each: each[0])]
+    def cell(self, values: Sequence[Any]) -> Cell:
+        """Return the places of the codes *values*, one for each filter."""
+        found = [rank.get(str(value), len(rank)) for rank, value in zip(self.ranks, values, strict=True)]
+        return found[0], found[1] if len(found) > 1 else 0
 
 
 def mapped(site: Site) -> list[Register]:
@@ -98,7 +99,7 @@ def _table(site: Site, layer: Layer) -> str:
     lines = []
     for code, name in site.communities.items():
         counts: dict[int, int] = {}
-        for first, _second, number in layer.cells(code):
+        for first, _second, number in layer.cells[code]:
             counts[first] = counts.get(first, 0) + number
         told = "、".join(f"{text.esc(codes[first])} {text.number(number)}" for first, number in counts.items())
         place = markup.link(f"{PATH}.html", f"{site.community_path(code)}.html", name)
@@ -136,7 +137,7 @@ def write_map(site: Site, shards: Shards) -> None:
             {
                 "name": layer.register.layout.nav,
                 "filters": [[label, list(codes)] for label, codes in layer.filters],
-                "cells": [layer.cells(code) for code in site.communities],
+                "cells": [layer.cells[code] for code in site.communities],
             }
             for layer in layers
         ],
@@ -145,34 +146,42 @@ def write_map(site: Site, shards: Shards) -> None:
     shards.write(INDEX, encode(index))
     for at, code in enumerate(site.communities):
         shards.write(f"g/u-{at}", encode(list(_units(site, code, notes))))
-        for number, layer in enumerate(layers):
-            told = [_told(site, row) for _, row in layer.rows.get(code, [])]
-            for part, batch in enumerate(batches(told, PER_PART)):
-                shards.write(f"g/{number}-{at}-{part}", encode(batch))
+    for number, layer in enumerate(layers):
+        for at, rows in enumerate(_rows(site, layer).values()):
+            for part, batch in enumerate(batches(rows, PER_PART)):
+                shards.write(f"g/{number}-{at}-{part}", encode([_told(site, row) for row in batch]))
 
 
 def _layer(site: Site, register: Register) -> Layer:
     columns = register.layout.map["filter"]
-    ranks = [{code: at for at, code in enumerate(register.codes.get(name, {}))} for name in columns]
+    codes = [register.codes.get(name, {}) for name in columns]
+    layer = Layer(
+        register,
+        tuple(
+            (site.label(register, name), (*found.values(), NO_CODE)) for name, found in zip(columns, codes, strict=True)
+        ),
+        tuple({code: at for at, code in enumerate(found)} for found in codes),
+        {code: [] for code in site.communities},
+        0,
+    )
+    counts: dict[str, dict[Cell, int]] = {}
+    for community, *values, number in site.source.tally(register, columns):
+        found = counts.setdefault(community, {})
+        cell = layer.cell(values)
+        found[cell] = found.get(cell, 0) + number
+    cells = {code: [(*cell, n) for cell, n in sorted(counts.pop(code, {}).items())] for code in site.communities}
+    return replace(layer, cells=cells, nowhere=sum(sum(found.values()) for found in counts.values()))
 
-    def cell(row: Row) -> Cell:
-        found = [
-            len(rank) if row.withheld(name) else rank.get(str(row.values.get(name)), len(rank))
-            for name, rank in zip(columns, ranks, strict=True)
-        ]
-        return found[0], found[1] if len(found) > 1 else 0
 
-    rows: dict[str, list[tuple[Cell, Row]]] = {code: [] for code in site.communities}
-    nowhere = 0
-    for row in site.source.rows(register):
-        if row.community in rows:
-            rows[row.community].append((cell(row), row))
-        else:
-            nowhere += 1
+def _rows(site: Site, layer: Layer) -> Mapping[str, list[Row]]:
+    """Return the matters of each community in the order of its cells, those of one cell the newest first."""
+    columns = layer.register.layout.map["filter"]
+    rows: dict[str, list[Row]] = {code: [] for code in site.communities}
+    for row in site.source.rows(layer.register):
+        rows.get(row.community, []).append(row)
     for found in rows.values():
-        found.sort(key=lambda each: each[0])  # stable: the newest of each stay first
-    filters = tuple((site.label(register, name), (*register.codes.get(name, {}).values(), NO_CODE)) for name in columns)
-    return Layer(register, filters, rows, nowhere)
+        found.sort(key=lambda row: layer.cell([row.values.get(name) for name in columns]))  # stable
+    return rows
 
 
 def _told(site: Site, row: Row) -> list[Any]:

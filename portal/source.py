@@ -237,6 +237,14 @@ class Source:
             self._counts[register.name] = dict(self._conn.execute(sql, codes).fetchall())
         return self._counts[register.name]
 
+    def tally(self, register: Register, columns: Sequence[str]) -> list[tuple[Any, ...]]:
+        """Return (community, value of each of *columns*, number) of the listed rows; '' where there is no community."""
+        where, codes = _where(register.layout)
+        wanted = ", ".join([f"coalesce({self._column(register, COMMUNITY)}, '')", *map(quote, columns)])
+        groups = ", ".join(str(at + 1) for at in range(len(columns) + 1))
+        sql = f"SELECT {wanted}, count(*) FROM {quote(register.name)} WHERE {where} GROUP BY {groups} ORDER BY {groups}"
+        return [tuple(row) for row in self._conn.execute(sql, codes)]
+
     def names(self, register: Register) -> Mapping[str, str]:
         """Return the title of each row by its key, for columns that refer to it."""
         columns = [name for name in register.layout.title if name in register.present]

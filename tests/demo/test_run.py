@@ -97,6 +97,20 @@ def test_the_audit_passes(ran: Ran) -> None:
     assert audit(ran.public, ran.centre / "charter.json").ok
 
 
+def test_deliberations_telephones_and_outlines_are_public(ran: Ran) -> None:
+    """All that was planned is accepted, and the folder's map has an outline for each community and grid."""
+    with closing(sqlite3.connect(ran.public / "public.db")) as db:
+        found = dict(db.execute("SELECT stage, count(*) FROM deliberation GROUP BY 1").fetchall())
+        (phones,) = db.execute("SELECT count(work_phone) FROM staff").fetchone()
+        (outlines,) = db.execute("SELECT count(outline) FROM grid_unit").fetchone()
+    assert sum(found.values()) == ran.story.expect.deliberations >= 27
+    assert found["declined"] == 3
+    assert (phones, outlines) == (85 + 29 + 18, 9 + 181)
+    page = (ran.public / "portal" / "map.html").read_text(encoding="utf-8")
+    assert "没有可用边界" not in page
+    assert len(list((ran.public / "portal" / "find" / "g").glob("u-*.js"))) == 9
+
+
 def test_any_deleted_disclosed_body_is_noticed(ran: Ran, public: Path) -> None:
     """Each of several accepted leaves, one at a time."""
     with closing(sqlite3.connect(public / "public.db")) as db:

@@ -150,7 +150,7 @@ def test_a_published_place_is_a_point_and_a_withheld_one_is_not(public_db: Path,
         with open_source(public_db) as source:
             site = Site(source)
             (layer,) = (maps._layer(site, item) for item in maps.mapped(site))
-            (row,) = (row for _, row in layer.rows[WEST] if row.key == "lamp-000")
+            (row,) = (row for row in maps._rows(site, layer)[WEST] if row.key == "lamp-000")
             return maps._told(site, row)
 
     assert told()[3:] == [0.5, 1.5]
