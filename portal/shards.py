@@ -18,7 +18,7 @@ from portal.spill import Spill
 TERM_BYTES = 16_000
 RECORD_BYTES = 64_000
 INLINE_IDS = 512  # a term with more rows than that has them in files of their own
-CHUNK_IDS = 4096  # rows of one such file, at most three characters each in practice
+CHUNK_IDS = 16_384  # rows of one such file, a character or two each; the browser knows the number too
 PER_FILE = 32  # cards of one file
 LONG_TEXT = 600  # characters: the text of a card with more does not stand in it
 PER_LONG = 4  # cards whose long texts share a file

@@ -176,7 +176,7 @@
 
   function Posting(entry) {
     this.chunks = typeof entry === "string" ? [[0, decode(entry)]] : entry.map(function (e) { return [e[0], null, e[1]]; });
-    this.size = typeof entry === "string" ? this.chunks[0][1].length : entry.length * 4096;
+    this.size = typeof entry === "string" ? this.chunks[0][1].length : entry.length * 16384;
   }
   Posting.prototype.seek = async function (wanted) {
     for (var i = 0; i < this.chunks.length; i++) {

@@ -1,11 +1,14 @@
 """A centre with as many matters and pages as wanted: changesets really signed by devices, taken in as any others.
 
+`python -m tests.bench.growth_world CENTRE MATTERS PAGES COMMUNITIES` makes it and prints the length of its log.
+
 Only the devices' tables and the line are left out: a pen signs what `commit` would, and the centre's own intake judges
 it (signature, commitments, rights, workflow, photos), a batch in one transaction. Everything follows from the numbers.
 """
 
 import hashlib
 import itertools
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -275,3 +278,7 @@ def _bits(text: str, count: int) -> bytes:
 
 def _day(ms: int) -> str:
     return (datetime.fromtimestamp(ms / 1000, UTC) + timedelta(hours=8)).date().isoformat()
+
+
+if __name__ == "__main__":
+    print(make_centre(Path(sys.argv[1]), Size(*map(int, sys.argv[2:]))))

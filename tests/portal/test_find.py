@@ -94,7 +94,7 @@ def test_index_is_linear_and_no_file_grows(tmp_path: Path) -> None:
 
 def test_long_lists_are_cut_in_parts(tmp_path: Path) -> None:
     """A term with many rows names the parts that hold them, each with its first row."""
-    postings = {"多": range(0, 30_000, 3), "少": range(INLINE_IDS)}
+    postings = {"多": range(0, 3 * (2 * CHUNK_IDS + 9), 3), "少": range(INLINE_IDS)}
     with spilled(tmp_path / "spill.db", postings) as spill:
         files = Shards(tmp_path, "e").write_terms(spill)
     found = {term: entry for n in range(files) for term, entry in part(tmp_path / f"t/{n}.js")}
