@@ -35,13 +35,14 @@ class Layer:
 
     Attributes:
         filters: label and codes' labels of each; the last of these stands for rows without a code.
-        rows: of each community, in the order of the filters, then the newest first.
+        rows: of each community, in the order of the filters, then the newest first: what the map tells of each, where
+            that was asked for. There may be more whole rows than memory holds.
         nowhere: how many belong to no community.
     """
 
     register: Register
     filters: tuple[tuple[str, tuple[str, ...]], ...]
-    rows: Mapping[str, list[tuple[Cell, Row]]]
+    rows: Mapping[str, list[tuple[Cell, list[Any]]]]
     nowhere: int
 
     def cells(self, code: str) -> list[tuple[int, int, int]]:
@@ -122,7 +123,7 @@ def _about(site: Site) -> str:
 
 def write_map(site: Site, shards: Shards) -> None:
     """Write the parts of the map: an index, the units of each community, and the matters of each, some at a time."""
-    layers = [_layer(site, item) for item in mapped(site)]
+    layers = [_layer(site, item, tell=True) for item in mapped(site)]
     if not layers:
         return
     notes = _notes(site)
@@ -146,12 +147,12 @@ def write_map(site: Site, shards: Shards) -> None:
     for at, code in enumerate(site.communities):
         shards.write(f"g/u-{at}", encode(list(_units(site, code, notes))))
         for number, layer in enumerate(layers):
-            told = [_told(site, row) for _, row in layer.rows.get(code, [])]
+            told = [each for _, each in layer.rows.get(code, [])]
             for part, batch in enumerate(batches(told, PER_PART)):
                 shards.write(f"g/{number}-{at}-{part}", encode(batch))
 
 
-def _layer(site: Site, register: Register) -> Layer:
+def _layer(site: Site, register: Register, tell: bool = False) -> Layer:
     columns = register.layout.map["filter"]
     ranks = [{code: at for at, code in enumerate(register.codes.get(name, {}))} for name in columns]
 
@@ -162,11 +163,11 @@ def _layer(site: Site, register: Register) -> Layer:
         ]
         return found[0], found[1] if len(found) > 1 else 0
 
-    rows: dict[str, list[tuple[Cell, Row]]] = {code: [] for code in site.communities}
+    rows: dict[str, list[tuple[Cell, list[Any]]]] = {code: [] for code in site.communities}
     nowhere = 0
-    for row in site.source.rows(register):
+    for row in site.source.each(register):
         if row.community in rows:
-            rows[row.community].append((cell(row), row))
+            rows[row.community].append((cell(row), _told(site, row) if tell else []))
         else:
             nowhere += 1
     for found in rows.values():

@@ -136,7 +136,7 @@ def edition_of(parts: Iterable[str]) -> str:
     return found.hexdigest()[:12]
 
 
-def batches(items: Iterable[str], size: int) -> Iterator[list[str]]:
+def batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
     """Yield *items* in order, *size* at a time."""
     rest = iter(items)
     while batch := list(islice(rest, size)):

@@ -15,7 +15,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 
-from syncgov.centre.centre import Centre, Draft
+from syncgov.centre.centre import Centre
+from syncgov.centre.drafting import Draft
 from syncgov.centre.intake import Incoming, authenticate
 from syncgov.core.canonical import b64u
 from syncgov.core.clock import Stamp
