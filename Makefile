@@ -7,6 +7,7 @@ CRASH_FLAGS ?=
 FUZZ_FLAGS ?=
 BENCH_FLAGS ?=
 LOAD_FLAGS ?=
+GROWTH_FLAGS ?=
 
 # What syncgov is measured against, in an environment of its own: Morango wants an old Django.
 PEERS := build/peers
@@ -21,7 +22,7 @@ LOCK_FLAGS := --all-extras --group dev --universal --python-version 3.11.0 \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install test demo shots bench load month crash fuzz properties mutations guards vectors format lock clean
+.PHONY: help install test demo shots bench load month growth crash fuzz properties mutations guards vectors format lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +70,9 @@ load: $(INSTALLED) ## a centre under load: 184 devices in a minute, then 4 000
 
 month: $(INSTALLED) ## 500 devices, 2 000 households, 30 days: every change has a fate
 	$(BIN)/python -m tests.bench.month
+
+growth: $(INSTALLED) ## 1 000 to 100 000 matters, 2 000 pages: publish, audit, portal, Datasette, sizes
+	$(BIN)/python -W ignore -m tests.bench.growth $(GROWTH_FLAGS)
 
 crash: $(INSTALLED) ## kill every operation at every step, fill the disk at every write; prints the counts
 	$(BIN)/python -W ignore -m tests.crash $(CRASH_FLAGS)

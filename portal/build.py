@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from portal import calendars, feeds, find, maps, pages, sheets, text
+from portal import calendars, feeds, find, maps, pages, sheets, stamp, text
 from portal.errors import PortalError
 from portal.markup import Page
 from portal.site import Site
@@ -36,8 +36,11 @@ _ELSEWHERE = "https://unpkg.com/"
 _NOWHERE = "assets/not-fetched/"
 
 
-def build(public_db: Path, out_site: Path, datasette_url: str = "../", address: str = "") -> None:
+def build(public_db: Path, out_site: Path, datasette_url: str = "../", address: str = "") -> bool:
     """Build the portal into *out_site*, replacing what is there only when everything succeeded.
+
+    A site that was built from the same inputs, and is whole, stays as it is: no file is touched. Returns whether it was
+    built.
 
     Args:
         datasette_url: address of the Datasette that serves public.db, relative to the portal or http(s); '' for none.
@@ -47,6 +50,10 @@ def build(public_db: Path, out_site: Path, datasette_url: str = "../", address: 
         PortalError: public.db is not usable, MkDocs refused a page, or a page would load from another host.
     """
     out_site = out_site.absolute()
+    with open_source(public_db):  # or says what is wrong with it
+        made_from = stamp.inputs(public_db, {"datasette_url": datasette_url, "address": address})
+    if stamp.is_current(out_site, made_from):
+        return False
     out_site.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out_site.name}.", dir=out_site.parent) as scratch:
         work = Path(scratch)
@@ -61,7 +68,9 @@ def build(public_db: Path, out_site: Path, datasette_url: str = "../", address: 
         _run_mkdocs(work, site.meta.get("as_of", ""))
         os.replace(work / find.FOLDER, work / "site" / find.FOLDER)  # MkDocs need not copy thousands of files
         finish(work / "site")
+        stamp.write(work / "site", made_from)
         _swap(work / "site", out_site, work / "old")
+    return True
 
 
 def write_docs(docs: Path, generated: Iterable[Page]) -> None:

@@ -6,9 +6,11 @@ the answer is what reading everything would give. Source: decisions, "Portal".
 
 import html
 import re
-from array import array
+import tempfile
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TypeAlias
 
@@ -18,12 +20,13 @@ from portal import records, text
 from portal.maps import write_map
 from portal.markup import Page
 from portal.model import COMMUNITY, Row
-from portal.shards import LONG_TEXT, PER_FILE, Shards, batches, edition_of, encode
+from portal.shards import LONG_TEXT, PER_FILE, PER_LONG, Shards, edition_of, encode, hash_of
 from portal.site import Site
+from portal.spill import Spill
 from portal.timeline import Way
 from portal.wording import terms
 
-FORMAT = 1  # of the files below find/
+FORMAT = 2  # of the files below find/
 FOLDER = "find"
 
 Record: TypeAlias = tuple[str, object]  # address, what is shown
@@ -44,13 +47,13 @@ class Document:
     parts: tuple[str, ...]
 
     def card(self, number: int) -> list[object]:
-        """Return it as the page reads it; a long text stands in a part of its own, named by its number."""
+        """Return it as the page reads it; a long text stands elsewhere, named by its number."""
         long = sum(map(len, self.parts)) > LONG_TEXT
         return [self.kind, self.title, self.note, self.address, number if long else list(self.parts)]
 
     @property
     def is_long(self) -> bool:
-        """Tell whether the text has a part of its own."""
+        """Tell whether the text stands apart from the card."""
         return sum(map(len, self.parts)) > LONG_TEXT
 
 
@@ -61,37 +64,46 @@ def write_index(site: Site, pages: Iterable[Page], content: Path, out: Path) -> 
         pages: the generated pages that belong to no register; they are found by their title and first words.
         content: the folder of hand-written pages.
     """
-    cards: list[str] = []
-    told: list[tuple[str, str]] = []
-    long: list[tuple[int, str]] = []
-    postings: dict[str, array[int]] = {}
-    for number, (document, record) in enumerate(_found(site, pages, content)):
-        for term in terms("\n".join(document.parts)):
-            postings.setdefault(term, array("I")).append(number)
-        cards.append(encode(document.card(number)))
+    with (
+        tempfile.TemporaryDirectory(prefix=".find.", dir=out.parent) as scratch,
+        closing(Spill(Path(scratch) / "spill.db")) as spill,
+    ):
+        return _write(site, spill, _collect(spill, _found(site, pages, content)), out)
+
+
+def _collect(spill: Spill, found: Iterable[tuple[Document, Record | None]]) -> int:
+    """Put everything that can be found into *spill* and return the number of documents."""
+    total = 0
+    for number, (document, record) in enumerate(found):
+        spill.post(number, terms("\n".join(document.parts)))
+        spill.add_card(number, encode(document.card(number)))
         if document.is_long:
-            long.append((number, encode(list(document.parts))))
+            spill.add_pair("x", number // PER_LONG, str(number), encode(list(document.parts)))
         if record is not None:
-            told.append((record[0], encode(record[1])))
+            spill.add_pair("m", hash_of(record[0]), record[0], encode(record[1]))
+        total = number + 1
+    return total
+
+
+def _write(site: Site, spill: Spill, total: int, out: Path) -> int:
     state = (site.meta.get(name, "") for name in ("origin", "size", "root", "as_of"))
-    edition = edition_of([str(FORMAT), *state, *cards])
+    edition = edition_of(chain([str(FORMAT), *state], spill.cards()))
     shards = Shards(out, edition)
-    for number, text_of in long:
-        shards.write(f"x/{number}", text_of)
-    for number, batch in enumerate(batches(cards, PER_FILE)):
-        shards.write(f"c/{number}", f"[{','.join(batch)}]")
+    shards.write_long(spill)
+    shards.write_cards(spill.cards())
     write_map(site, shards)
     start = {
         "edition": edition,
-        "docs": len(cards),
+        "docs": total,
         "perCard": PER_FILE,
-        "terms": shards.write_terms(postings),
-        "records": shards.write_records(told),
+        "perLong": PER_LONG,
+        "terms": shards.write_terms(spill),
+        "records": shards.write_records(spill),
         "lists": [[register.layout.nav, f"{site.list_path(register)}.html"] for register in site.listed],
         "asOf": site.as_of,
     }
     (out / "start.js").write_text(f"syncgovStart({encode(start)})\n", encoding="utf-8")
-    return len(cards)
+    return total
 
 
 def documents(site: Site, pages: Iterable[Page], content: Path) -> Iterator[Document]:

@@ -149,7 +149,7 @@ def write_map(site: Site, shards: Shards) -> None:
     for number, layer in enumerate(layers):
         for at, rows in enumerate(_rows(site, layer).values()):
             for part, batch in enumerate(batches(rows, PER_PART)):
-                shards.write(f"g/{number}-{at}-{part}", encode([_told(site, row) for row in batch]))
+                shards.write(f"g/{number}-{at}-{part}", encode(batch))
 
 
 def _layer(site: Site, register: Register) -> Layer:
@@ -173,15 +173,19 @@ def _layer(site: Site, register: Register) -> Layer:
     return replace(layer, cells=cells, nowhere=sum(sum(found.values()) for found in counts.values()))
 
 
-def _rows(site: Site, layer: Layer) -> Mapping[str, list[Row]]:
-    """Return the matters of each community in the order of its cells, those of one cell the newest first."""
+def _rows(site: Site, layer: Layer) -> Mapping[str, list[list[Any]]]:
+    """Return what the map tells of the matters of each community: in the order of its cells, in one the newest first.
+
+    There may be more whole rows than memory holds.
+    """
     columns = layer.register.layout.map["filter"]
-    rows: dict[str, list[Row]] = {code: [] for code in site.communities}
-    for row in site.source.rows(layer.register):
-        rows.get(row.community, []).append(row)
+    rows: dict[str, list[tuple[Cell, list[Any]]]] = {code: [] for code in site.communities}
+    for row in site.source.each(layer.register):
+        if row.community in rows:
+            rows[row.community].append((layer.cell([row.values.get(name) for name in columns]), _told(site, row)))
     for found in rows.values():
-        found.sort(key=lambda row: layer.cell([row.values.get(name) for name in columns]))  # stable
-    return rows
+        found.sort(key=lambda each: each[0])  # stable
+    return {code: [told for _, told in found] for code, found in rows.items()}
 
 
 def _told(site: Site, row: Row) -> list[Any]:

@@ -1,11 +1,11 @@
 """What the one page for all records shows of a row: plain texts that its script puts in place."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from portal import text, timeline
-from portal.model import COMMUNITY, Register, Row, Section, Step
+from portal.model import COMMUNITY, Register, Row, Section
 from portal.rows import member
 from portal.site import Site, joined
 from portal.timeline import Way
@@ -36,9 +36,8 @@ def numbers(row: Row) -> list[str]:
 def records(site: Site, register: Register) -> Iterator[tuple[Row, Way | None]]:
     """Yield each listed row of a register with its way."""
     line = register.timeline
-    histories: Mapping[str, Sequence[Step]] = site.source.histories(register, line.field) if line else {}
-    for row in site.source.rows(register):
-        yield row, timeline.way(site, row, line, histories.get(row.key, ())) if line else None
+    for row in site.source.each(register):
+        yield row, timeline.way(site, row, line, site.source.steps(register, line.field, row.key)) if line else None
 
 
 def record(site: Site, row: Row, found: Way | None) -> dict[str, Any]:

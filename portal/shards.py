@@ -6,16 +6,22 @@ No file grows with the number of rows; there are more of them instead.
 
 import hashlib
 import json
-from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-MEAN_BYTES = 8_000  # of a file of terms or records, on average: half a second on a village network
+from portal.spill import Spill
+
+# Of a file, on average. A query loads one file of terms for each pair of characters, which hardly gets smaller by
+# packing; a matter's page loads one of records, which packs to a sixth. Fewer files than that would weigh on readers.
+TERM_BYTES = 16_000
+RECORD_BYTES = 64_000
 INLINE_IDS = 512  # a term with more rows than that has them in files of their own
-CHUNK_IDS = 4096  # rows of one such file, at most three characters each in practice
+CHUNK_IDS = 16_384  # rows of one such file, a character or two each; the browser knows the number too
 PER_FILE = 32  # cards of one file
-LONG_TEXT = 600  # characters: the text of a card with more stands in a file of its own
+LONG_TEXT = 600  # characters: the text of a card with more does not stand in it
+PER_LONG = 4  # cards whose long texts share a file
 
 _DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 # What a script may not hold as it is: the end of the script, and line ends of old engines.
@@ -23,11 +29,16 @@ _IN_SCRIPT = {"<": "\\u003c", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
 def shard_of(text: str, files: int) -> int:
-    """Return which of *files* (a power of two) holds *text*: FNV-1a over its UTF-16 units, 32 bits."""
+    """Return which of *files* (a power of two) holds *text*."""
+    return hash_of(text) & files - 1
+
+
+def hash_of(text: str) -> int:
+    """Return the number that spreads *text* over files: FNV-1a over its UTF-16 units, 32 bits, folded."""
     found = 0x811C9DC5
     for unit in memoryview(text.encode("utf-16-le", "surrogatepass")).cast("H"):
         found = (found ^ unit) * 0x01000193 & 0xFFFFFFFF
-    return (found ^ found >> 16) & files - 1
+    return found ^ found >> 16
 
 
 def encode_ids(ids: Sequence[int]) -> str:
@@ -42,10 +53,10 @@ def encode_ids(ids: Sequence[int]) -> str:
     return "".join(out)
 
 
-def files_for(total: int) -> int:
-    """Return how many files hold *total* bytes at the mean size: a power of two."""
+def files_for(total: int, mean: int) -> int:
+    """Return how many files hold *total* bytes at *mean* bytes or fewer each on average: a power of two."""
     files = 1
-    while files * MEAN_BYTES < total:
+    while files * mean < total:
         files *= 2
     return files
 
@@ -75,36 +86,45 @@ class Shards:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f'syncgovPart("{self._edition}","{name}",{text})\n', encoding="utf-8")
 
-    def write_terms(self, postings: Mapping[str, "array[int]"]) -> int:
+    def write_terms(self, spill: Spill) -> int:
         """Write the index and return the number of its files: term -> its rows, or `[[first row, part], ...]`."""
-        entries: dict[str, str | list[tuple[int, int]]] = {}
         part = 0
-        for term in sorted(postings):
-            ids = postings[term]
+        for term, ids in spill.postings():
             if len(ids) <= INLINE_IDS:
-                entries[term] = encode_ids(ids)
+                spill.add_pair("t", hash_of(term), term, encode(encode_ids(ids)))
                 continue
             chunks: list[tuple[int, int]] = []
             for start in range(0, len(ids), CHUNK_IDS):
                 self.write(f"p/{part}", encode(encode_ids(ids[start : start + CHUNK_IDS])))
                 chunks.append((ids[start], part))
                 part += 1
-            entries[term] = chunks
-        total = sum(len(term) * 3 + 6 + (len(found) if isinstance(found, str) else 12 * len(found))
-                    for term, found in entries.items())  # fmt: skip
-        return self._spread("t", total, ((term, encode(found)) for term, found in entries.items()))
+            spill.add_pair("t", hash_of(term), term, encode(chunks))
+        return self._spread(spill, "t", TERM_BYTES)
 
-    def write_records(self, records: Sequence[tuple[str, str]]) -> int:
-        """Write (address, encoded record) pairs and return the number of files."""
-        return self._spread("m", sum(len(address) + 2 * len(told) for address, told in records), records)
+    def write_records(self, spill: Spill) -> int:
+        """Write the records by their addresses and return the number of files."""
+        return self._spread(spill, "m", RECORD_BYTES)
 
-    def _spread(self, kind: str, total: int, pairs: Iterable[tuple[str, str]]) -> int:
-        files = files_for(total)
-        buckets: list[list[str]] = [[] for _ in range(files)]
-        for name, text in pairs:
-            buckets[shard_of(name, files)].append(f"[{encode(name)},{text}]")
-        for number, bucket in enumerate(buckets):
-            self.write(f"{kind}/{number}", f"[{','.join(bucket)}]")
+    def write_cards(self, cards: Iterable[str]) -> None:
+        """Write the cards, so many a file."""
+        for number, batch in enumerate(batches(cards, PER_FILE)):
+            self.write(f"c/{number}", f"[{','.join(batch)}]")
+
+    def write_long(self, spill: Spill) -> None:
+        """Write the long texts by the numbers of their cards, those of neighbours in one file."""
+        for file, texts in spill.by_hash("x"):
+            self.write(f"x/{file}", f"[{','.join(f'[{name},{text}]' for name, text in texts)}]")
+
+    def _spread(self, spill: Spill, kind: str, mean: int) -> int:
+        files = files_for(spill.total(kind), mean)
+        empty = 0
+        for file, pairs in spill.by_hash(kind, files - 1):
+            for number in range(empty, file):
+                self.write(f"{kind}/{number}", "[]")
+            self.write(f"{kind}/{file}", f"[{','.join(f'[{encode(name)},{text}]' for name, text in pairs)}]")
+            empty = file + 1
+        for number in range(empty, files):
+            self.write(f"{kind}/{number}", "[]")
         return files
 
 
@@ -116,7 +136,8 @@ def edition_of(parts: Iterable[str]) -> str:
     return found.hexdigest()[:12]
 
 
-def batches(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+def batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
     """Yield *items* in order, *size* at a time."""
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
+    rest = iter(items)
+    while batch := list(islice(rest, size)):
+        yield batch

@@ -148,13 +148,19 @@ class Source:
             limit: how many at most; -1: all.
             first: columns to sort by before.
         """
+        return list(self.each(register, community, limit, first))
+
+    def each(
+        self, register: Register, community: str | None = None, limit: int = -1, first: Sequence[str] = ()
+    ) -> Iterator[Row]:
+        """Yield what `rows` returns, one at a time: there may be more than memory holds."""
         where, codes = _where(register.layout)
         if community is not None:
             where, codes = f"{where} AND coalesce({self._column(register, COMMUNITY)}, '') = ?", [*codes, community]
         order = ['"key"'] if register.layout.page == "row" else [f"{self._column(register, '_created')} DESC", '"key"']
         order = [f"{quote(name)} NULLS LAST" for name in first if name in register.present] + order
         sql = f"SELECT * FROM {quote(register.name)} WHERE {where} ORDER BY {', '.join(order)} LIMIT ?"
-        return [Row(register, dict(row)) for row in self._conn.execute(sql, [*codes, limit])]
+        return (Row(register, dict(row)) for row in self._conn.execute(sql, [*codes, limit]))
 
     def nearby(self, register: Register, community: str, limit: int = -1) -> list[Row]:
         """Return the rows that a community's page shows of a register, by key."""
@@ -211,15 +217,13 @@ class Source:
         )  # stable: registers stay in order
         return found[:limit]
 
-    def histories(self, register: Register, field: str) -> Mapping[str, list[Step]]:
-        """Return what was written to *field* of each row, in log order; what was erased is no step."""
-        found: dict[str, list[Step]] = {}
+    def steps(self, register: Register, field: str, key: str) -> list[Step]:
+        """Return what was written to *field* of a row, in log order; what was erased is no step."""
         sql = """
-            SELECT key, value, received, device FROM history WHERE register = ? AND field = ? AND NOT erased
-            ORDER BY idx, position"""
-        for row in self._conn.execute(sql, [register.name, field]):
-            found.setdefault(row["key"], []).append(Step(_json(row["value"]), row["received"], row["device"]))
-        return found
+            SELECT value, received, device FROM history
+            WHERE register = ? AND "key" = ? AND field = ? AND NOT erased ORDER BY idx, position"""
+        found = self._conn.execute(sql, [register.name, key, field])
+        return [Step(_json(row["value"]), row["received"], row["device"]) for row in found]
 
     def roles(self) -> Mapping[str, frozenset[str]]:
         """Return the roles that each device holds, by device id."""

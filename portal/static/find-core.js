@@ -176,7 +176,7 @@
 
   function Posting(entry) {
     this.chunks = typeof entry === "string" ? [[0, decode(entry)]] : entry.map(function (e) { return [e[0], null, e[1]]; });
-    this.size = typeof entry === "string" ? this.chunks[0][1].length : entry.length * 4096;
+    this.size = typeof entry === "string" ? this.chunks[0][1].length : entry.length * 16384;
   }
   Posting.prototype.seek = async function (wanted) {
     for (var i = 0; i < this.chunks.length; i++) {
@@ -223,7 +223,8 @@
   };
   Search.prototype.card = async function (number) {
     var row = (await part("c/" + Math.floor(number / start.perCard)))[number % start.perCard];
-    var parts = typeof row[4] === "number" ? await part("x/" + row[4]) : row[4];
+    var parts = row[4];
+    if (typeof parts === "number") parts = member(await part("x/" + Math.floor(parts / start.perLong)), parts);
     return { number: number, kind: row[0], title: row[1], note: row[2], address: row[3], parts: parts };
   };
   // The next `count` results; fewer when there are no more (then `done` is true) or `most` texts have been read.

@@ -37,14 +37,20 @@ DEMO_EVENTS, DEMO_CLOSED = 563, 544  # the year of the source documents
     metavar="URL",
     help=both("网站的网址，印在公示栏的二维码里。", "The site's address, for QR codes."),
 )
-def publish(out: Output, centre: Path, out_folder: Path, address: str) -> None:
+@click.option("--again", is_flag=True, help=both("没有变化也重新公开。", "Publish even if nothing is new."))
+def publish(out: Output, centre: Path, out_folder: Path, address: str, again: bool) -> None:
     from syncgov.centre.centre import Centre
     from syncgov.cli.centre import require_centre
     from syncgov.publish import publish as publisher
 
     require_centre(centre)
     with closing(Centre(centre)) as opened:
-        done = publisher.publish(opened, out_folder, progress=out.progress(), address=address)
+        done = publisher.publish(opened, out_folder, progress=out.progress(), address=address, again=again)
+    if done.unchanged:
+        out.line(
+            f"没有变化，{out_folder} 保持原样（要重新公开，请加 --again）",
+            f"nothing is new; {out_folder} stays as it is (to publish it again, add --again)",
+        )
     out.line(
         f"已公开到 {out_folder}：{done.rows} 行，日志 {done.checkpoint.size} 条，不予公开 {done.withheld} 处"
         f"，已删除 {done.erased} 处",
@@ -66,6 +72,7 @@ def publish(out: Output, centre: Path, out_folder: Path, address: str) -> None:
             "withheld": done.withheld,
             "newly_withheld": done.newly_withheld,
             "erased": done.erased,
+            "unchanged": done.unchanged,
         }
     )
 

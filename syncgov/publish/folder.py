@@ -43,7 +43,7 @@ def replace_folder(out: Path) -> Iterator[Path]:
 
 @contextmanager
 def _alone(out: Path) -> Iterator[None]:
-    with open(out.with_name(f".{out.name}.lock"), "ab") as file:
+    with open(lock_path(out), "ab") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -51,6 +51,11 @@ def _alone(out: Path) -> Iterator[None]:
                 f"{out} 正在由另一个进程公开，请等它结束", f"another process is publishing into {out}; wait for it"
             ) from error
         yield
+
+
+def lock_path(out: Path) -> Path:
+    """Return the file that is locked while folder *out* is replaced; it stays."""
+    return out.with_name(f".{out.name}.lock")
 
 
 def _sibling(out: Path, kind: str) -> Path:

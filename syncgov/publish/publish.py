@@ -1,9 +1,11 @@
 """Make the published folder of a centre. Source: protocol page, section 9."""
 
+import sqlite3
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,6 +26,7 @@ from syncgov.publish.redaction import hidden_writes, public_leaf, public_state
 from syncgov.publish.review import find_hits
 from syncgov.publish.snapshot import Centre, Progress, Snapshot, take_snapshot
 from syncgov.publish.static_log import DisclosedWriter, write_file, write_head, write_proofs, write_tiles
+from syncgov.publish.unchanged import Inputs, is_current, keep_times, note
 from syncgov.storage.connection import quote
 from syncgov.storage.ledger import Ledger
 
@@ -48,6 +51,7 @@ class Published:
         tables: register -> published rows. figures: id -> text.
         withheld: writes that are not disclosed. newly_withheld: those of them that a detector has just found.
         erased: public writes whose value is no longer there.
+        unchanged: the folder said all of it already, and was left as it is.
     """
 
     out: Path
@@ -57,6 +61,7 @@ class Published:
     withheld: int
     newly_withheld: int
     erased: int = 0
+    unchanged: bool = False
 
     @property
     def rows(self) -> int:
@@ -65,14 +70,23 @@ class Published:
 
 
 def publish(
-    centre: Centre, out: Path, *, progress: Progress | None = None, portal: bool = True, address: str = ""
+    centre: Centre,
+    out: Path,
+    *,
+    progress: Progress | None = None,
+    portal: bool = True,
+    address: str = "",
+    again: bool = False,
 ) -> Published:
     """Publish everything that is public into folder *out*, replacing it only when all of it is done.
+
+    A folder that was published today, from the same log, settings and program, stays as it is; nothing is logged.
 
     Args:
         progress: called with (stage, done, total).
         portal: whether to build the static site too.
         address: where the site will be on the web, for the QR codes of its notice-board sheets; "": not known.
+        again: publish even if nothing is new.
 
     Raises:
         StorageError: *out* is something else than a published folder, or writing or the portal failed.
@@ -80,28 +94,57 @@ def publish(
         LogError: the centre's log does not lead to its own checkpoint.
     """
     report = progress or _silent
-    ledger, site = centre.reader(), address if portal else None
+    ledger, site, out = centre.reader(), address if portal else None, out.absolute()
+    if not again and (found := _as_it_stands(ledger, out, centre.clock(), site)) is not None:
+        return found
     with replace_folder(out) as new:
-        scanned, withheld, announced = 0, 0, False
+        scanned, withheld, announced = 0, 0, 0
         while True:
             with take_snapshot(ledger) as snapshot:
                 report("detect", scanned, snapshot.size)
                 hits = find_hits(snapshot, scanned)
                 scanned = snapshot.size
                 if announced and not hits:
-                    done = _write(snapshot, out.absolute(), new, report, newly_withheld=withheld, site=site)
+                    done = _write(snapshot, out, new, report, newly_withheld=withheld, site=site)
                     write_list(new, partial(centre.sign_list, snapshot.checkpoint))
+                    keep_times(out, new)
+                    inputs = Inputs(snapshot.checkpoint_text, repr(list(_declared(ledger))), announced, site)
                     break
-                row = _announcement(ledger, centre.clock())
+                now = centre.clock()
+                row = _announcement(ledger, now)
             # The centre may take in more before the next snapshot; that is looked at too before it is published.
             if hits:
                 centre.write("withholding", hits)
                 withheld += len(hits)
             else:
                 centre.write("publication", [row])
-                announced = True
+                announced = now
+    note(out, inputs)
     centre.note_published(out, done.checkpoint.size)
     return done
+
+
+def _as_it_stands(ledger: Ledger, out: Path, now_ms: int, site: str | None) -> Published | None:
+    """Return what folder *out* says, if a publication would change nothing of it; else None."""
+    with take_snapshot(ledger) as snapshot:
+        inputs = Inputs(snapshot.checkpoint_text, repr(list(_declared(ledger))), now_ms, site)
+        if not is_current(out, inputs):
+            return None
+        names = [each.name for each in published_registers(snapshot.registers)]
+    with closing(sqlite3.connect(f"{(out / 'public.db').as_uri()}?mode=ro&immutable=1", uri=True)) as conn:
+        hidden = dict(conn.execute("SELECT kind, count(*) FROM withheld GROUP BY 1").fetchall())
+        counts = {name: conn.execute(f"SELECT count(*) FROM {quote(name)}").fetchone()[0] for name in names}
+        figures = dict(conn.execute("SELECT id, text FROM figure ORDER BY position").fetchall())
+    return Published(
+        out=out,
+        checkpoint=snapshot.checkpoint,
+        tables=counts,
+        figures=figures,
+        withheld=hidden.get("withholding", 0),
+        newly_withheld=0,
+        erased=hidden.get("erasure", 0),
+        unchanged=True,
+    )
 
 
 def _silent(_stage: str, _done: int, _total: int) -> None:

@@ -31,8 +31,8 @@ class Reader:
         return find_matches(text, list(self._private_texts(path)), self.official)
 
     def is_hit(self, path: Path, text: str) -> bool:
-        """Whether there is anything to look at; private texts are read only if nothing else decides."""
-        return bool(find_matches(text, (), self.official)) or bool(self.matches(path, text))
+        """Whether there is anything to look at."""
+        return bool(self.matches(path, text))
 
     @cached_property
     def official(self) -> frozenset[str]:

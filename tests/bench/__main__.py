@@ -18,7 +18,7 @@ from cryptography.hazmat.backends.openssl import backend
 warnings.filterwarnings("ignore", message="Using `httpx`")  # starlette.testclient would rather have httpx2
 
 from tests.bench.auditing import audited  # noqa: E402
-from tests.bench.growth import growing  # noqa: E402
+from tests.bench.log_growth import growing  # noqa: E402
 from tests.bench.merging import merging, one_core  # noqa: E402
 from tests.bench.peer import find_python  # noqa: E402
 from tests.bench.ratio import Ratio  # noqa: E402

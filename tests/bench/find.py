@@ -12,6 +12,7 @@ import sqlite3
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
@@ -84,20 +85,39 @@ def measure(browser: Browser, folder: Path, matters: int) -> None:
         print(f"  {kind}: {len(sizes)} files, {sum(sizes) / 1e6:.2f} MB, largest {max(sizes) / 1000:.1f} kB")
     assert number is not None
     for query in (number.number, "灯", "路灯", "光伏组件", "路灯不亮 物业", "组光件伏", "查看通知单位整改"):
-        _ask(browser, folder, query)
+        _tell(ask(browser, folder, query))
 
 
-def _ask(browser: Browser, folder: Path, query: str) -> None:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What one query in a fresh page found and took. `parts`, `packed`: files of the index, their bytes gzipped."""
+
+    query: str
+    results: int
+    whole: bool
+    ms: float
+    parts: int
+    packed: int
+
+
+def ask(browser: Browser, folder: Path, query: str) -> Asked:
+    """Ask the index below *folder*, which has a page `find.html`, for the first twenty results."""
     seen = opened(browser, folder.as_uri() + "/", 390)
     seen.page.goto(f"{folder.as_uri()}/find.html")
-    ask = "async q => { const t = performance.now(); const s = syncgovFind.search(q); const r = await s.take(20, 400);"
-    count, done, took = seen.page.evaluate(ask + " return [r.length, s.done, performance.now() - t] }", query)
-    parts = [folder / url.split("/find/")[1].split("?")[0] for url in seen.asked if "/find/" in url]
-    files = [folder / "find" / part.relative_to(folder) for part in parts]
-    weight = sum(len(gzip.compress(path.read_bytes())) for path in files)
-    more = "" if done else "+"
-    print(f"  {query}: {count}{more} in {took:.0f} ms, {len(files)} files, {weight / 1000:.1f} kB gzipped")
+    script = (
+        "async q => { const t = performance.now(); const s = syncgovFind.search(q); const r = await s.take(20, 400);"
+    )
+    count, done, took = seen.page.evaluate(script + " return [r.length, s.done, performance.now() - t] }", query)
+    names = sorted({url.split("/find/")[1].split("?")[0] for url in seen.asked if "/find/" in url})
+    packed = sum(len(gzip.compress((folder / "find" / name).read_bytes())) for name in names)
     seen.page.close()
+    return Asked(query, count, done, took, len(names), packed)
+
+
+def _tell(asked: Asked) -> None:
+    more = "" if asked.whole else "+"
+    size = f"{asked.parts} files, {asked.packed / 1000:.1f} kB gzipped"
+    print(f"  {asked.query}: {asked.results}{more} in {asked.ms:.0f} ms, {size}")
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ TINY = {"1": 2, "3": 5, "4": 2, "5": 1, "6": 20, "7": 20}
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two rounds tell whether it runs."""
     monkeypatch.setattr("tests.bench.ratio.ROUNDS", 2)
-    monkeypatch.setattr("tests.bench.growth.ADDED", 10)
+    monkeypatch.setattr("tests.bench.log_growth.ADDED", 10)
 
 
 def run(rows: str, tmp_path: Path) -> dict[str, dict]:

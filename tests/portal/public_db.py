@@ -36,6 +36,7 @@ CREATE TABLE figure_part(figure, "by", part, n, d, text, position INTEGER, PRIMA
 CREATE TABLE leaf(idx INTEGER PRIMARY KEY, received, device, seq, verdict, register, key, disputed);
 CREATE TABLE history(idx INTEGER, position INTEGER, register, key, field, value, withheld INTEGER, erased INTEGER,
     received, device, shown INTEGER, disputed INTEGER, PRIMARY KEY(idx, position));
+CREATE INDEX history_register_key_index ON history(register, key);
 CREATE TABLE device("key" TEXT PRIMARY KEY, roles);
 CREATE TABLE conflict(register, key, field, idx, value, shown INTEGER, received, device);
 CREATE TABLE withheld(id INTEGER PRIMARY KEY, path, register, key, field, kind, reason, dot);

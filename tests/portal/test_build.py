@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import pytest
 
 from portal import build as building
+from portal import stamp
 from portal.build import build, loads_from_elsewhere, main
 from portal.errors import PortalError
 from tests.portal.public_db import HOSTILE, make_public_db
@@ -177,11 +178,92 @@ def test_build_is_repeatable_and_replaces(tmp_path: Path) -> None:
     build(database, out)
     before = {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()}
     (out / "stale.html").write_text("old")
-    build(database, out)
+    assert build(database, out)
     after = {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()}
     assert before == after
     assert [path.name for path in out.parent.iterdir()] == ["portal"]
     assert b'class="sg-notice"' not in after[Path("index.html")]
+
+
+class _BuildsError(Exception):
+    """Raised in place of a build."""
+
+
+def test_an_unchanged_site_is_not_built_again(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same inputs and a whole site: no file is touched."""
+    monkeypatch.setattr(building, "write_docs", _refuse)
+    before = {path: path.stat().st_mtime_ns for path in published.rglob("*")}
+    assert not build(published / "public.db", published / "portal")
+    assert {path: path.stat().st_mtime_ns for path in published.rglob("*")} == before
+    assert len(before) > 100
+
+
+def _refuse(*_: object) -> None:
+    raise _BuildsError
+
+
+@pytest.mark.parametrize("options", [("", ""), ("../", "https://a.example/"), ("https://d.example/", "")])
+def test_other_options_build_again(published: Path, options: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both addresses stand on pages."""
+    monkeypatch.setattr(building, "write_docs", _refuse)
+    with pytest.raises(_BuildsError):
+        build(published / "public.db", published / "portal", *options)
+
+
+@pytest.mark.parametrize("name", ["index.html", "find/start.js", "static/portal.css", "build.json", "extra.html"])
+def test_a_damaged_site_is_built_again(published: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One byte more in any file, a file that is not its own, or one that is missing: it is not trusted."""
+    monkeypatch.setattr(building, "write_docs", _refuse)
+    path = published / "portal" / name
+    whole = path.read_bytes() if path.exists() else None
+    try:
+        for damage in (lambda: path.write_bytes((whole or b"") + b" "), path.unlink):
+            damage()
+            if whole is not None or path.exists():
+                if name == "build.json" and path.exists():
+                    path.write_text('{"files": "", "inputs": ""}')
+                with pytest.raises(_BuildsError):
+                    build(published / "public.db", published / "portal")
+    finally:
+        if whole is not None:
+            path.write_bytes(whole)
+    assert not build(published / "public.db", published / "portal")
+
+
+def test_other_data_and_another_program_build_again(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every byte of public.db counts, and every file of the program."""
+    monkeypatch.setattr(building, "write_docs", _refuse)
+    database = published / "other.db"
+    database.write_bytes((published / "public.db").read_bytes())
+    assert not build(database, published / "portal")
+    with sqlite3.connect(database) as conn:
+        conn.execute("UPDATE meta SET value = 'elsewhere' WHERE key = 'name'")
+    conn.close()
+    with pytest.raises(_BuildsError):
+        build(database, published / "portal")
+    database.unlink()
+    monkeypatch.setattr(stamp, "program", lambda *packages: "another")
+    with pytest.raises(_BuildsError):
+        build(published / "public.db", published / "portal")
+
+
+def test_the_program_is_its_files_and_what_it_runs_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A changed, added or renamed file, the configuration beside it, another version of a library: another hash."""
+    package = tmp_path / "package"
+    (package / "content").mkdir(parents=True)
+    (package / "content" / "a.md").write_text("a")
+    seen = [stamp.program.__wrapped__(package)]
+    (package / "content" / "a.md").write_text("b")
+    seen.append(stamp.program.__wrapped__(package))
+    (package / "content" / "a.md").rename(package / "content" / "b.md")
+    seen.append(stamp.program.__wrapped__(package))
+    (tmp_path / "mkdocs.yml").write_text("site_name: a")
+    seen.append(stamp.program.__wrapped__(package))
+    (package / "x.pyc").write_text("what Python leaves is no part of it")
+    assert stamp.program.__wrapped__(package) == seen[-1]
+    monkeypatch.setattr(stamp, "distributions", lambda: [])
+    seen.append(stamp.program.__wrapped__(package))
+    assert len(set(seen)) == len(seen)
 
 
 def test_failed_build_leaves_the_old_site(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

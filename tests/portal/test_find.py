@@ -2,8 +2,9 @@
 
 import json
 import sqlite3
-from array import array
-from collections.abc import Iterator
+import tracemalloc
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portal import find, pages
+from portal import find, pages, spill
 from portal.shards import CHUNK_IDS, INLINE_IDS, Shards, encode_ids, files_for, shard_of
 from portal.site import Site
 from portal.source import open_source
+from portal.spill import Spill
 from portal.wording import fold, terms
 from syncgov.publish.bigrams import index_text
 from tests.portal.public_db import EAST, make_public_db
@@ -33,6 +35,15 @@ def site(tmp_path: Path) -> Iterator[Site]:
 def part(path: Path) -> Any:
     """Return the data of one part."""
     return json.loads(path.read_text(encoding="utf-8").split(",", 2)[2].removesuffix(")\n"))
+
+
+@contextmanager
+def spilled(path: Path, postings: Mapping[str, range]) -> Iterator[Spill]:
+    """Give a scratch file that holds these places of words."""
+    with closing(Spill(path)) as spill:
+        for number in range(max(ids.stop for ids in postings.values())):
+            spill.post(number, [term for term, ids in postings.items() if number in ids])
+        yield spill
 
 
 def decode(text: str) -> list[int]:
@@ -70,20 +81,22 @@ def test_index_is_linear_and_no_file_grows(tmp_path: Path) -> None:
     """Ten times the rows: about ten times the bytes, and no file larger than the bound."""
     sizes = {}
     for rows in (2_000, 20_000):
-        postings = {f"词{i}": array("I", range(i % 7, rows, 7 + i % 50)) for i in range(400)}
+        postings = {f"词{i}": range(i % 7, rows, 7 + i % 50) for i in range(400)}
         folder = tmp_path / str(rows)
-        assert Shards(folder, "e").write_terms(postings) == len(list((folder / "t").iterdir()))
+        with spilled(tmp_path / f"{rows}.db", postings) as spill:
+            assert Shards(folder, "e").write_terms(spill) == len(list((folder / "t").iterdir()))
         files = [path.stat().st_size for path in folder.rglob("*.js")]
         assert max(files) < 64_000
         sizes[rows] = sum(files)
     assert 5 < sizes[20_000] / sizes[2_000] < 12
-    assert files_for(1) == 1
+    assert [files_for(total, 8) for total in (1, 8, 9, 17)] == [1, 1, 2, 4]
 
 
 def test_long_lists_are_cut_in_parts(tmp_path: Path) -> None:
     """A term with many rows names the parts that hold them, each with its first row."""
-    postings = {"多": array("I", range(0, 30_000, 3)), "少": array("I", range(INLINE_IDS))}
-    files = Shards(tmp_path, "e").write_terms(postings)
+    postings = {"多": range(0, 3 * (2 * CHUNK_IDS + 9), 3), "少": range(INLINE_IDS)}
+    with spilled(tmp_path / "spill.db", postings) as spill:
+        files = Shards(tmp_path, "e").write_terms(spill)
     found = {term: entry for n in range(files) for term, entry in part(tmp_path / f"t/{n}.js")}
     assert decode(found["少"]) == list(postings["少"])
     assert [first for first, _ in found["多"]] == [0, 3 * CHUNK_IDS, 6 * CHUNK_IDS]
@@ -103,6 +116,35 @@ def test_every_record_is_where_its_address_says(site: Site, tmp_path: Path) -> N
         held = dict(part(tmp_path / f"find/m/{shard_of(address, start['records'])}.js"))
         assert held[address]["evidence"] == row.evidence
     assert not [path for path in (tmp_path / "find").rglob("*.js") if "</" in path.read_text(encoding="utf-8")]
+
+
+def test_the_size_of_a_run_changes_nothing(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a handful of words in memory at a time the files are the same, byte for byte, and no scratch is left."""
+    whole, runs = tmp_path / "whole", tmp_path / "runs"
+    find.write_index(site, pages.others(site), CONTENT, whole)
+    monkeypatch.setattr(spill, "RUN", 50)
+    find.write_index(site, pages.others(site), CONTENT, runs)
+    found = {path.relative_to(whole): path.read_bytes() for path in whole.rglob("*.js")}
+    assert found == {path.relative_to(runs): path.read_bytes() for path in runs.rglob("*.js")}
+    assert len(found) > 20
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["public.db", "runs", "whole"]
+
+
+def test_memory_does_not_grow_with_the_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight times the places of words, all of them new words, take no more memory than a run; and all come back."""
+    monkeypatch.setattr(spill, "RUN", 2_000)
+    peaks = []
+    for cards in (400, 3_200):
+        with closing(Spill(tmp_path / f"{cards}.db")) as scratch:
+            tracemalloc.start()
+            for number in range(cards):
+                scratch.post(number, [f"{number}-{word}" for word in range(20)])
+                scratch.add_card(number, "卡" * 500)
+            assert sum(len(ids) for _term, ids in scratch.postings()) == cards * 20
+            assert sum(len(text) for text in scratch.cards()) == cards * 500
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+    assert peaks[1] < 1.5 * peaks[0] < 3_000_000
 
 
 def test_guides_come_first_and_what_is_withheld_is_not_found(site: Site) -> None:

@@ -94,7 +94,7 @@ class BusyCentre:
 def test_what_arrives_during_publication_is_read_too(own_place: Place) -> None:
     """A telephone that is pushed after the texts were read is withheld in the same publication."""
     busy = BusyCentre(own_place, ["又打 13912345679", "打 13912345678"])
-    done = publish(busy, own_place.out, portal=False)
+    done = publish(busy, own_place.out, portal=False, again=True)
     assert done.newly_withheld == 2
     assert row(own_place.out, "lamp", own_place.keys[0])["_withheld"] == "words"
     assert not cells(own_place.out, "SELECT 1 FROM history WHERE value LIKE '%1391234567%'")
