@@ -150,8 +150,10 @@ def test_a_published_place_is_a_point_and_a_withheld_one_is_not(public_db: Path,
         with open_source(public_db) as source:
             site = Site(source)
             (layer,) = (maps._layer(site, item) for item in maps.mapped(site))
-            (row,) = (row for row in maps._rows(site, layer)[WEST] if row.key == "lamp-000")
-            return maps._told(site, row)
+            (item,) = maps.mapped(site)
+            page = next(site.page_of(row) for row in site.source.rows(item) if row.key == "lamp-000")
+            (found,) = (each for each in maps._rows(site, layer)[WEST] if each[2] == page)
+            return found
 
     assert told()[3:] == [0.5, 1.5]
     with closing(sqlite3.connect(public_db)) as conn, conn:
