@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 import requests
+from datasette.utils import tilde_encode
 
 from syncgov.core.charter import open_charter
 from syncgov.core.record_proof import verify_record_proof
@@ -66,3 +67,17 @@ def test_portal_and_data_are_beside_it(site: str) -> None:
     for path in ("/portal/index.html", "/data/event.csv", "/log/checkpoint"):
         assert requests.get(site + path, timeout=20).status_code == 200
     assert requests.get(f"{site}/public?sql=select+1", timeout=20).status_code == 403
+
+
+def test_rows_lead_to_their_pages_on_the_portal(site: str, ran: Ran) -> None:
+    """The address that a row's page gives is a page of the portal, for every register whose rows have one."""
+    tables = json.loads((ran.public / "metadata.json").read_bytes())["databases"]["public"]["tables"]
+    own = [name for name, spec in tables.items() if spec["plugins"]["syncgov"].get("page") == "row"]
+    assert len(own) >= 2
+    for name in own:
+        keys = requests.get(f"{site}/public/{name}.json?_shape=array&_col=key&_size=5", timeout=20).json()
+        for key in keys:
+            page = requests.get(f"{site}/public/{name}/{tilde_encode(key['key'])}", timeout=20).text
+            link = re.search(r'href="(/portal/r/[^"]+)"', page)
+            assert link is not None
+            assert requests.get(site + link[1], timeout=20).status_code == 200

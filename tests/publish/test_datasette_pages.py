@@ -58,7 +58,7 @@ def paths(place: Place) -> Iterator[str]:
     yield "/public/search_lamp?q=" + quote("灯")
     yield "/public/search_lamp?q=" + quote("没有这个")
     yield "/public/row_history?register=lamp&key=" + place.keys[0]
-    yield from (f"/public/lamp/{key}" for key in place.keys)
+    yield from (f"/public/lamp/{key}" for key in place.keys[:3])
     with closing(sqlite3.connect(place.out / "public.db")) as conn:
         yield f"/public/device/{conn.execute('SELECT key FROM device').fetchone()[0]}"
         yield "/public/history/{},{}".format(*conn.execute("SELECT idx, position FROM history").fetchone())
@@ -153,6 +153,7 @@ def test_a_row_tells_its_history(served: Any, place: Place) -> None:
     assert rows[0][1].startswith("worker")
     assert "种类：灯泡" in rows[0][2]
     assert "费用：123.45 元 现在的值" in " ".join(row[2] for row in rows)
+    assert "登记管理员（章程指定）" in page(served, "/public/crew/1").select(".history tbody td")[1].text
     withheld = page(served, f"/public/lamp/{place.keys[2]}").select_one(".history")
     assert withheld is not None
     assert "公开说明： 不予公开" in withheld.get_text(" ", strip=True)
@@ -217,13 +218,15 @@ def test_numbers_have_units_and_codes_have_names(served: Any) -> None:
         column: str(cell("public", "made_up", {}, column, value))
         for column, value in {
             "far": 1200, "cost": -5, "new": 0, "since": 1763740800000, "_withheld": "words,other",
-            "roles": '["desk", "x"]', "received": "2026-11-22T12:50:49+08:00", "name": "<b>", "none": None,
+            "roles": '["desk", "x", {"public": true}]',
+            "received": "2026-11-22T12:50:49+08:00", "name": "<b>", "none": None,
         }.items()
     }  # fmt: skip
     del tables["made_up"]
     assert shown == {
         "far": "1,200 公里", "cost": "-0.05 元", "new": "否", "since": "2025-11-22 00:00",
-        "_withheld": "公开说明、other", "roles": "<ol><li>值班员</li><li>x</li></ol>", "received": "2026-11-22 12:50",
+        "_withheld": "公开说明、other", "roles": "<ol><li>值班员</li><li>x</li><li>public：是</li></ol>",
+        "received": "2026-11-22 12:50",
         "name": "<b>", "none": '<span class="none">—</span>',
     }  # fmt: skip
 

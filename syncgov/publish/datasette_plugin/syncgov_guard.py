@@ -1,10 +1,10 @@
 """Datasette plugin for a published folder: what one visitor may ask, so that the next one is still answered.
 
 Arbitrary SQL is off by the settings of `syncgov browse`. What is left, and stopped here before it reaches Datasette:
-filters whose cost grows with a power of the text (a pattern with many wildcards runs inside one step of SQLite, which
-no time limit interrupts), parameters that nobody needs (`_where`, `_through`, `_facet`, `_trace`, `_ttl`, `_timelimit`,
-other search tables), numbers and lists that Datasette answers with an error of its own, internal pages, huge addresses.
-And below Datasette: how long a value may be, how much memory SQLite may take. Works with Datasette 0.65.
+parameters that nobody needs (`_where`, `_through`, `_facet`, `_trace`, `_ttl`, `_timelimit`, other search tables),
+filters by patterns (with `%` as a wildcard, "contains 50%" would find what does not contain it), conditions that
+Datasette passes over or answers with an error of its own, internal pages, huge addresses. And below Datasette: how long
+a value may be, how much memory SQLite may take. Works with Datasette 0.65.
 """
 
 import json

@@ -24,7 +24,7 @@ PLUGIN = "syncgov"
 MANY_CODES = 30  # a column with more codes is filtered by typing
 _STYLE = (HERE / "syncgov.css").read_bytes()
 
-# Filters of Datasette that people may choose; those whose cost grows faster than the text are refused by the guard.
+# Filters of Datasette that people may choose; the guard refuses the others.
 LOOKUPS = {
     "exact": "是",
     "not": "不是",

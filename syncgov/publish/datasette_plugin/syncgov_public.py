@@ -138,6 +138,8 @@ def _plain(item: Any, members: Mapping[str, str]) -> str:
         return "；".join(f"{members.get(n, n)}：{_plain(item[n], {})}" for n in named if item[n] not in (None, ""))
     if isinstance(item, list):
         return "、".join(_plain(part, {}) for part in item)
+    if isinstance(item, bool):
+        return "是" if item else "否"
     return "" if item is None else str(members.get(str(item), item))
 
 

@@ -124,10 +124,14 @@ class _Teller:
                 entry["parts"].append(_part(each, ALIVE, "记录", "已撤下"))
         known = await self._devices({entry["device"] for entry in entries.values()})
         for entry in entries.values():
-            roles = known.get(entry["device"], ())
-            entry["roles"] = "、".join(str(self._roles_of.get(role, role)) for role in roles)
-            entry["device_link"] = self._urls.row(self._name, "device", entry["device"]) if roles else ""
+            certified = entry["device"] in known  # a device without certificate that is accepted is the charter's
+            roles = "、".join(self._role(role) for role in known.get(entry["device"], ()))
+            entry["roles"] = roles if certified else f"{self._role('registrar')}（章程指定）"
+            entry["device_link"] = self._urls.row(self._name, "device", entry["device"]) if certified else ""
         return list(entries.values())
+
+    def _role(self, code: str) -> str:
+        return str(self._roles_of.get(code, code))
 
     def _parts(self, write: Any) -> Iterator[dict[str, Any]]:
         """Yield the columns that one write fills."""
