@@ -53,7 +53,7 @@ test: $(INSTALLED) ## format check, lint, types, vectors, tests
 demo: $(INSTALLED) ## a year of one street into ./demo-data, then browse it
 	$(BIN)/syncgov demo ./demo-data $(DEMO_FLAGS)
 
-shots: $(INSTALLED) ## pictures of every kind of page of ./demo-data into ./shots: 390 and 1280 px, light and dark
+shots: $(INSTALLED) ## pictures of every kind of page of ./demo-data into ./shots: 390 and 1280 px, light, dark, large, on paper; fails if axe finds a fault
 	$(BIN)/python -m tests.browser.shots ./demo-data/public/portal ./shots
 
 bench: $(INSTALLED) $(PEERS)/.installed ## the benches of the design, medians of five

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from portal import calendars, feeds, find, maps, pages, sheets, text
+from portal import calendars, feeds, find, maps, not_found, pages, sheets, text
 from portal.errors import PortalError
 from portal.markup import Page
 from portal.site import Site
@@ -34,6 +34,8 @@ _CSS_LOADS = re.compile(r"(?:url\(|@import)\s*[\"']?\s*(?:https?:)?//[^\s\"')]+"
 # The theme's script names helpers there for diagrams and very old browsers; neither may be fetched.
 _ELSEWHERE = "https://unpkg.com/"
 _NOWHERE = "assets/not-fetched/"
+# Beside every address that a page names as its alternate, a feed too, the theme's script would ask for a sitemap.
+_ALTERNATES, _NO_ALTERNATES = "link[rel=alternate]", "link[rel=none]"
 
 
 def build(public_db: Path, out_site: Path, datasette_url: str = "../", address: str = "") -> None:
@@ -56,11 +58,13 @@ def build(public_db: Path, out_site: Path, datasette_url: str = "../", address: 
             write_feeds(work / "docs", feeds.feeds(site))
             write_sheets(work / "docs", site)
             config = site_config(site, work)
+            missing = not_found.not_found(site)
             find.write_index(site, pages.others(site), HERE / "content", work / find.FOLDER)
         (work / "mkdocs.yml").write_text(yaml.safe_dump(config, allow_unicode=True, sort_keys=False), encoding="utf-8")
         _run_mkdocs(work, site.meta.get("as_of", ""))
         os.replace(work / find.FOLDER, work / "site" / find.FOLDER)  # MkDocs need not copy thousands of files
         finish(work / "site")
+        (work / "site" / "404.html").write_text(missing, encoding="utf-8")
         _swap(work / "site", out_site, work / "old")
 
 
@@ -153,12 +157,13 @@ def finish(site: Path) -> None:
     Raises:
         PortalError: a page or style sheet that does.
     """
-    for name in ("sitemap.xml", "sitemap.xml.gz", "404.html"):  # all three need the absolute address
+    for name in ("sitemap.xml", "sitemap.xml.gz", "404.html"):  # the theme's: all three need the absolute address
         (site / name).unlink(missing_ok=True)
     for script in (site / "assets").rglob("*.js"):  # the theme's
         code = script.read_text(encoding="utf-8")
-        if _ELSEWHERE in code:
-            script.write_text(code.replace(_ELSEWHERE, _NOWHERE), encoding="utf-8")
+        quiet = code.replace(_ELSEWHERE, _NOWHERE).replace(_ALTERNATES, _NO_ALTERNATES)
+        if quiet != code:
+            script.write_text(quiet, encoding="utf-8")
     for trace in site.rglob("*.map"):  # maps of minified files: nobody reads them here, and they are half the weight
         trace.unlink()
     found = loads_from_elsewhere(site)

@@ -60,7 +60,7 @@ def sheet(site: Site, code: str, month: str, paper: str = "A4") -> str:
     columns = "\n".join(f"<div>\n{_joined(column)}\n</div>" for column in (shown["one"], right) if _joined(column))
     parts = [_head(site, name, when), _figures(site, code, month), *shown["month"], *shown["merged"]]
     body = _joined([*parts, f'<div class="pair">\n{columns}\n</div>'])
-    page = f"@page {{ size: {paper}; margin: {12 * PAPERS[paper]:.0f}mm; }}\n:root {{ --size: {PAPERS[paper]}; }}"
+    page = f"@page {{ size: {paper}; margin: {10 * PAPERS[paper]:.0f}mm; }}\n:root {{ --size: {PAPERS[paper]}; }}"
     return (
         '<!doctype html>\n<html lang="zh-CN">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -186,7 +186,7 @@ def _foot(site: Site, code: str) -> str:
     return (
         f'<footer>\n<div class="qr" role="img" aria-label="二维码：{text.attribute(what)}">{drawn}</div>\n<div>\n'
         f'<h2>校验码</h2>\n<p class="hash">{groups}</p>\n</div>\n'
-        f'<p class="note">{what}' + (f"：{text.esc(address)}" if address else "") + "。</p>\n"
+        f'<p class="note">{what}' + (f"：{text.esc(address)}" if address else "。") + "</p>\n"
         f'<p class="note">校验码代表截至今天的全部 {size} 条签名记录，改一个字、少一条都会不同。抄下或拍下它，'
         "以后用 syncgov verify --hash 核对（也可请人代办），就知道今天的记录有没有被改过。</p>\n</footer>"
     )

@@ -1,5 +1,6 @@
 """Rows of one register as a table, or as tables under headings."""
 
+import re
 from collections.abc import Sequence
 from itertools import groupby
 
@@ -9,6 +10,7 @@ from portal.outlines import short_names
 from portal.site import Site
 
 COLUMNS = 6  # summary columns in a list whose rows have a page of their own, where the others stand
+_CODE = re.compile(r"[0-9A-Za-z-]{1,13}")  # a code or a telephone number, which nobody reads in two pieces
 _UNBROKEN = ("boolean", "code", "date", "datetime", "integer", "money")  # values that read badly over two lines
 
 
@@ -30,14 +32,16 @@ def row_table(site: Site, page: str, rows: Sequence[Row], leave_out: Sequence[st
 
 
 def _cells(site: Site, page: str, row: Row, columns: Sequence[str]) -> list[str]:
-    number = f'<span class="sg-number">{text.esc(text.shorten(row.number) or text.NOTHING)}</span>'
+    css = "sg-number sg-unbroken" if _CODE.fullmatch(row.number) else "sg-number"
+    number = f'<span class="{css}">{text.esc(text.shorten(row.number) or text.NOTHING)}</span>'
     return [row_name(site, page, row), number, *(_cell(site, row, name) for name in columns), site.evidence(page, row)]
 
 
 def _cell(site: Site, row: Row, column: str) -> str:
     shown = text.shorten(site.show(row, column))
     spec = row.register.columns.get(column)
-    return markup.unbroken(shown) if spec and spec.type in _UNBROKEN else text.esc(shown)
+    whole = (spec and spec.type in _UNBROKEN) or _CODE.fullmatch(shown)
+    return markup.unbroken(shown) if whole else text.esc(shown)
 
 
 def _without_number(line: list[str]) -> list[str]:

@@ -1,6 +1,8 @@
 """Fixtures and settings that every test folder shares."""
 
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 if TYPE_CHECKING:
+    from syncgov.demo.run import Ran
     from syncgov.storage.replica import Replica
     from tests.helpers import World
 
@@ -45,3 +48,13 @@ def task(pen: "Replica") -> str:
     from tests.helpers import a_task, insert
 
     return insert(pen, "task", a_task())
+
+
+@pytest.fixture(scope="session")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Ran"]:
+    """A whole small demo, run once for all tests that look at its result: 60 events, 45 of them closed."""
+    from syncgov.demo.run import run_demo
+
+    folder = tmp_path_factory.mktemp("demo") / "data"
+    yield run_demo(folder, seed=7, events=60, closed=45)
+    shutil.rmtree(folder)

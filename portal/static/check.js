@@ -16,7 +16,8 @@
 
   function show(kind, title, ...parts) {
     result.className = `sg-verdict sg-verdict--${kind}`;
-    result.replaceChildren(element("h2", title), ...parts);
+    result.textContent = "";
+    result.append(element("h2", title), ...parts);
     result.hidden = false;
     result.focus();
   }
@@ -28,24 +29,37 @@
   }
 
   const time = (ms) => new Date(ms).toLocaleString("zh-CN", { timeZone: "Asia/Shanghai", hour12: false });
-  const words = (value) => (typeof value === "string" ? value : canonical(value));
+  const words = (value) => (typeof value === "string" ? value : value === true ? "是" : value === false ? "否" : canonical(value));
+  const OWN = { _alive: "这条记录在", _community: "社区", _month: "月份" }; // names that no register gives
 
-  function fieldTable(fields) {
-    const table = element("table");
-    const head = element("tr");
-    for (const title of ["项", "值", "终端", "中心收到"]) head.append(element("th", title));
-    table.append(head);
+  // A row for each value; the register and the key are named once, and with each field of another row.
+  function fieldTable(proof, fields) {
+    const titles = ["项", "值", "终端", "中心收到"];
+    const table = element("table", undefined, "sg-table");
+    const head = element("thead");
+    const body = element("tbody");
+    const line = element("tr");
+    for (const title of titles) {
+      const cell = element("th", title);
+      cell.scope = "col";
+      line.append(cell);
+    }
+    head.append(line);
+    table.append(element("caption", `登记册 ${proof.table}，记录 ${proof.key}`), head, body);
     for (const { table: register, key, field, heads } of fields) {
+      const other = register === proof.table && key === proof.key ? "" : `${register} ${key} `;
       for (const head of heads) {
         const row = element("tr");
-        const cells = [`${register} ${key} ${field}`, words(head.value), head.dev.slice(0, 8), time(head.received)];
-        for (const cell of cells) row.append(element("td", cell));
-        table.append(row);
+        const cells = [other + (OWN[field] || field), words(head.value), head.dev.slice(0, 8), time(head.received)];
+        cells.forEach((text, at) => {
+          const cell = element("td", text);
+          cell.dataset.label = titles[at];
+          row.append(cell);
+        });
+        body.append(row);
       }
     }
-    const wrapper = element("div", undefined, "md-typeset__table");
-    wrapper.append(table);
-    return wrapper;
+    return table;
   }
 
   function showProven(found) {
@@ -64,7 +78,8 @@
     if (hidden.length) open.unshift("已删除或不予公开的项原来写的是什么；是哪一项，由中心声明");
     if (split.length) open.unshift("有的项有几个值：显示哪一个要看登记册的规则，这里不判断");
     const roots = element("p", `根密钥编号（与公示栏上的核对）：${charter.rootIds.map(grouped).join("；")}`, "sg-roots");
-    const parts = [element("h3", "证明了"), list(proven), element("h3", "没有证明"), list(open), roots, fieldTable(fields)];
+    const parts = [element("h3", "证明了"), list(proven), element("h3", "没有证明"), list(open), roots];
+    if (fields.length) parts.push(fieldTable(found.proof, fields));
     if (hidden.length) parts.push(element("h3", "不显示的项"), list(hidden.map(hiddenWords)));
     show("valid", "核对通过", ...parts);
   }
@@ -73,9 +88,11 @@
     `${table} ${key} ${field}：${erased ? "已删除" : "不予公开"}（${reason}）`;
   const grouped = (text) => text.match(/.{1,4}/g).join(" ");
 
-  async function check(bytes) {
+  // What reads the bytes is called here, so that a browser that cannot is told too.
+  async function check(read) {
     show("busy", "正在核对…");
     try {
+      const bytes = await read();
       const own = ownInput.files.length ? new Uint8Array(await ownInput.files[0].arrayBuffer()) : null;
       showProven(await verifyProof(bytes, own));
     } catch (error) {
@@ -93,7 +110,7 @@
       show("wrong", "核对不通过", element("p", "文件太大，不是证明文件"));
       return;
     }
-    await check(new Uint8Array(await file.arrayBuffer()));
+    await check(async () => new Uint8Array(await file.arrayBuffer()));
   }
 
   async function checkAddress(address) {
@@ -103,16 +120,23 @@
       unable(url.protocol === "file:" ? "从文件夹打开的网页不能自己读取证据文件" : "只核对本站的证据文件");
       return;
     }
+    let bytes;
     try {
       const answer = await fetch(url);
       if (!answer.ok) throw new Error(String(answer.status));
-      await check(new Uint8Array(await answer.arrayBuffer()));
-    } catch {
+      bytes = new Uint8Array(await answer.arrayBuffer());
+    } catch (error) {
       unable("证据文件没有取到");
+      return;
     }
+    await check(() => bytes);
   }
 
   const input = document.getElementById("sg-check-file");
+  for (const chosen of [input, ownInput]) {
+    const name = document.getElementById(`${chosen.id}-name`);
+    chosen.addEventListener("change", () => chosen.files.length && (name.textContent = chosen.files[0].name));
+  }
   input.addEventListener("change", () => input.files.length && checkFile(input.files[0]));
   place.addEventListener("dragover", (event) => event.preventDefault());
   place.addEventListener("drop", (event) => {
@@ -125,5 +149,6 @@
   };
   window.addEventListener("hashchange", named);
   place.hidden = false;
+  document.getElementById("sg-unready").hidden = true;
   named();
 })();

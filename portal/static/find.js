@@ -8,6 +8,8 @@
   var SNIPPET = 60; // characters around the first hit
 
   var find = window.syncgovFind;
+  if (!find) return; // the page says so
+  document.getElementById("sg-unready").hidden = true;
   var box = document.getElementById("sg-find-words");
   var status = document.getElementById("sg-found-status");
   var list = document.getElementById("sg-found");

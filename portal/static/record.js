@@ -3,6 +3,8 @@
   "use strict";
 
   var find = window.syncgovFind;
+  if (!find) return; // the page says so
+  document.getElementById("sg-unready").hidden = true;
   var heading = document.getElementById("sg-record-title");
   var status = document.getElementById("sg-record-status");
   var place = document.getElementById("sg-record");
@@ -143,6 +145,9 @@
     show(found);
   }
 
-  window.addEventListener("hashchange", open);
+  // The link that skips the menus leads to a heading of this page, which is no other record.
+  window.addEventListener("hashchange", function () {
+    if (!document.getElementById(location.hash.slice(1))) open();
+  });
   open();
 })();

@@ -1,6 +1,7 @@
 """A headless Chromium, a web server for a folder, and a page that remembers what it asked for."""
 
 import functools
+import gzip
 import http.server
 import threading
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, Request
+from playwright.sync_api import Browser, Page, Request, Response
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = [
@@ -32,10 +33,15 @@ class Opened:
     base: str
     asked: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    answers: list[Response] = field(default_factory=list)
 
     def elsewhere(self) -> list[str]:
         """Return requests that left the host."""
-        return [url for url in self.asked if not url.startswith((self.base, "data:", "blob:"))]
+        return [url for url in self.asked if not url.startswith((self.base, "data:", "blob:", "about:"))]
+
+    def weight(self) -> int:
+        """Return the bytes of all answers so far, as a server sends them that compresses."""
+        return sum(len(gzip.compress(answer.body())) for answer in self.answers)
 
 
 @contextmanager
@@ -50,13 +56,18 @@ def serving(folder: Path) -> Iterator[str]:
 
 def opened(browser: Browser, base: str, width: int) -> Opened:
     """Return a new page that records requests and errors."""
-    page = browser.new_page(viewport={"width": width, "height": 900})
+    return recording(browser.new_page(viewport={"width": width, "height": 900}), base)
+
+
+def recording(page: Page, base: str) -> Opened:
+    """Return *page*, which from now on records requests, answers and errors."""
     result = Opened(page, base)
 
     def record(request: Request) -> None:
         result.asked.append(request.url)
 
     page.on("request", record)
+    page.on("response", lambda answer: result.answers.append(answer))
     page.on("pageerror", lambda error: result.errors.append(str(error)))
     page.on("dialog", lambda dialog: result.errors.append(dialog.message))
     return result

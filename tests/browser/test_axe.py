@@ -32,7 +32,7 @@ def test_a_page_without_fault_and_one_with_faults(browser: Browser) -> None:
 def test_nothing_looked_at_is_not_clean(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer without a single rule is an error."""
     empty = type("Empty", (), {"response": {"passes": [], "violations": []}})()
-    monkeypatch.setattr(Axe, "run", lambda self, page: empty)
+    monkeypatch.setattr(Axe, "run", lambda self, page, options: empty)
     page = browser.new_page()
     with pytest.raises(RuntimeError, match="nothing"):
         violations(page)

@@ -127,6 +127,37 @@ def test_what_cannot_be_checked_is_not_called_valid(browser: Browser, address: s
     page.close()
 
 
+OLD = {
+    "no digest of its own, and the substitute does not start": f"{WITHOUT_ED25519}; delete Object.hasOwn",
+    "files cannot be read": "delete Blob.prototype.arrayBuffer",
+}
+
+
+@pytest.mark.parametrize("script", OLD.values(), ids=OLD)
+def test_an_old_browser_is_told(browser: Browser, address: str, published: Path, script: str) -> None:
+    """What the page needs and the browser lacks: nothing was checked, and the page says so."""
+    page = browser.new_page()
+    page.add_init_script(script)
+    page.goto(address + "check.html")
+    page.set_input_files("#sg-check-file", published / "log/proofs/errand/BS-01.json")
+    assert verdict(page) == "没有核对成"
+    page.close()
+
+
+def test_a_page_whose_scripts_do_not_start_says_so(browser: Browser, address: str) -> None:
+    """Of a browser that cannot even read them; where they start, the sentence never shows."""
+    page = browser.new_page()
+    for name, script in (("check", "proof.js"), ("find", "find-core.js"), ("record", "find-core.js")):
+        page.goto(f"{address}{name}.html")
+        page.wait_for_selector("#sg-unready", state="hidden")
+        page.route(f"**/{script}", lambda route: route.fulfill(body="catch {", content_type="text/javascript"))
+        page.reload()
+        page.wait_for_selector("#sg-unready", state="visible")
+        assert page.locator("#sg-check").is_hidden() if name == "check" else True
+        page.unroute(f"**/{script}")
+    page.close()
+
+
 def test_the_page_agrees_with_the_command(browser: Browser, address: str) -> None:
     """Every vector, and the valid file with one character changed at each of many places: the same verdict."""
     texts = [str(each["proof"]) for each in VECTORS]

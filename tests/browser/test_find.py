@@ -162,7 +162,7 @@ def test_without_scripts_the_lists_are_offered(browser: Browser, files: str) -> 
     page.fill("#sg-find-words", "灯")
     page.keyboard.press("Enter")
     page.wait_for_url("**/find.html?q=*")
-    assert page.locator("article a[href='index.html']").is_visible()
+    page.wait_for_selector("article a[href='index.html']")
     context.close()
 
 
@@ -191,7 +191,7 @@ def _tokens(text: str) -> list[str]:
 def test_the_scripts_are_plain_enough_for_old_browsers() -> None:
     """No syntax that Chromium 64 does not know."""
     static = Path(build.__code__.co_filename).parent / "static"
-    for name in ("find-core.js", "find.js", "record.js"):
+    for name in ("find-core.js", "find.js", "record.js", "type.js", "keys.js"):
         source = re.sub(r"//.*", "", (static / name).read_text(encoding="utf-8"))
         assert not re.findall(r"\?\.|\?\?|\.replaceAll\(|\.at\(|replaceChildren|\.flat\(|\bcatch \{|\(\?<", source), (
             name

@@ -1,21 +1,12 @@
-"""A whole small demo, run once for all tests that look at its result."""
+"""What the tests of the demo share besides the demo itself, which is in tests/conftest.py."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from syncgov.demo.run import Ran, run_demo
+from syncgov.demo.run import Ran
 from syncgov.demo.summary import format_summary, summarise
-
-
-@pytest.fixture(scope="session")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
-    """A finished demo: 60 events, 45 of them closed."""
-    folder = tmp_path_factory.mktemp("demo") / "data"
-    yield run_demo(folder, seed=7, events=60, closed=45)
-    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")

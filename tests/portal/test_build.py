@@ -14,6 +14,9 @@ import pytest
 from portal import build as building
 from portal.build import build, loads_from_elsewhere, main
 from portal.errors import PortalError
+from portal.not_found import not_found
+from portal.site import Site
+from portal.source import open_source
 from tests.portal.public_db import HOSTILE, make_public_db
 
 _ATOM_LINK = "{http://www.w3.org/2005/Atom}link"
@@ -135,7 +138,7 @@ def test_no_link_inside_the_portal_is_dead(published: Path) -> None:
                 evidence = (site / unquote(fragment)).resolve().relative_to(published.resolve())
                 assert evidence.parts[:2] == ("log", "proofs"), link
                 checked += 1
-            elif target.name == "record.html":  # the row that this page is to show
+            elif target.name == "record.html" and "/" in fragment:  # the row that this page is to show
                 assert unquote(fragment) in shown, link
                 records += 1
             elif fragment and target.suffix == ".html" and not fragment.startswith("__"):
@@ -143,6 +146,18 @@ def test_no_link_inside_the_portal_is_dead(published: Path) -> None:
     assert outside == {"log", "public", "data"}
     assert checked > 5
     assert records > 100
+
+
+def test_an_address_that_is_not_there_leads_home(published: Path) -> None:
+    """The page for it loads nothing, because it is shown at any depth; it leads to the address that is known."""
+    page = (published / "portal" / "404.html").read_text(encoding="utf-8")
+    assert 'id="home" href="index.html"' in page
+    assert "<link" not in page
+    assert " src=" not in page
+    with open_source(published / "public.db") as source:
+        known = not_found(Site(source, address="https://town.example/open/portal/"))
+    assert 'id="home" href="https://town.example/open/portal/index.html"' in known
+    assert "<script" not in known
 
 
 def test_every_link_of_a_feed_leads_to_a_page(published: Path) -> None:
@@ -156,7 +171,7 @@ def test_every_link_of_a_feed_leads_to_a_page(published: Path) -> None:
         assert (path.parent / unquote(address.partition("#")[0])).resolve().is_file(), address
     assert "../record.html#lamp/lamp-000" in {address for _, address in links}
     head = '<link rel="alternate" type="application/atom+xml"'
-    pages = [page for page in site.rglob("*.html") if "sheet" not in page.parts]  # sheets are for paper
+    pages = [page for page in site.rglob("*.html") if not {"sheet", "404.html"} & set(page.parts)]  # they stand alone
     assert all(head in page.read_text(encoding="utf-8") for page in pages)
 
 
