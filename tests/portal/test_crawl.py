@@ -140,7 +140,7 @@ class Crawl:
             self._inside(source, address, posixpath.normpath(f"portal/{fragment}"), "")
         elif path.endswith("record.html") and "/" in fragment:
             self._see("record", fragment in self.rows, source, address)
-        elif path.endswith("map.html") and fragment:  # a community to be shown
+        elif path.endswith("map.html") and fragment.isdigit():  # a community to be shown
             self._see("map", (self.public / f"portal/community/{fragment}.html").is_file(), source, address)
         elif fragment and path.endswith(".html") and not fragment.startswith("__"):
             self._see("heading", fragment in self.names.get(path, ()), source, address)
