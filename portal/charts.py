@@ -23,16 +23,33 @@ def breakdown(site: Site, figure: Figure, by: str, parts: Sequence[Part]) -> str
     by_label = site.label(register, by)
     title = f"{figure.label}，按{by_label}"
     chart = bars(f"{figure.id}-{by}", title, figure, list(zip(names, shown, strict=True)))
+    sides = _sides(figure)
+    headings = [by_label, figure.label, *sides]
     lines = [
-        [text.esc(name), part_mark(part), _count(part.n), *([_count(part.d)] if figure.kind != "count" else [])]
+        [text.esc(name), part_mark(part), *(_count(getattr(part, side)) for side in sides.values())]
         for name, part in zip(names, shown, strict=True)
     ]
-    headings = [by_label, figure.label, "分子 n", *(["分母 d"] if figure.kind != "count" else [])]
-    if figure.kind == "count":
-        headings, lines = headings[:2], [line[:2] for line in lines]
     table = markup.table(headings, lines, "sg-compact")
+    told += _left_out(figure, parts, by_label)
     note = f"<p>{text.esc(told)}</p>\n" if told else ""
     return f"## 按{text.esc(by_label)}\n\n" + drawing.beside(chart, note + table)
+
+
+def _left_out(figure: Figure, parts: Sequence[Part], by_label: str) -> str:
+    """Return how many are in none of the parts; only counts add up."""
+    missing = (figure.n or 0) - sum(part.n or 0 for part in parts)
+    return (
+        f"另有 {text.number(missing)} {figure.unit}没有写明或不公开{by_label}。"
+        if figure.kind == "count" and missing > 0
+        else ""
+    )
+
+
+def _sides(figure: Figure) -> dict[str, str]:
+    """Return heading -> attribute of a part: what stands beside its text."""
+    if figure.kind == "count":
+        return {}
+    return {"件数": "d"} if figure.kind == "duration" else {"分子 n": "n", "分母 d": "d"}
 
 
 def part_mark(part: Part) -> str:
@@ -89,4 +106,4 @@ def _size(figure: Figure, part: Part) -> float:
 
 
 def _count(value: int | None) -> str:
-    return text.NOTHING if value is None else text.number(value)
+    return markup.unbroken(text.NOTHING if value is None else text.number(value))

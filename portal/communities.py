@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from portal import charts, markup, text
+from portal import calendars, charts, markup, text
 from portal.lists import is_split
 from portal.maps import map_link
 from portal.markup import Page
@@ -48,6 +48,7 @@ def community_page(site: Site, code: str) -> Page:
     for register in _by_order(site):
         if register.layout.nearby is not None:
             parts.append(_nearby(site, path, register, register.layout.nearby, code))
+    parts.append(calendars.glance(site, path, code))
     for register in site.listed:
         number = site.source.counts(register).get(code, 0)
         if number and not register.layout.place:

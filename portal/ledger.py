@@ -40,13 +40,13 @@ def data_page(site: Site) -> Page:
 
 def _declared(site: Site) -> str:
     lines = [
-        [text.esc(label), text.number(value), markup.badge("由中心声明", "declared")]
-        for label, value in site.source.declared()
+        [text.esc(label), text.number(value), text.esc(note), markup.badge("由中心声明", "declared")]
+        for label, value, note in site.source.declared()
     ]
     if not lines:
         return ""
     told = "下面的数字要用不公开的内容才能算出，外人无法重算，只能由中心声明。"
-    return markup.sections("## 由中心声明的数字", told, markup.table(["名称", "数字", "依据"], lines))
+    return markup.sections("## 由中心声明的数字", told, markup.table(["名称", "数字", "单位和说明", "依据"], lines))
 
 
 def _disputed(site: Site) -> Iterator[str]:

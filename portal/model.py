@@ -120,10 +120,12 @@ class Layout:
         limit: rows shown of each part of a register that is split.
         place: the rows are the places: key a community's code, title its name.
         calendar: `due` and `done`: the dates by which and on which something was made public; none: no calendar.
+            `item`: its column with the key in a catalogue, whose items are also due where nothing was published.
         nearby: what a community's page shows of it; None: its newest rows.
         sheet: what a notice-board sheet shows of it; None: nothing.
         review: date column after which a row's content is no longer vouched for; "": none.
         map: what the map shows of it: `outline`, `filter` or `area` with their columns; none: nothing.
+        working: the rows are the years of the working calendar.
     """
 
     nav: str
@@ -143,6 +145,7 @@ class Layout:
     sheet: Sheet | None = None
     review: str = ""
     map: Mapping[str, Any] = field(default_factory=dict)
+    working: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +289,25 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class Obligation:
+    """What had to be made public: an item of a catalogue (its key), where, for which period, and what became of it.
+
+    Attributes:
+        source: `rule` (the catalogue says when it is due) or `own` (the act of disclosure itself).
+        key: of the act; '' without one.
+    """
+
+    item: str
+    place: str
+    period: str
+    source: str
+    due: str
+    done: str
+    state: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class Head:
     """One of the competing values of a conflict."""
 
@@ -324,6 +346,7 @@ def parse_layout(name: str, label: str, block: Mapping[str, Any]) -> Layout:
         sheet=_sheet(name, block["sheet"]) if block.get("sheet") else None,
         review=str(block.get("review") or ""),
         map=block.get("map") or {},
+        working=bool(block.get("working")),
     )
 
 
@@ -402,8 +425,9 @@ def _section(name: str, entry: Mapping[str, Any]) -> Section:
 
 
 def _calendar(name: str, entry: Mapping[str, Any]) -> Mapping[str, str]:
-    if entry and sorted(entry) != ["done", "due"]:
-        raise _bad_block(name, "calendar", sorted(entry), ("due", "done"))
+    known = ("due", "done", "formed", "item", "period")
+    if entry and not {"due", "done"} <= set(entry) <= set(known):
+        raise _bad_block(name, "calendar", sorted(entry), known)
     return {key: str(column) for key, column in entry.items()}
 
 

@@ -18,6 +18,7 @@ from portal.model import (
     Head,
     Layout,
     Nearby,
+    Obligation,
     Part,
     Register,
     Row,
@@ -27,6 +28,7 @@ from portal.model import (
     parse_timeline,
 )
 
+OBLIGATION = "obligation"  # the table of what had to be made public
 PROTOCOL_VERSION = "1"  # of the public.db that these pages understand
 
 
@@ -277,6 +279,31 @@ class Source:
             FROM ({self._dated(register)}) GROUP BY 1, 2, 3 ORDER BY 1, 2 DESC, 3"""
         return [tuple(row) for row in self._conn.execute(sql, {"today": today})]
 
+    def catalogued(self, register: Register) -> Register | None:
+        """Return the catalogue that a register's acts are of, if `obligation` tells what of it was due."""
+        column = register.columns.get(register.layout.calendar.get("item", ""))
+        known = self.registers.get(column.ref or "") if column is not None else None
+        return known if self._present(OBLIGATION) else None
+
+    def obligation_counts(self) -> list[tuple[str, str, str, int]]:
+        """Return (community, month, state, number) of all that was due; `""` where there is none of these."""
+        sql = """
+            SELECT coalesce(_community, ''), coalesce(_month, ''), state, count(*) FROM obligation
+            GROUP BY 1, 2, 3 ORDER BY 1, 2 DESC, 3"""
+        return [tuple(row) for row in self._conn.execute(sql)]
+
+    def obligations(self, community: str, state: str, limit: int) -> list[Obligation]:
+        """Return what was due in a community and is in one state, the longest due first."""
+        sql = """
+            SELECT item, place, period, source, coalesce(due, ''), coalesce(done, ''), state, key FROM obligation
+            WHERE coalesce(_community, '') = ? AND state = ? ORDER BY due, item, period, key LIMIT ?"""
+        return [Obligation(*row) for row in self._conn.execute(sql, [community, state, limit])]
+
+    def obligations_by_item(self) -> list[tuple[str, str, int]]:
+        """Return (item, state, number) of all that was due."""
+        sql = "SELECT item, state, count(*) FROM obligation GROUP BY 1, 2 ORDER BY 1, 2"
+        return [tuple(row) for row in self._conn.execute(sql)]
+
     def dated(self, register: Register, today: str, state: str, community: str, limit: int) -> list[Row]:
         """Return the rows in one state of the calendar, those due first before the others."""
         sql = f"""SELECT * FROM ({self._dated(register)}) WHERE _state = :state
@@ -337,9 +364,9 @@ class Source:
         sql = f"SELECT count(*) FROM {quote(register.name)} WHERE {where}"
         return int(self._conn.execute(sql, [community]).fetchone()[0])
 
-    def declared(self) -> list[tuple[str, int]]:
-        """Return (label, value) of the figures that only the centre can know."""
-        return self._pairs("SELECT label, value FROM declared ORDER BY rowid")
+    def declared(self) -> list[tuple[str, int, str]]:
+        """Return (label, value, unit or note) of the figures that only the centre can know."""
+        return [tuple(row) for row in self._conn.execute("SELECT label, value, note FROM declared ORDER BY rowid")]
 
     def disputed(self) -> int:
         """Return the number of accepted log entries that are in dispute."""

@@ -72,6 +72,13 @@ def plain_title(text: str) -> str:
     return shorten(text, TITLE_LIMIT).translate(_IN_TITLES) or NOTHING
 
 
+def period(code: str) -> str:
+    """Return the words for a period's code: `2026-Q3`, `2026-11`; any other text as it is, none as “长期”."""
+    if re.fullmatch(r"\d{4}-Q[1-4]", code):
+        return f"{code[:4]}年第{'一二三四'[int(code[-1]) - 1]}季度"
+    return month(code) if re.fullmatch(r"\d{4}-\d\d", code) else code or "长期"
+
+
 def number(value: int) -> str:
     """Return *value* with commas once it is long enough to need them."""
     return f"{value:,}" if abs(value) >= GROUPED_FROM else str(value)

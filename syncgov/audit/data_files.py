@@ -33,6 +33,7 @@ _PLAIN_TABLES = (
     "withheld",
     "conflict",
     "declared",
+    "obligation",
 )  # beside those of the registers
 _BYTE_ORDER_MARK = "\ufeff"  # written for spreadsheet programs
 

@@ -17,6 +17,7 @@ from syncgov.core.register import RegisterSet
 
 DATABASE = "public.db"
 FIGURES = "figure"
+HISTORY = "history"
 PARTS = "figure_part"
 MAX_FIGURE_STEPS = 2_000_000_000  # virtual machine steps of one figure: about half a minute
 _STEPS = 1_000_000  # between two looks at the counter
@@ -40,11 +41,13 @@ def expected_figures(tables: Mapping[str, Table], registers: RegisterSet) -> dic
             key = ", ".join(map(quote, table.key))
             conn.execute(f"CREATE TABLE {quote(name)} ({columns}, PRIMARY KEY ({key})) STRICT")
             conn.executemany(f"INSERT INTO {quote(name)} VALUES ({', '.join('?' * len(table.columns))})", table.rows)
-        steps = iter(range(MAX_FIGURE_STEPS // _STEPS))
-        conn.set_progress_handler(lambda: next(steps, None) is None, _STEPS)
+        if HISTORY in tables:  # most figures ask what became of a row
+            conn.execute(f"CREATE INDEX of_row ON {HISTORY} (register, key)")
         conn.set_authorizer(_authorize)
 
         def ask(sql: str) -> Any:
+            steps = iter(range(MAX_FIGURE_STEPS // _STEPS))  # of this question
+            conn.set_progress_handler(lambda: next(steps, None) is None, _STEPS)
             found = conn.execute(sql).fetchone()
             return None if found is None else found[0]
 

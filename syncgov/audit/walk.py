@@ -233,8 +233,8 @@ class Walk:
 
         The path of a hidden write is the operator's word. He cannot hide a whole row behind another name: its
         presence must show in the same changeset; nor a state, or anything else, behind a name that the device
-        that signed could not have written. Only free text is ever withheld; what is erased may be any field but
-        those that say what became of the record.
+        that signed could not have written. Only free text, and codes that may be sensitive, are ever
+        withheld; what is erased may be any field but those that say what became of the record.
         """
         st = self.log.leaves[index].changeset.statement
         table, key, name = parse_path(named.path)
@@ -243,7 +243,7 @@ class Walk:
         certificate = self.ledger.certificate(st.dev, index)
         if register is None or field is None or certificate is None or field.klass != "public":
             return False
-        if not (may_be_erased(register, field) if named.table == ERASURES else field.free_text):
+        if not (may_be_erased(register, field) if named.table == ERASURES else register.may_withhold(name)):
             return False
         shows = body.find(format_path(table, key, "_alive")) is not None
         return shows and bool(field.write & certificate.roles)

@@ -62,8 +62,15 @@ def publish(out: Output, centre: Path, out_folder: Path, address: str, again: bo
             f"其中 {done.newly_withheld} 处疑似含个人信息，本次起不予公开，待公开审核员处理",
             f"{done.newly_withheld} of them may name people and are withheld from now on, until a publisher decides",
         )
+    if done.uncovered:
+        years = done.uncovered
+        out.line(
+            f"工作日历没有 {'、'.join(years)} 年：办理时长不能算，写“—”；请登记后再公开",
+            f"the working calendar lacks {', '.join(years)}: durations cannot be counted; enter it and publish again",
+        )
     out.result(
         {
+            "uncovered_years": list(done.uncovered),
             "out": done.out,
             "size": done.checkpoint.size,
             "rows": done.rows,

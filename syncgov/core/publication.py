@@ -15,6 +15,8 @@ from syncgov.core.disputes import is_disputed
 from syncgov.core.fold import Slot, Withheld, withheld_slots
 from syncgov.core.merge import ERASED, WITHHELD, same, shown
 from syncgov.core.note import parse_checkpoint, parse_note
+from syncgov.core.obligations import TABLE as OBLIGATION
+from syncgov.core.obligations import empty_obligations, obligations
 from syncgov.core.public_log import (
     PublicLeaf,
     PublicState,
@@ -41,6 +43,7 @@ from syncgov.core.public_rows import (
 from syncgov.core.register import Register, RegisterSet
 from syncgov.core.register_model import Figure
 from syncgov.core.statement import PROTOCOL_VERSION
+from syncgov.core.workdays import WorkCalendar, working_calendar
 
 __all__ = [
     "PublicLeaf",
@@ -90,17 +93,22 @@ def public_tables(log: PublicLog, state: PublicState) -> dict[str, Table]:
     hidden = withheld_slots(state)
     writes = list(public_writes(log.leaves, hidden))
     registers = published_registers(log.registers)
-    tables = {
-        "meta": _meta(log, state),
+    known = lives(writes)
+    rows = {each.name: rows_table(each, state, known) for each in registers}
+    working = working_calendar(registers, rows)
+    meta = _meta(log, state)
+    (today,) = (str(value)[: len("2026-11-22")] for key, value in meta.rows if key == "as_of")
+    return {
+        "meta": meta,
         **_declarations(registers),
-        "leaf": _leaves(log, last_good(state)),
+        "leaf": _leaves(log, last_good(state), working),
         "history": _history(writes, log.registers, state),
         "conflict": _conflicts(registers, log.leaves, state),
         "withheld": _withheld(hidden, log.leaves),
         "declared": _declared(state),
+        OBLIGATION: obligations(registers, rows, working, today),
+        **rows,
     }
-    known = lives(writes)
-    return tables | {each.name: rows_table(each, state, known) for each in registers}
 
 
 def empty_tables(registers: RegisterSet) -> dict[str, Table]:
@@ -109,11 +117,12 @@ def empty_tables(registers: RegisterSet) -> dict[str, Table]:
     tables = {
         "meta": make_table(_META, "key", ()),
         **_declarations(known),
-        "leaf": _leaves(PublicLog(b"", "", (), registers), {}),
+        "leaf": _leaves(PublicLog(b"", "", (), registers), {}, WorkCalendar({}, {})),
         "history": _history((), registers, {}),
         "conflict": _conflicts(known, (), {}),
         "withheld": _withheld({}, ()),
         "declared": _declared({}),
+        OBLIGATION: empty_obligations(),
         **{each.name: rows_table(each, {}, {}) for each in known},
     }
     return {name: replace(table, rows=[]) for name, table in tables.items()}
@@ -182,14 +191,18 @@ def _text(item: Mapping[str, Any], name: str) -> str:
     return found if isinstance(found, str) else ""
 
 
-def _leaves(log: PublicLog, doubt: Mapping[str, int]) -> Table:
+def _leaves(log: PublicLog, doubt: Mapping[str, int], working: WorkCalendar) -> Table:
+    """Return every leaf; `delay`: seconds from signing to receipt, `worked`: working seconds by then."""
     rows = []
     for each in log.leaves:
         st = each.leaf.changeset.statement
         record = _record(each.writes, log.registers)
         mark = int(each.leaf.accepted and is_disputed(doubt, st.dot))
-        rows.append((each.index, format_time(each.leaf.received), *st.dot, each.leaf.verdict, *record, mark))
-    return make_table("idx:INTEGER received device seq:INTEGER verdict register key disputed:INTEGER", "idx", rows)
+        received = each.leaf.received
+        times = (max(0, received - st.at) // 1000, working.worked(received))
+        rows.append((each.index, format_time(received), *st.dot, each.leaf.verdict, *record, mark, *times))
+    columns = "idx:INTEGER received device seq:INTEGER verdict register key disputed:INTEGER"
+    return make_table(f"{columns} delay:INTEGER worked:INTEGER", "idx", rows)
 
 
 def _record(writes: Iterable[tuple[int, Write]], registers: RegisterSet) -> tuple[str | None, str | None]:
@@ -319,8 +332,8 @@ def part_rows(registers: RegisterSet, tables: Mapping[str, Table], ask: Callable
     for register in published_registers(registers):
         for figure in register.figures:
             for columns in figure.by:
-                for part in _parts(tables[register.name], columns):
-                    restrict = _restriction(register.name, columns, part)
+                for part in _parts(tables[figure.of or register.name], columns):
+                    restrict = _restriction(figure.of or register.name, columns, part)
                     n, d = ask(restrict + figure.n), ask(restrict + figure.d) if figure.d else None
                     name = (figure.id, " ".join(columns), " ".join(map(str, part)))
                     rows.append((*name, _number(n, figure), d, figure.format(n, d), len(rows)))

@@ -95,7 +95,7 @@ def check_set(registers: Iterable[Register]) -> None:
 
     Raises:
         RegisterError: a name or figure twice, a reference to a register that is not there, a parent that is a child,
-            `open311` in two registers.
+            a list of sensitive codes that is none; `open311`, `working` or a calendar of a catalogue in two registers.
     """
     known: dict[str, Register] = {}
     for register in registers:
@@ -103,10 +103,7 @@ def check_set(registers: Iterable[Register]) -> None:
             _fail(register, "register", register.name, ("登记册重名", "two registers have this name"))
         known[register.name] = register
     figures: set[str] = set()
-    numbered = [each for each in known.values() if each.portal.get("open311")]
-    if len(numbered) > 1:  # request numbers and service codes of two registers could be the same
-        what = ("open311 只能由一个登记册声明", "one register only may declare open311")
-        _fail(numbered[1], "register", numbered[1].name, what)
+    _check_only(known)
     for register in known.values():
         for column in register.columns:
             if column.ref is not None and column.ref not in known:
@@ -116,6 +113,7 @@ def check_set(registers: Iterable[Register]) -> None:
             _fail(register, "parent", register.parent, ("上级本身是子登记册", "the parent is a child itself"))
         _check_photos(register, known)
         _check_told(register, known)
+        _check_sensitive(register, known)
         for figure in register.figures:
             if figure.id in figures:
                 _fail(register, "id", figure.id, ("指标编号重复", "two figures have this id"))
@@ -134,6 +132,33 @@ def _check_told(register: Register, known: Mapping[str, Register]) -> None:
                 if other not in public:
                     what = (f"登记册 {target.name} 没有这个公开列", f"register {target.name} has no such public column")
                     _fail(register, "columns", other, what, public)
+
+
+def _check_only(known: Mapping[str, Register]) -> None:
+    """What one register of a set may declare: request numbers, working time and lines of a calendar could clash."""
+    found = {
+        "open311": [each for each in known.values() if each.portal.get("open311")],
+        "working": [each for each in known.values() if each.portal.get("working")],
+        "calendar.item": [each for each in known.values() if (each.portal.get("calendar") or {}).get("item")],
+    }
+    for name, registers in found.items():
+        if len(registers) > 1:
+            what = (f"{name} 只能由一个登记册声明", f"one register only may declare {name}")
+            _fail(registers[1], "register", registers[1].name, what)
+
+
+def _check_sensitive(register: Register, known: Mapping[str, Register]) -> None:
+    """What says which codes are sensitive is a published list of them with a flag."""
+    declared = register.portal.get("sensitive")
+    listed = known.get(declared["listed"]) if declared else None
+    if declared and listed is None:
+        what = ("没有这个登记册", "there is no such register")
+        _fail(register, "listed", declared["listed"], what, known)
+    if declared and listed is not None:
+        field = listed.find(declared["flag"])
+        if field is None or field.klass != "public" or field.columns[0].type != "boolean" or listed.key != "natural":
+            what = ("不是类别登记册的公开布尔列", "is no public boolean column of a list with natural keys")
+            _fail(register, "flag", declared["flag"], what)
 
 
 def _check_photos(register: Register, known: Mapping[str, Register]) -> None:

@@ -19,6 +19,7 @@ EVERYBODY = "*"
 REGISTRAR = "registrar"  # the role of the devices that the charter names
 MONTH_LENGTH = len("2026-11")
 ABSENT = "—"  # a figure that cannot be computed
+HOUR = 3600  # seconds: durations are counted in seconds and shown in hours
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,24 +149,27 @@ class Figure:
     """A number that the public sees, by SQL over the published tables.
 
     Attributes:
-        kind: `count` (n), `rate` (n/d in percent, shown with n/d), `ratio` (n/d), `text` (n).
+        kind: `count` (n), `rate` (n/d in percent, shown with n/d), `ratio` (n/d), `duration` (n seconds in hours, shown
+            with the number d of the cases that it is of), `text` (n).
         n, d: SELECT statements that give one value.
-        decimals: of a rate or a ratio.
+        decimals: of a rate, a ratio or a duration.
         by: columns of the register's table, alone or several together, by whose values the figure is also given.
+        of: the derived table that `by` breaks down instead of the register's; "": the register's.
     """
 
     id: str
     label: str
     unit: str
-    kind: Literal["count", "rate", "ratio", "text"]
+    kind: Literal["count", "rate", "ratio", "duration", "text"]
     n: str
     d: str = ""
     decimals: int = 0
     note: str = ""
     by: tuple[tuple[str, ...], ...] = ()
+    of: str = ""
 
     def format(self, n: int | str | None, d: int | None = None) -> str:
-        """Return the text that shows this figure, rounded half up: `96.6% (544/563)`; without a divisor `—`."""
+        """Return the text that shows this figure, rounded half up: `96.6% (544/563)`, `7.5 (n=544)`; without d `—`."""
         if n is None:
             return ABSENT
         if self.kind in ("count", "text"):
@@ -174,6 +178,8 @@ class Figure:
             return ABSENT
         if self.kind == "ratio":
             return _half_up(n, d, self.decimals)
+        if self.kind == "duration":
+            return f"{_half_up(n, HOUR, self.decimals)} (n={d})"
         return f"{_half_up(100 * n, d, self.decimals)}% ({n}/{d})"
 
 
@@ -278,6 +284,13 @@ class Register:
         """Return whether one of *roles* may read fields of class *klass*."""
         readers = self.read.get(klass, frozenset())
         return EVERYBODY in readers or not readers.isdisjoint(roles)
+
+    def may_withhold(self, name: str) -> bool:
+        """Return whether writes of the public field *name* may be withheld: free text, and a code that is sensitive."""
+        field = self._fields.get(name)
+        if field is None or field.klass != "public":
+            return False
+        return field.free_text or name == (self.portal.get("sensitive") or {}).get("column")
 
     def readable(self, roles: Collection[str]) -> tuple[Field, ...]:
         """Return the fields that one of *roles* may read."""

@@ -8,19 +8,21 @@ from typing import Any, Literal, cast
 from syncgov.core.register_model import Column, Field, Figure, Skeleton
 from syncgov.core.register_yaml import Item, Table
 
-KINDS = ("count", "rate", "ratio", "text")
-DECIMALS = {"rate": 1, "ratio": 2}  # where the file says nothing
+KINDS = ("count", "rate", "ratio", "duration", "text")
+DECIMALS = {"rate": 1, "ratio": 2, "duration": 1}  # where the file says nothing
 MAX_SQL = 4000
 PAGES = ("row", "list", "none")  # a page for each row, only lists of them, or only its part of a community's page
 SECTION_KINDS = ("steps", "list", "table", "text", "phone")
 # columns that every published table may have
 PUBLISHED_COLUMNS = ("key", "_no", "_community", "_month", "_created", "_updated")
 
-_FIGURE_KEYS = "id label unit kind n d decimals note by".split()
+_FIGURE_KEYS = "id label unit kind n d decimals note by of".split()
 _PORTAL_KEYS = (
     "nav page order intro title group_by summary sections badges where limit place community sheet review "
-    "calendar open311 timeline map"
+    "calendar open311 timeline map working schedule counts sensitive"
 ).split()
+_PERIODS = ("month", "quarter")  # what comes again; beside `once`, and `case`: each time something was formed
+_MAX_WITHIN = 250  # working days: about a year
 # what GeoReport asks for -> types of the columns that may say it
 _OPEN311: Mapping[str, tuple[str, ...]] = {
     "service": ("code",),
@@ -37,6 +39,8 @@ SHEET_KINDS = ("month", "one", "nearby", "merged")
 _COMMUNITY_KEYS = "title columns where count_by area merged".split()
 _MAP_ROLES = ("outline", "filter", "area")  # a register has one of them
 MAX_FILTERS = 2  # of the map: the page counts each pair of codes
+# tables that a figure may be broken down over instead of its register's -> columns to break down by
+DERIVED: Mapping[str, tuple[str, ...]] = {"obligation": ("_community", "_month")}
 MAX_TOGETHER = 2  # columns of one breakdown; more make tables that nobody reads
 _STEP_COLUMNS = ("due", "unit", "reason")
 _COLUMN = ("公开列", "public column")
@@ -51,7 +55,9 @@ def parse_figures(items: Collection[Item], fields: Collection[Field], skeleton: 
     figures: list[Figure] = []
     for item in items:
         table = item.table(_FIGURE_KEYS, ["id", "label", "kind", "n"])
-        figure = replace(_figure(table), by=tuple(_breakdown(each, parts) for each in table.items("by")))
+        of = table["of"].one_of(DERIVED, ("表", "table")) if "of" in table else ""
+        known = DERIVED[of] if of else parts
+        figure = replace(_figure(table), by=tuple(_breakdown(each, known) for each in table.items("by")), of=of)
         table["id"].unless(
             _ID.fullmatch(figure.id) is not None and figure.id not in {other.id for other in figures},
             (f"指标编号“{figure.id}”不合规或重复", f"figure id {figure.id!r} is malformed or repeated"),
@@ -73,11 +79,17 @@ def _breakdown(item: Item, parts: Collection[str]) -> tuple[str, ...]:
 
 
 def _figure(table: Table) -> Figure:
-    kind = cast(Literal["count", "rate", "ratio", "text"], table["kind"].one_of(KINDS, ("指标类型", "kind of figure")))
+    kind = cast(
+        Literal["count", "rate", "ratio", "duration", "text"],
+        table["kind"].one_of(KINDS, ("指标类型", "kind of figure")),
+    )
     divided = kind in DECIMALS
     table.at("d").unless(
         divided == ("d" in table),
-        ("rate、ratio 要有分母 d，其他没有", "rate and ratio have a divisor d, the others have none"),
+        (
+            "rate、ratio、duration 要有分母 d，其他没有",
+            "rate, ratio and duration have a divisor d, the others have none",
+        ),
         ("补上或删去 d。", "Add or delete `d`."),
     )
     table.at("decimals").unless(
@@ -118,7 +130,9 @@ def parse_portal(item: Item, fields: Collection[Field]) -> dict[str, Any]:
     members, diagram}`, with the members of a list's objects and their labels, and those that a flow chart of the steps
     shows; `community`: what a community's page shows of the register, see `_community`; `sheet`: what a notice-board
     sheet shows of it, `{title, show, columns}`; `review`: the date column after which nobody vouches for a row's
-    content any more; `calendar`: `{due, done}`, the dates by which and on which something was made public; `open311`:
+    content any more; `calendar`: `{due, done, formed, item, period}`, see `_calendar`; `schedule`: of a catalogue, see
+    `_schedule`; `working`: `{worked, free, hours}`, the lists of a working calendar whose keys are years; `counts`:
+    of a register that is not published, see `_counts`; `sensitive`: see `_sensitive`; `open311`:
     `{service, closed: {column: codes}, …}`, the columns from which GeoReport requests are made; `map`: see `_map`.
     """
     table = item.table(_PORTAL_KEYS, ["nav", "page"])
@@ -148,8 +162,16 @@ def parse_portal(item: Item, fields: Collection[Field]) -> dict[str, Any]:
     if "timeline" in table:
         portal["timeline"] = _timeline(table["timeline"], fields)
     if "calendar" in table:
-        days = table["calendar"].table(("due", "done"), ("due", "done"))
-        portal["calendar"] = {name: _typed(days[name], columns, "date") for name in ("due", "done")}
+        portal["calendar"] = _calendar(table["calendar"], columns)
+    if "schedule" in table:
+        portal["schedule"] = _schedule(table["schedule"], columns)
+    if "sensitive" in table:
+        portal["sensitive"] = _sensitive(table["sensitive"], fields)
+    if "counts" in table:
+        portal["counts"] = _counts(table.items("counts"), fields)
+    if "working" in table:
+        lists = table["working"].table(("worked", "free", "hours"), ("worked", "free", "hours"))
+        portal["working"] = {name: _typed(lists[name], columns, "list") for name in ("worked", "free", "hours")}
     if "open311" in table:
         portal["open311"] = _open311(table["open311"], columns)
     if "community" in table:
@@ -206,6 +228,77 @@ def _shown(item: Item, columns: Mapping[str, Column], known: Collection[str]) ->
         ("写成 引用列.那边的列。", "Write `column.column of the other register`."),
     )
     return f"{name}.{other}"
+
+
+def _calendar(item: Item, columns: Mapping[str, Column]) -> dict[str, str]:
+    """Return the dates `due`, `done` and `formed`, the catalogue's `item` and the `period` of an act."""
+    table = item.table(("due", "done", "formed", "item", "period"), ("due", "done"))
+    found = {name: _typed(table[name], columns, "date") for name in ("due", "done", "formed") if name in table}
+    found |= {name: _typed(table[name], columns, "text") for name in ("item", "period") if name in table}
+    if "item" in found:
+        table["item"].unless(
+            columns[found["item"]].ref is not None,
+            (f"列“{found['item']}”没有指向公开目录", f"column {found['item']!r} refers to no catalogue"),
+            ("写上 ref: 目录登记册。", "Give it `ref: catalogue`."),
+        )
+    return found
+
+
+def _sensitive(item: Item, fields: Collection[Field]) -> dict[str, str]:
+    """Return the code column whose codes may be sensitive, the register that lists the codes, and its flag.
+
+    The column is a public field of its own that no merge rule depends on: its writes can be withheld.
+    """
+    table = item.table(("column", "listed", "flag"), ("column", "listed", "flag"))
+    own = {f.name: f.columns[0] for f in fields if f.klass == "public" and not f.group and f.merge != "state"}
+    return {
+        "column": _typed(table["column"], own, "code"),
+        "listed": table["listed"].text(60),
+        "flag": table["flag"].text(60),
+    }
+
+
+def _counts(items: Collection[Item], fields: Collection[Field]) -> list[dict[str, Any]]:
+    """Return what the centre counts over rows that are not published: `{id, label, unit, sum: column, where}`."""
+    columns = {c.name: c for field in fields if field.klass != "private" for c in field.columns}
+    found: list[dict[str, Any]] = []
+    for item in items:
+        table = item.table(("id", "label", "unit", "sum", "where"), ("id", "label"))
+        name = table["id"].text(60)
+        table["id"].unless(
+            _ID.fullmatch(name) is not None and name not in {each["id"] for each in found},
+            (f"合计编号“{name}”不合规或重复", f"count id {name!r} is malformed or repeated"),
+            ("用小写字母、数字和下划线，各不相同。", "Use lower-case letters, digits and _, each id once."),
+        )
+        found.append({"id": name, "label": table["label"].text(40), "unit": table.text("unit", "", 20)})
+        found[-1]["sum"] = _typed(table["sum"], columns, "integer") if "sum" in table else ""
+        found[-1]["where"] = _where(table["where"], columns) if "where" in table else {}
+    return found
+
+
+def _schedule(item: Item, columns: Mapping[str, Column]) -> dict[str, Any]:
+    """Return how often items of a catalogue are due: `rule`: code column, `level`: text column, `rules`: by code.
+
+    A rule: `{every: month or quarter, after: months after its end, day}`, `{every: once, within: working days}`, or
+    `{every: case, within: working days}` after something was formed. What is due when nobody can tell has no rule.
+    """
+    table = item.table(("rule", "level", "rules"), ("rule", "rules"))
+    found: dict[str, Any] = {"rule": _typed(table["rule"], columns, "code")}
+    if "level" in table:
+        found["level"] = _typed(table["level"], columns, "text")
+    codes = [choice.code for choice in columns[found["rule"]].choices]
+    found["rules"] = {key.one_of(codes, ("代码", "code")): _rule(value) for key, value in table["rules"].pairs()}
+    return found
+
+
+def _rule(item: Item) -> dict[str, Any]:
+    table = item.table(("every", "after", "day", "within"), ("every",))
+    every = table["every"].one_of((*_PERIODS, "once", "case"), ("周期", "period"))
+    if every in _PERIODS:
+        table = item.table(("every", "after", "day"), ("every", "after", "day"))
+        return {"every": every, "after": table["after"].integer(0, 12), "day": table["day"].integer(1, 31)}
+    table = item.table(("every", "within"), ("every", "within"))
+    return {"every": every, "within": table["within"].integer(1, _MAX_WITHIN)}
 
 
 def _community(item: Item, columns: Mapping[str, Column], known: Collection[str]) -> dict[str, Any]:

@@ -22,7 +22,10 @@ __all__ = ["MAX_REGISTER_CHARS", "SYSTEM_NAMES", "parse_register"]
 SYSTEM_NAMES = frozenset({"charter", "register", "device", "staff_key", "erasure", "withholding", "publication"})
 # Tables of the published file and of SQLite itself; a register of that name could not be published.
 RESERVED_NAMES = frozenset(
-    "meta column label figure figure_part leaf history conflict withheld declared sqlite_master sqlite_schema".split()
+    (
+        "meta column label figure figure_part leaf history conflict withheld declared obligation"
+        " sqlite_master sqlite_schema"
+    ).split()
 )
 
 

@@ -38,6 +38,7 @@ def content_rows(place: Place, as_of: datetime.date) -> Mapping[str, list[Row]]:
         "compound": _compounds(place),
         "micro_power": _micro_powers(as_of),
         "policy": _policies(as_of),
+        "work_calendar": read_examples("work_calendar"),
         "disclosure_catalog": [row | {"example": True} for row in read_examples("disclosure_catalog")],
     }
 

@@ -16,12 +16,13 @@ import datetime
 from collections import Counter
 from random import Random
 
+from syncgov.demo.calendar_acts import with_catalogue
 from syncgov.demo.deliberations import DELIBERATION, add_deliberations
 from syncgov.demo.lastday import LastDay, plan_last_day
 from syncgov.demo.place import Place
 from syncgov.demo.plan import Day, Expect, LastDayAction, Session, Story, Write, count_changesets
 from syncgov.demo.player import PUBLISHER_DAYS, Player
-from syncgov.demo.walks import CLOSED_STATES, DAYS_PER_STEP, HELD, Fate, hold, plan_fates, strays
+from syncgov.demo.walks import CLOSED_STATES, DAYS_PER_STEP, HELD, PUBLISHER, Fate, hold, plan_fates, strays
 from syncgov.demo.writing import DISCLOSURE, VISIT, Event
 
 __all__ = ["Day", "Expect", "LastDayAction", "Session", "Story", "Write", "count_changesets", "plan_story"]
@@ -77,6 +78,7 @@ def _play(place: Place, rng: Random, seed: int, counts: tuple[int, int], days: i
     last = plan_last_day(player, known, last_date, reported_open=closed < events, close=closed > 0)
     player.office.idle_syncs(round(_SYNCS * events))
     whole = add_deliberations(player.days, place, seed)
+    whole = with_catalogue(whole, place, player.desks_of(PUBLISHER)[0].device.index, seed)
     expect = _expect(player, whole, last)
     return Story(place, seed, first_date, last_date, whole, last.actions, player.canaries, expect)
 

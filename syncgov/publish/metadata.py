@@ -32,6 +32,7 @@ PLAIN_TABLES = {
     "withheld": "不予公开",
     "conflict": "冲突",
     "declared": "由中心声明",
+    "obligation": "应公开事项",
 }
 OWN_COLUMNS = {
     "key": "主键",

@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from syncgov.core.commitment import Value
 from syncgov.core.fold import RowKey
@@ -16,6 +17,7 @@ from syncgov.core.note import Checkpoint
 from syncgov.core.open311 import files as open311_files
 from syncgov.core.public_log import PublicLeaf
 from syncgov.core.publication import PublicLog, Table, public_tables, published_registers
+from syncgov.core.register import RegisterSet
 from syncgov.errors import StorageError
 from syncgov.publish.file_list import write_list
 from syncgov.publish.folder import replace_folder
@@ -24,6 +26,7 @@ from syncgov.publish.open_data import write_open_data
 from syncgov.publish.public_db import write_public_db
 from syncgov.publish.redaction import hidden_writes, public_leaf, public_state
 from syncgov.publish.review import find_hits
+from syncgov.publish.sensitive import find_sensitive, sensitive_counts
 from syncgov.publish.snapshot import Centre, Progress, Snapshot, take_snapshot
 from syncgov.publish.static_log import DisclosedWriter, write_file, write_head, write_proofs, write_tiles
 from syncgov.publish.unchanged import Inputs, is_current, keep_times, note
@@ -52,6 +55,7 @@ class Published:
         withheld: writes that are not disclosed. newly_withheld: those of them that a detector has just found.
         erased: public writes whose value is no longer there.
         unchanged: the folder said all of it already, and was left as it is.
+        uncovered: years of the log of which the place declared no working time, if it declares any.
     """
 
     out: Path
@@ -62,6 +66,7 @@ class Published:
     newly_withheld: int
     erased: int = 0
     unchanged: bool = False
+    uncovered: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -102,7 +107,8 @@ def publish(
         while True:
             with take_snapshot(ledger) as snapshot:
                 report("detect", scanned, snapshot.size)
-                hits = find_hits(snapshot, scanned)
+                found = find_hits(snapshot, scanned)
+                hits = [*found, *find_sensitive(snapshot)]
                 scanned = snapshot.size
                 if announced and not hits:
                     done = _write(snapshot, out, new, report, newly_withheld=withheld, site=site)
@@ -115,7 +121,7 @@ def publish(
             # The centre may take in more before the next snapshot; that is looked at too before it is published.
             if hits:
                 centre.write("withholding", hits)
-                withheld += len(hits)
+                withheld += len(found)
             else:
                 centre.write("publication", [row])
                 announced = now
@@ -154,19 +160,35 @@ def _silent(_stage: str, _done: int, _total: int) -> None:
 def _announcement(ledger: Ledger, now_ms: int) -> tuple[str, Mapping[str, Value]]:
     """Return the next row of register `publication`: when, and what only the centre can know."""
     number = sum(1 for _row in ledger.rows("publication")) + 1
-    declared = [{"label": label, "name": name, "value": value} for name, label, value in _declared(ledger)]
+    names = ("name", "label", "value", "note")
+    declared = [dict(zip(names, item, strict=True)) for item in _declared(ledger)]
     return str(number), {"as_of": now_ms, "declared": declared}
 
 
-def _declared(ledger: Ledger) -> Iterator[tuple[str, str, int]]:
-    """Yield (name, label, number) of what cannot be counted from public fields."""
+def _declared(ledger: Ledger) -> Iterator[tuple[str, str, int, str]]:
+    """Yield (name, label, number, unit) of what cannot be counted from public fields."""
     registers = ledger.registers(ledger.size)
     public = {each.name for each in published_registers(registers)}
-    yield "waiting", "等待前序的变更集", _count(ledger, "SELECT count(*) FROM _sg_waiting")
-    yield "hidden_conflicts", "不公开字段的冲突", sum(1 for _ in _hidden_conflicts(ledger))
+    yield "waiting", "等待前序的变更集", _count(ledger, "SELECT count(*) FROM _sg_waiting"), "条"
+    yield "hidden_conflicts", "不公开字段的冲突", sum(1 for _ in _hidden_conflicts(ledger)), "处"
+    for register in published_registers(registers):
+        yield from sensitive_counts(ledger, register)
     for name, register in registers.items():
         if not register.system and name not in public:
-            yield f"rows_{name}", f"{register.label}记录", _count(ledger, f"SELECT count(*) FROM {quote(name)}")
+            yield f"rows_{name}", f"{register.label}记录", _count(ledger, f"SELECT count(*) FROM {quote(name)}"), "条"
+            for item in register.portal.get("counts", ()):
+                yield f"{name}_{item['id']}", item["label"], _count(ledger, _count_sql(name, item)), item["unit"]
+
+
+def _count_sql(table: str, item: Mapping[str, Any]) -> str:
+    """Return the query of one of a register's `counts`; its codes are plain words of the register."""
+    what = f"coalesce(sum({quote(item['sum'])}), 0)" if item["sum"] else "count(*)"
+    where = [f"{quote(column)} IN ({', '.join(map(_word, codes))})" for column, codes in item["where"].items()]
+    return f"SELECT {what} FROM {quote(table)} WHERE {' AND '.join(where) or 'true'}"
+
+
+def _word(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _hidden_conflicts(ledger: Ledger) -> Iterator[tuple[str, str, str]]:
@@ -216,7 +238,17 @@ def _write(
         withheld=hidden["withholding"],
         erased=hidden["erasure"],
         newly_withheld=newly_withheld,
+        uncovered=_uncovered(tables, snapshot.registers),
     )
+
+
+def _uncovered(tables: Mapping[str, Table], registers: RegisterSet) -> tuple[str, ...]:
+    """Return the years in which leaves were received and no working time is known."""
+    if not any(each.portal.get("working") for each in published_registers(registers)):
+        return ()
+    names = [name for name, _kind in tables["leaf"].columns]
+    received, worked = names.index("received"), names.index("worked")
+    return tuple(sorted({str(row[received])[:4] for row in tables["leaf"].rows if row[worked] is None}))
 
 
 def _disclose(snapshot: Snapshot, folder: Path, report: Progress) -> list[PublicLeaf]:

@@ -700,6 +700,8 @@ def test_every_shipped_figure_can_be_computed_from_public_columns() -> None:
         conn.execute(f'CREATE TABLE "{register.name}" ({", ".join(["key", *columns])})')
     conn.execute("CREATE TABLE meta (key, value)")
     conn.execute("CREATE TABLE history (idx, register, key, field, value, received)")
+    conn.execute("CREATE TABLE leaf (idx, device, verdict, delay, worked)")
+    conn.execute("CREATE TABLE obligation (item, source, state)")
     states = ["closed"] * 500 + ["evaluated"] * 4 + ["archived"] * 40 + ["handling"] * 18 + ["rejected"] + ["void"] * 7
     conn.executemany("INSERT INTO event (state) VALUES (?)", [(state,) for state in states])
     conn.executemany("INSERT INTO compound (kind) VALUES (?)", [("new",)] * 41 + [("old",)] * 17)

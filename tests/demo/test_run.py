@@ -83,6 +83,20 @@ def test_the_place_is_the_real_one(summary: dict[str, Any]) -> None:
     assert {name: figures[name] for name in expected} == expected
 
 
+def test_every_canned_query_gives_the_published_figure(public: Path) -> None:
+    """What Datasette answers to `figure_<id>` are n and d of the figure, for each of them."""
+    queries = json.loads((public / "metadata.json").read_text(encoding="utf-8"))["databases"]["public"]["queries"]
+    with closing(sqlite3.connect(public / "public.db")) as db:
+        figures = db.execute("SELECT id, n, d FROM figure WHERE kind <> 'text'").fetchall()
+        asked = {name: db.execute(queries[f"figure_{name}"]["sql"]).fetchone() for name, _n, _d in figures}
+        texts = dict(db.execute("SELECT id, text FROM figure").fetchall())
+    assert len(figures) > 40
+    assert asked == {name: (n, d) if d is not None else (n,) for name, n, d in figures}
+    durations = [name for name in texts if name.endswith(("_median", "_p90"))]
+    assert len(durations) == 6
+    assert all(re.fullmatch(r"\d+\.\d \(n=\d+\)", texts[name]) for name in durations), texts
+
+
 def test_two_processes_served(summary: dict[str, Any]) -> None:
     """A simulated centre for the year and `syncgov serve` for the last day, both over HTTP."""
     first, last = summary["centres"]

@@ -40,7 +40,7 @@ CREATE INDEX history_register_key_index ON history(register, key);
 CREATE TABLE device("key" TEXT PRIMARY KEY, roles);
 CREATE TABLE conflict(register, key, field, idx, value, shown INTEGER, received, device);
 CREATE TABLE withheld(id INTEGER PRIMARY KEY, path, register, key, field, kind, reason, dot);
-CREATE TABLE declared(name TEXT PRIMARY KEY, value INTEGER, label);
+CREATE TABLE declared(name TEXT PRIMARY KEY, value INTEGER, label, note);
 """
 _OWN = "_no _community _month _created _updated _withheld _erased _conflict _evidence".split()
 
@@ -319,4 +319,4 @@ def _ledger(conn: sqlite3.Connection) -> None:
     ]
     for idx, (device, received, value) in enumerate(late):
         insert_step(conn, idx, "lamp-000", value, received, device)
-    conn.execute("INSERT INTO declared VALUES ('waiting', 3, '等待前序的变更集')")
+    conn.execute("INSERT INTO declared VALUES ('waiting', 3, '等待前序的变更集', '条')")

@@ -179,10 +179,13 @@ def test_figure_page_marks_parts_for_the_auditor(site: Site) -> None:
     """Each part stands in the table with a mark; months run and only the newest are drawn."""
     body = body_of(site, "figure/lamp_all.md")
     assert f'<span data-figure="lamp_all/_community/{EAST}">300</span>' in body
-    months = re.findall(r'data-figure="lamp_all/_month/([0-9-]+)"', body)
+    charted, compared = body.split("## 同比和环比")
+    months = re.findall(r'data-figure="lamp_all/_month/([0-9-]+)"', charted)
     assert months == sorted(months)
     assert (len(months), months[-1]) == (24, "2026-11")
     assert "只列最近 24 个月" in body
+    months = re.findall(r'data-figure="lamp_all/_month/([0-9-]+)"', compared)
+    assert months == ["2026-10", "2026-09", "2026-10", "2025-10"]  # November is not over
     rate = body_of(site, "figure/lamp_rate.md")
     assert rate.index("西苑社区") < rate.index("东坡社区")  # both have 30 cases: the higher rate first
     assert '<a href="figure/lamp_all.html">上报</a>' in figures.figures_page(site).body

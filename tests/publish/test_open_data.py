@@ -93,7 +93,7 @@ def write(folder: Path, lamps: list[tuple[Cell, ...]], crews: list[str]) -> dict
     """Write lamps (key, kind, parts, crew) and crews; return the package's description of the lamps."""
     registers = RegisterSet([parse_register(LAMP, "lamp.yml"), parse_register(CREW, "crew.yml")])
     tables = dict.fromkeys(
-        "figure figure_part label column withheld conflict declared".split(), make_table("name", "name", ())
+        "figure figure_part label column withheld conflict declared obligation".split(), make_table("name", "name", ())
     )
     tables["lamp"] = make_table("key kind parts crew", "key", lamps)
     tables["crew"] = make_table("key name", "key", [(crew, crew) for crew in crews])
