@@ -697,7 +697,7 @@ def test_every_shipped_figure_can_be_computed_from_public_columns() -> None:
     conn = sqlite3.connect(":memory:")
     for register in registers:
         columns = [column.name for field in register.fields if field.klass == "public" for column in field.columns]
-        conn.execute(f'CREATE TABLE "{register.name}" ({", ".join(["key", *columns])})')
+        conn.execute(f'CREATE TABLE "{register.name}" ({", ".join(["key", "_community", "_month", *columns])})')
     conn.execute("CREATE TABLE meta (key, value)")
     conn.execute("CREATE TABLE history (idx, register, key, field, value, received)")
     conn.execute("CREATE TABLE leaf (idx, device, verdict, delay, worked)")
