@@ -144,6 +144,16 @@ def test_an_act_without_a_period_answers_for_the_one_that_was_not_over() -> None
     assert states == {"2026-08": "overdue", "2026-09": "on_time", "2026-10": "overdue", "2026-11": "pending"}
 
 
+def test_an_act_of_another_period_does_not_answer_for_this_one() -> None:
+    """It names a quarter before the item was in the catalogue, and was made public within the first that counts."""
+    acts: list[tuple[Cell, ...]] = [("05", EAST, "2020年第一季度", None, "2026-04-01", None)]
+    found = {
+        line["period"]: line for line in lines([("05", "seldom", "社区", "2026-01-01")], acts) if line["place"] == EAST
+    }
+    assert found["2026-Q1"]["state"] == "overdue"
+    assert found["2020年第一季度"]["source"] == "own"
+
+
 def test_two_acts_of_one_period_answer_for_it_once() -> None:
     """The earlier one counts; the other stands alone, by its own date."""
     acts: list[tuple[Cell, ...]] = [

@@ -183,6 +183,12 @@ def test_those_that_nobody_has_seen_are_hidden_first_and_the_order_tells_nothing
     assert set(places) == set(range(SMALLEST))
 
 
+def test_a_row_that_was_hidden_stays_hidden() -> None:
+    """A new code would say that it was hidden only for the others."""
+    rows = [_Row(codes={"quiet"}, hits=[("again", {})], withheld=1)]
+    assert [key for key, _columns in _hide(rows, frozenset({"brawl"}), Random(1))] == ["again"]
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
