@@ -107,8 +107,8 @@ def publish(
         while True:
             with take_snapshot(ledger) as snapshot:
                 report("detect", scanned, snapshot.size)
-                found = find_hits(snapshot, scanned)
-                hits = [*found, *find_sensitive(snapshot)]
+                detected = find_hits(snapshot, scanned)
+                hits = [*detected, *find_sensitive(snapshot)]
                 scanned = snapshot.size
                 if announced and not hits:
                     done = _write(snapshot, out, new, report, newly_withheld=withheld, site=site)
@@ -121,7 +121,7 @@ def publish(
             # The centre may take in more before the next snapshot; that is looked at too before it is published.
             if hits:
                 centre.write("withholding", hits)
-                withheld += len(found)
+                withheld += len(detected)
             else:
                 centre.write("publication", [row])
                 announced = now
