@@ -27,7 +27,7 @@ from syncgov.storage.file_queue import FileStage
 from syncgov.storage.replica import Replica
 from syncgov.storage.state import RowKey
 from syncgov.storage.status import Change, Stage, Status, status
-from syncgov.storage.wording import SHORT_KEY, reach_words, role_words, time_words
+from syncgov.storage.wording import SHORT_KEY, one_line, reach_words, role_words, time_words
 
 if TYPE_CHECKING:
     from syncgov.sync.client import Synced
@@ -311,4 +311,4 @@ def print_change(out: Output, change: Change) -> None:
     if change.remedy:
         out.line(f"    办法：{change.remedy}", f"    what to do: {change.remedy}")
     for label, value in change.values:
-        out.line(f"    {label}：{value}", f"    {label}: {value}")
+        out.line(f"    {label}：{one_line(value)}", f"    {label}: {one_line(value)}")

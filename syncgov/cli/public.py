@@ -13,7 +13,7 @@ from syncgov.cli.app import FOUND, Output, command, leave, path_argument, path_o
 from syncgov.cli.words import both, error_words, say
 from syncgov.errors import AuditError, CommitmentError, LogError, NotAllowedError, SignatureError
 from syncgov.storage.files import write_atomic
-from syncgov.storage.wording import SHORT_KEY, time_words
+from syncgov.storage.wording import SHORT_KEY, one_line, time_words
 
 if TYPE_CHECKING:  # only a command that needs them loads these modules
     from syncgov.audit.report import Report
@@ -254,8 +254,8 @@ def _print_field(out: Output, found: "RecordProof", field: "ProvenField") -> Non
     for write in field.writes:
         mark = say("（冲突）", " (conflict)") if field.conflict else ""
         out.line(
-            f"  {name} = {write.value}{mark}  终端 {write.dev[:SHORT_KEY]}  {time_words(write.at)}",
-            f"  {name} = {write.value}{mark}  device {write.dev[:SHORT_KEY]}  {time_words(write.at)}",
+            f"  {name} = {one_line(write.value)}{mark}  终端 {write.dev[:SHORT_KEY]}  {time_words(write.at)}",
+            f"  {name} = {one_line(write.value)}{mark}  device {write.dev[:SHORT_KEY]}  {time_words(write.at)}",
         )
 
 
