@@ -28,7 +28,10 @@
   }
 
   const time = (ms) => new Date(ms).toLocaleString("zh-CN", { timeZone: "Asia/Shanghai", hour12: false });
-  const words = (value) => (typeof value === "string" ? value : canonical(value));
+  // signs that turn the direction of what follows are written out: what was signed is shown, and nothing else moves
+  const TURNS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+  const written = (sign) => "\\u" + sign.charCodeAt(0).toString(16).padStart(4, "0");
+  const words = (value) => (typeof value === "string" ? value : canonical(value)).replace(TURNS, written);
 
   function fieldTable(fields) {
     const table = element("table");
@@ -38,7 +41,7 @@
     for (const { table: register, key, field, heads } of fields) {
       for (const head of heads) {
         const row = element("tr");
-        const cells = [`${register} ${key} ${field}`, words(head.value), head.dev.slice(0, 8), time(head.received)];
+        const cells = [words(`${register} ${key} ${field}`), words(head.value), head.dev.slice(0, 8), time(head.received)];
         for (const cell of cells) row.append(element("td", cell));
         table.append(row);
       }
