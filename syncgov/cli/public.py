@@ -308,10 +308,12 @@ def _proof_json(found: "RecordProof") -> dict[str, Any]:
 def sheet(out: Output, out_folder: Path, sheets: Path, pdf: bool, **choices: str) -> None:
     from syncgov.publish.sheets import print_sheets
 
-    written = print_sheets(out_folder, sheets, choices, pdf=pdf)
-    for path in written:
+    done = print_sheets(out_folder, sheets, choices, pdf=pdf)
+    for path in done.files:
         out.line(f"已写入 {path}", f"wrote {path}")
-    out.result({"files": [str(path) for path in written]})
+    for note in done.notes:
+        out.warn(*note)
+    out.result({"files": [str(path) for path in done.files], "notes": [say(*note) for note in done.notes]})
 
 
 @command(
