@@ -151,7 +151,7 @@ def sync(
         f"signed {signed}, sent {done.pushed}, accepted {done.accepted}, refused {refused}, waiting {done.waiting}, "
         f"received {done.received}, conflicts {found.conflicts}",
     )
-    _tell_files(out, done.files)
+    tell_files(out, done.files)
     if done.closed:
         out.line(
             f"原日志“{done.closed}”已由根密钥结束，本终端已跟到新日志；本机的内容一条没有丢",
@@ -169,7 +169,7 @@ def sync(
     leave_with(out, committed.problems)
 
 
-def _tell_files(out: Output, files: "Sent") -> None:
+def tell_files(out: Output, files: "Sent") -> None:
     """Files that wait are told, and are no reason for a sync to fail."""
     if files.stored or files.left:
         out.line(
