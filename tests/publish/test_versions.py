@@ -17,7 +17,7 @@ from tests.audit.street import write_pages
 from tests.publish.place import Place
 from tests.test_cli import CHINESE, run
 
-VERSIONS = {"2": "pip install --upgrade syncgov", "0": "syncgov publish", "": "syncgov publish", "x": "syncgov publish"}
+VERSIONS = {"2": "pip install --upgrade syncgov", "": "syncgov publish"}
 
 
 @pytest.fixture(params=VERSIONS)
