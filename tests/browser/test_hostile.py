@@ -9,7 +9,7 @@ from playwright.sync_api import Browser
 
 from tests.browser.browsing import Opened, opened
 from tests.publish.hostile_place import SIGNED, HostilePlace, make_hostile_place
-from tests.publish.test_hostile import TURNS
+from tests.publish.test_hostile_rows import TURNS
 
 pytestmark = pytest.mark.browser
 
