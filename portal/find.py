@@ -17,6 +17,7 @@ from typing import TypeAlias
 import yaml
 
 from portal import records, text
+from portal.errors import PortalError
 from portal.maps import write_map
 from portal.markup import Page
 from portal.model import COMMUNITY, Row
@@ -179,7 +180,7 @@ def _pages(pages: Iterable[Page], content: Path, told: Collection[str]) -> Itera
             first = page.body.split("\n## ", 1)[0]
             yield Document("网页", page.title, "", _address(page.path), (page.title, plain(first)))
     for path in sorted(content.rglob("*.md")):
-        front, body = _front_matter(path.read_text(encoding="utf-8"))
+        front, body = _front_matter(path)
         if front.get("find") is False:
             continue
         title = next((line[2:].strip() for line in body.splitlines() if line.startswith("# ")), path.stem)
@@ -190,13 +191,38 @@ def _address(path: str) -> str:
     return path.removesuffix(".md") + ".html"
 
 
-def _front_matter(source: str) -> tuple[dict[str, object], str]:
-    """Return what stands between the lines of a page's front matter, and the rest."""
+def _front_matter(path: Path) -> tuple[dict[str, object], str]:
+    """Return what stands between the lines of a page's front matter, and the rest.
+
+    Raises:
+        PortalError: it cannot be read; names file, line and remedy.
+    """
+    raw = path.read_bytes()
+    try:
+        source = raw.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise _bad(path, line, "不是 UTF-8 文字，请另存为 UTF-8", "not UTF-8; save it as UTF-8") from error
     head, mark, body = source.removeprefix("---\n").partition("\n---\n")
-    if not source.startswith("---\n") or not mark:
+    if not source.startswith("---\n"):
         return {}, source
-    front = yaml.safe_load(head)
-    return (front if isinstance(front, dict) else {}), body
+    if not mark:
+        raise _bad(path, 1, "开头的 --- 块没有结束，请补一行 ---", "the front matter does not end; add a line ---")
+    try:
+        front = yaml.safe_load("\n" + head)  # as many lines as there are above it in the file
+    except yaml.YAMLError as error:
+        at = getattr(error, "problem_mark", None)
+        why = getattr(error, "problem", None) or str(error)
+        line = at.line + 1 if at is not None else 1
+        raise _bad(path, line, f"不是有效的 YAML（{why}），请检查缩进、冒号和引号",
+                   f"not valid YAML ({why}); check indentation, colons and quotes") from error  # fmt: skip
+    if not isinstance(front, dict):
+        raise _bad(path, 2, "每行应写“名称: 值”", "write `name: value` lines")
+    return front, body
+
+
+def _bad(path: Path, line: int, zh: str, en: str) -> PortalError:
+    return PortalError(f"{path.name} 第 {line} 行：{zh}", f"{path.name}:{line}: {en}")
 
 
 def plain(markdown: str) -> str:

@@ -6,10 +6,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from portal import sheets
+from portal import fonts, sheets
 from portal.errors import PortalError
 from portal.site import Site
 from portal.source import open_source
@@ -87,6 +87,16 @@ def make_pdf(page: Path, browser: str) -> Path:
     return target
 
 
+def _pdfs(written: Sequence[Path]) -> Iterator[Path]:
+    """Make the PDF of each page and yield its path; what has no font is said on standard error."""
+    browser = find_browser()
+    fonts.require_chinese_font()
+    for page in written:
+        if signs := fonts.missing_signs(page.read_text(encoding="utf-8")):
+            print(*fonts.missing_words(page.name, signs), sep="\n", file=sys.stderr)
+        yield make_pdf(page, browser)
+
+
 def _month(given: str) -> str:
     if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", given):
         raise argparse.ArgumentTypeError(f"{given}：月份写成 2026-10")
@@ -110,8 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             written = print_sheets(site, given.out, given.month or "", given.community, given.paper)
         print(*written, sep="\n")
         if given.pdf:
-            browser = find_browser()
-            print(*(make_pdf(page, browser) for page in written), sep="\n")
+            print(*_pdfs(written), sep="\n")
     except PortalError as error:
         print(error.zh, error, sep="\n", file=sys.stderr)
         return error.exit_code

@@ -60,7 +60,14 @@ def record(site: Site, row: Row, found: Way | None) -> dict[str, Any]:
             [each.name, each.received, each.who, each.unit, each.due, each.lamp.kind, each.lamp.label, each.reason]
             for each in found.stages
         ]
-    return told
+    return {name: _cleaned(value) for name, value in told.items()}
+
+
+def _cleaned(value: Any) -> Any:
+    """Return texts without signs that act on what stands beside them; the script puts them in as they are."""
+    if isinstance(value, list):
+        return [_cleaned(part) for part in value]
+    return text.clean(value) if isinstance(value, str) else value
 
 
 def _marks(site: Site, row: Row) -> list[str]:

@@ -32,6 +32,10 @@ OBLIGATION = "obligation"  # the table of what had to be made public
 PROTOCOL_VERSION = "1"  # of the public.db that these pages understand
 
 
+_UPGRADE = ("请先升级：pip install --upgrade syncgov", "upgrade first: pip install --upgrade syncgov")
+_AGAIN = ("请重新公开：syncgov publish 中心 公开文件夹", "publish again: syncgov publish CENTRE PUBLIC")
+
+
 def quote(name: str) -> str:
     """Return *name* as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
@@ -53,7 +57,9 @@ def open_source(path: Path) -> Iterator["Source"]:
     try:
         yield Source(conn)
     except (sqlite3.DatabaseError, json.JSONDecodeError) as error:
-        raise PortalError(f"{path} 不是可用的公开库：{error}", f"{path} is not a usable public.db: {error}") from error
+        raise PortalError(
+            f"{path} 不是可用的公开库：{error}；{_AGAIN[0]}", f"{path} is not a usable public.db: {error}; {_AGAIN[1]}"
+        ) from error
     finally:
         conn.close()
 
@@ -67,9 +73,11 @@ class Source:
         self.meta: Mapping[str, str] = {row["key"]: row["value"] or "" for row in conn.execute("SELECT * FROM meta")}
         version = self.meta.get("protocol_version")
         if version != PROTOCOL_VERSION:
+            newer = bool(version) and str(version).isdecimal() and int(str(version)[:9]) > int(PROTOCOL_VERSION)
+            remedy = _UPGRADE if newer else _AGAIN
             raise PortalError(
-                f"公开库的协议版本是 {version}，本程序只认 {PROTOCOL_VERSION}；请用同一版本重新发布",
-                f"public.db has protocol version {version}, expected {PROTOCOL_VERSION}; publish again",
+                f"公开库 public.db 是协议第 {version or '？'} 版的，本程序只认第 {PROTOCOL_VERSION} 版；{remedy[0]}",
+                f"public.db is of protocol version {version or '?'}, these pages need {PROTOCOL_VERSION}; {remedy[1]}",
             )
         self.registers: Mapping[str, Register] = {item.name: item for item in self._registers()}
         self.places: Mapping[str, str] = self._places()

@@ -168,6 +168,31 @@ class InputError(SyncgovError):
     code = "input"
 
 
+class VersionError(InputError):
+    """Something written by another version of this program.
+
+    Args:
+        zh, en: what it is. found: its version as it says, "" if it says none. known: the version read here.
+        again: how this program makes it anew, in Chinese and English.
+    """
+
+    code = "version"
+
+    def __init__(self, zh: str, en: str, found: str, known: int, again: tuple[str, str]) -> None:
+        newer = found.isascii() and found.isdigit() and int(found[:9]) > known
+        upgrade = ("请先升级：pip install --upgrade syncgov", "upgrade first: pip install --upgrade syncgov")
+        remedy = upgrade if newer else again
+        told = (
+            (f"协议第 {found[:20]} 版的", f"protocol version {found[:20]}")
+            if found
+            else ("没有写明版本的", "no version")
+        )
+        super().__init__(
+            f"{zh}是{told[0]}，本程序只认第 {known} 版；{remedy[0]}",
+            f"{en} is of {told[1]}, this program reads version {known}; {remedy[1]}",
+        )
+
+
 class MissingFileError(InputError):
     """A row names a file that its device has not brought to the centre yet."""
 

@@ -116,3 +116,19 @@ def test_json_says_what_was_added(pen: Replica, tmp_path: Path) -> None:
     found = json.loads(run("attach", pen.path, "task", task_of(pen), tmp_path / "a.png", "--json").output)
     assert (found["kind"], found["phase"], found["media_type"], found["cleaned"]) == ("photo", None, "image/jpeg", True)
     assert run("attach", pen.path, "task", task_of(pen), tmp_path / "a.png", "-q").output == ""
+
+
+def test_photos_go_by_bundle(world: World, pen: Replica, tmp_path: Path) -> None:
+    """bundle, receive, receive: each says what became of the files, for people and for machines."""
+    add(pen, task_of(pen))
+    there, back = tmp_path / "there.bundle", tmp_path / "back.bundle"
+    packed = run("bundle", pen.path, there)
+    assert packed.exit_code == 0
+    assert "附件 2 个（0.0 MB）" in packed.output
+    assert json.loads(run("bundle", pen.path, there, "--json").output)["files_left"] == 0
+    taken = run("receive", world.centre.path, there, "--reply", back)
+    assert "附件：收到 2 个，已存 2" in taken.output
+    assert "附件：已存 2 · 待上传 0" in run("receive", pen.path, back).output
+    again = json.loads(run("receive", world.centre.path, there, "--reply", back, "--json").output)
+    assert [result["state"] for _name, result in again["files"]] == ["stored", "stored"]
+    assert "已存 1" in run("status", pen.path).output

@@ -29,7 +29,11 @@
   }
 
   const time = (ms) => new Date(ms).toLocaleString("zh-CN", { timeZone: "Asia/Shanghai", hour12: false });
-  const words = (value) => (typeof value === "string" ? value : value === true ? "是" : value === false ? "否" : canonical(value));
+  // signs that turn the direction of what follows are written out: what was signed is shown, and nothing else moves
+  const TURNS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+  const written = (sign) => "\\u" + sign.charCodeAt(0).toString(16).padStart(4, "0");
+  const plain = (value) => (typeof value === "string" ? value : value === true ? "是" : value === false ? "否" : canonical(value));
+  const words = (value) => plain(value).replace(TURNS, written);
   const OWN = { _alive: "这条记录在", _community: "社区", _month: "月份" }; // names that no register gives
 
   // A row for each value; the register and the key are named once, and with each field of another row.
@@ -45,12 +49,12 @@
       line.append(cell);
     }
     head.append(line);
-    table.append(element("caption", `登记册 ${proof.table}，记录 ${proof.key}`), head, body);
+    table.append(element("caption", `登记册 ${words(proof.table)}，记录 ${words(proof.key)}`), head, body);
     for (const { table: register, key, field, heads } of fields) {
       const other = register === proof.table && key === proof.key ? "" : `${register} ${key} `;
       for (const head of heads) {
         const row = element("tr");
-        const cells = [other + (OWN[field] || field), words(head.value), head.dev.slice(0, 8), time(head.received)];
+        const cells = [words(other + (OWN[field] || field)), words(head.value), head.dev.slice(0, 8), time(head.received)];
         cells.forEach((text, at) => {
           const cell = element("td", text);
           cell.dataset.label = titles[at];

@@ -329,9 +329,12 @@
   async function verifyProof(bytes, ownCharter) {
     need(bytes.length <= MAX_BYTES, "文件太大");
     const proof = parse(bytes, "文件");
+    if (proof !== null && Number.isInteger(proof.v) && proof.v !== 1) {
+      throw new Unable(`这个文件是协议第 ${proof.v} 版的，本页只认第 1 版`);
+    }
     const more = proof !== null && typeof proof === "object" && proof.charters !== undefined ? " charters" : "";
     members(proof, `charter${more} entries key keys rows table v`, "文件");
-    need(proof.v === 1, "文件的版本不认识");
+    need(proof.v === 1, "文件没有写明版本");
     need(Array.isArray(proof.rows) && proof.rows.length > 0 && Array.isArray(proof.entries), "文件不完整");
     need(canonical(proof.rows[0]) === canonical([proof.table, proof.key]), "文件不是这条记录的");
     const chain = await openCharters(proof);

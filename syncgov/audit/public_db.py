@@ -14,6 +14,8 @@ from syncgov.audit.report import Progress, Report
 from syncgov.core.public_rows import Table
 from syncgov.core.publication import figure_rows, part_rows
 from syncgov.core.register import RegisterSet
+from syncgov.core.statement import PROTOCOL_VERSION
+from syncgov.errors import VersionError
 
 DATABASE = "public.db"
 FIGURES = "figure"
@@ -68,7 +70,7 @@ def check_public_db(
     Args:
         tables: every base table and `figure`.
 
-    Findings: database, schema, cell, row-missing, row-surplus, figure.
+    Findings: database, version, schema, cell, row-missing, row-surplus, figure.
     """
     for suffix in _JOURNALS:
         if (out / f"{DATABASE}{suffix}").exists():
@@ -81,6 +83,10 @@ def check_public_db(
     try:
         with closing(sqlite3.connect(uri, uri=True)) as conn:
             conn.execute("PRAGMA trusted_schema = 0")
+            if (other := _other_version(conn)) is not None:
+                report.add("version", other.zh, other.en, path=DATABASE)
+                report.skip(f"没有核对 {DATABASE} 的内容", f"the content of {DATABASE} was not checked")
+                return
             _check_header(conn, report)
             present = _check_objects(conn, expected_objects(tables, registers), search_shadows(registers), report)
             may_be_run = not report.has("schema")  # SQL that is not ours could stand in an index
@@ -92,6 +98,19 @@ def check_public_db(
                     _check_indexes(conn, name, report)
     except sqlite3.Error as error:
         report.add("database", f"{DATABASE} 读不了：{error}", f"{DATABASE} cannot be read: {error}", path=DATABASE)
+
+
+def _other_version(conn: sqlite3.Connection) -> VersionError | None:
+    """Return what to say of a file of another version: cell by cell it would differ everywhere."""
+    row = conn.execute("SELECT value FROM meta WHERE key = 'protocol_version'").fetchone()
+    version = str(row[0]) if row is not None and row[0] is not None else ""
+    if version == str(PROTOCOL_VERSION):
+        return None
+    again = (
+        "请中心重新公开：syncgov publish 中心 公开文件夹",
+        "have it published again: syncgov publish CENTRE PUBLIC",
+    )
+    return VersionError(DATABASE, DATABASE, version, PROTOCOL_VERSION, again)
 
 
 def _check_objects(conn: sqlite3.Connection, expected: set[Object], shadows: set[str], report: Report) -> set[str]:

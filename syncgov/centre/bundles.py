@@ -13,6 +13,7 @@ from pathlib import Path
 
 from syncgov.centre import enrolment
 from syncgov.centre.centre import Centre
+from syncgov.centre.files import put
 from syncgov.centre.pushing import push_entries
 from syncgov.centre.serving import acknowledges, certificate_message, own, pull
 from syncgov.centre.staff_keys import answer
@@ -20,9 +21,11 @@ from syncgov.core import bundle, wire
 from syncgov.core.keys import SigningKey
 from syncgov.core.note import parse_checkpoint, parse_note
 from syncgov.core.trust_view import Certificate
+from syncgov.core.wire_files import MAX_PARTS, Part, PutResult, check_part
 from syncgov.errors import (
     FormatError,
     InputError,
+    LimitError,
     NotAllowedError,
     RollbackError,
     SignatureError,
@@ -44,6 +47,7 @@ class Replied:
     reply: bytes
     joined: bool
     results: Sequence[wire.PushResult] = field(default_factory=tuple)
+    files: Sequence[bundle.FileResult] = field(default_factory=tuple)
     sent: int = 0
     more: bool = False
 
@@ -86,13 +90,16 @@ def receive(centre: Centre, data: bytes) -> Replied:
                 f"终端 {header.dev[:8]} 已停用：它的 {len(results)} 条已记入日志，不生成回包",
                 f"device {header.dev[:8]} is revoked: its {len(results)} changesets are logged, there is no reply",
             )
+    files = _take_files(centre, certificate, request.files)  # after their rows; without the lock, which comes second
+    with centre.lock:
         reply = _answer(centre, certificate, request, joined, results)
+        reply.files = files
         reply.staff_keys = registered
         if all(acknowledges(certificate, page, centre.clock()) for page in reply.pages):
             centre.note_folded(header.dev, request.pull.size)
     sent = sum(len(page.entries) for page in reply.pages)
     more = bool(reply.pages) and reply.pages[-1].next < reply.pages[-1].target
-    return Replied(header.dev, _seal(centre, header, request, reply), joined is not None, results, sent, more)
+    return Replied(header.dev, _seal(centre, header, request, reply), joined is not None, results, files, sent, more)
 
 
 def _check_label(centre: Centre, label: bundle.Label) -> None:
@@ -124,6 +131,24 @@ def _join(centre: Centre, message: wire.Join, header: bundle.Header) -> int:
     if message.public != header.public:
         raise SignatureError(header.dev)
     return enrolment.join(centre, message)
+
+
+def _take_files(centre: Centre, certificate: Certificate, parts: Sequence[bundle.FilePart]) -> list[bundle.FileResult]:
+    """Take pieces of files; what is wrong with one is its own answer, and no reason to refuse the bundle."""
+    found: dict[int, PutResult] = {}
+    good: list[tuple[int, Part, bytes]] = []
+    for at, each in enumerate(parts):
+        part = Part(each.sha256, each.total, each.offset, len(each.data))
+        try:
+            check_part(part)
+            if at >= MAX_PARTS:
+                raise LimitError("bundle", f"more than {MAX_PARTS} files")
+            good.append((at, part, each.data))
+        except FormatError as error:
+            found[at] = PutResult(state="refused", code=error.code, detail=error.en, detail_zh=error.zh)
+    taken = put(centre, centre.ledger, certificate, [(part, data) for _at, part, data in good]) if good else []
+    found |= {at: result for (at, _part, _data), result in zip(good, taken, strict=True)}
+    return [bundle.FileResult(each.sha256, found[at]) for at, each in enumerate(parts)]
 
 
 def _answer(

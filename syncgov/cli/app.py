@@ -17,6 +17,7 @@ import click
 from syncgov import __version__, errors
 from syncgov.cli.words import Context, both, error_words, say, usage_words
 from syncgov.storage.connection import translate
+from syncgov.storage.wording import json_visible, visible
 
 DONE, FOUND, USAGE, BAD_INPUT, UNREACHABLE, STORAGE, NOT_ALLOWED, INTERRUPTED = 0, 1, 2, 65, 69, 74, 77, 130
 
@@ -56,7 +57,7 @@ class Output:
     def line(self, zh: str, en: str) -> None:
         """Print a line for people."""
         if not (self.as_json or self.quiet):
-            click.echo(say(zh, en))
+            click.echo(visible(say(zh, en)))
 
     def text(self, line: str) -> None:
         """Print a line for people that is the same in both languages, or already chosen."""
@@ -65,21 +66,21 @@ class Output:
     def data(self, text: str) -> None:
         """Print a line that is the result itself, also with `quiet`."""
         if not self.as_json:
-            click.echo(text)
+            click.echo(visible(text))
 
     def result(self, value: Any) -> None:
         """Print the result for machines; dataclasses become objects."""
         if self.as_json:
             plain = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
-            click.echo(json.dumps(plain, ensure_ascii=False, default=_plain))
+            click.echo(json_visible(json.dumps(plain, ensure_ascii=False, default=_plain)))
 
     def warn(self, zh: str, en: str) -> None:
         """Print a line to standard error, whatever the options."""
-        click.echo(say(zh, en), err=True)
+        click.echo(visible(say(zh, en)), err=True)
 
     def problem(self, error: errors.SyncgovError) -> None:
         """Print an error that does not end the command."""
-        click.echo(error_words(error), err=True)
+        click.echo(visible(error_words(error)), err=True)
 
     def progress(self) -> Callable[[str, int, int], None] | None:
         """Return what shows progress on a terminal, else None."""
@@ -194,7 +195,7 @@ class Root(Group):
 
 
 def _leave(message: str, code: int) -> NoReturn:
-    click.echo(message, err=True)
+    click.echo(visible(message), err=True)
     sys.exit(code)
 
 

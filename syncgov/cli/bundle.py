@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from syncgov.cli.app import Output, command, numbered, path_argument, path_option, root, staff_option
-from syncgov.cli.field import leave_with, print_change, problem_list, tell_joined, tell_people
+from syncgov.cli.field import leave_with, print_change, problem_list, tell_files, tell_joined, tell_people
 from syncgov.cli.words import language, say
 from syncgov.core.canonical import unb64u
 from syncgov.core.keys import device_id
@@ -18,7 +18,7 @@ from syncgov.storage.status import status
 from syncgov.storage.wording import SHORT_KEY
 
 if TYPE_CHECKING:
-    from syncgov.sync.bundle import Received
+    from syncgov.sync.bundle import Packed, Received
 
 # what a reply that changes nothing says
 _NOTHING = {
@@ -98,6 +98,7 @@ def _pack(out: Output, replica: Path, file: Path, staff: str | None) -> None:
             f"{file}：签名 {signed} · 装入 {packed.changes} 条；收到回包之前都算未送达",
             f"{file}: signed {signed}, {packed.changes} inside; none counts as delivered before the reply is here",
         )
+    _tell_packed_files(out, packed)
     if packed.left:
         out.warn(
             f"还有 {packed.left} 条装不下，收到回包后再打包一次",
@@ -111,8 +112,21 @@ def _pack(out: Output, replica: Path, file: Path, staff: str | None) -> None:
     out.result(
         {"file": file, "kind": "request", "joining": packed.joining, "changes": packed.changes}
         | {"first": packed.first, "last": packed.last, "left": packed.left, "problems": problems}
+        | {"files": packed.files, "file_bytes": packed.file_bytes, "files_left": packed.files_left}
     )
     leave_with(out, packed.committed.problems)
+
+
+def _tell_packed_files(out: Output, packed: "Packed") -> None:
+    """Say what of the waiting files went in."""
+    if packed.files or packed.files_left:
+        size = f"{packed.file_bytes / 1_000_000:.1f} MB"
+        left = (
+            f"；另有 {packed.files_left} 个没有装完，收到回包后再打包一次",
+            f"; {packed.files_left} more wait for the next",
+        )
+        zh, en = left if packed.files_left else ("", "")
+        out.line(f"附件 {packed.files} 个（{size}）{zh}", f"{packed.files} files ({size}){en}")
 
 
 @command(
@@ -158,6 +172,9 @@ def _reply(out: Output, centre: Path, file: Path, reply: Path) -> None:
         f"device {done.dev[:SHORT_KEY]}{joined[1]}: {len(done.results)} changes, {counts['logged']} logged "
         f"({refused} of them refused), {counts['waiting']} waiting, {counts['rejected']} not authentic",
     )
+    stored = sum(each.result.state == "stored" for each in done.files)
+    if done.files:
+        out.line(f"附件：收到 {len(done.files)} 个，已存 {stored}", f"files: {len(done.files)} came, {stored} stored")
     out.line(
         f"{reply}：回包，内有 {done.sent} 条；带回终端：syncgov receive 副本 文件",
         f"{reply}: the reply with {done.sent} entries; carry it back: syncgov receive REPLICA FILE",
@@ -167,7 +184,7 @@ def _reply(out: Output, centre: Path, file: Path, reply: Path) -> None:
     out.result(
         {"device": done.dev, "joined": done.joined, "refused": refused, "sent": done.sent, "more": done.more}
         | counts
-        | {"results": msgspec.to_builtins(done.results), "reply": reply}
+        | {"results": msgspec.to_builtins(done.results), "files": msgspec.to_builtins(done.files), "reply": reply}
     )
 
 
@@ -220,7 +237,8 @@ def _receive_again(out: Output, work: Path, data: bytes, staff: str | None) -> N
 def _tell(out: Output, replica: Replica, done: "Received") -> None:
     if done.state in _NOTHING:
         out.line(*_NOTHING[done.state])
-        out.result({"state": done.state})
+        tell_files(out, done.done.files)
+        out.result({"state": done.state, "files": asdict(done.done.files)})
         return
     found = status(replica, language())
     synced = done.done
@@ -232,6 +250,7 @@ def _tell(out: Output, replica: Replica, done: "Received") -> None:
         f"conflicts {found.conflicts}",
     )
     tell_people(out, synced)
+    tell_files(out, synced.files)
     seqs = {seq for seq, _why in refused}
     for change in found.changes:
         if change.seq in seqs:

@@ -52,8 +52,12 @@ def init(out: Output, centre: Path, charter: Path, registers: Path | None) -> No
 
 @command(
     root,
-    ("从 CSV 或 JSON 载入一张表：全部载入，或一行也不载入。", "Load rows from CSV or JSON: all of them or none."),
+    (
+        "从 CSV、JSON、YAML 或 Markdown 载入一张表：全部载入，或一行也不载入。",
+        "Load rows from CSV, JSON, YAML or Markdown: all of them or none.",
+    ),
     "syncgov load centre grid_unit grids.csv",
+    "syncgov load centre policy policies.yml",
 )
 @click.argument("target", type=click.Path(path_type=Path), metavar="CENTRE|REPLICA")
 @click.argument("table")

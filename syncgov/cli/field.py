@@ -27,7 +27,7 @@ from syncgov.storage.file_queue import FileStage
 from syncgov.storage.replica import Replica
 from syncgov.storage.state import RowKey
 from syncgov.storage.status import Change, Stage, Status, status
-from syncgov.storage.wording import SHORT_KEY, reach_words, role_words, time_words
+from syncgov.storage.wording import SHORT_KEY, one_line, reach_words, role_words, time_words
 
 if TYPE_CHECKING:
     from syncgov.sync.client import Synced
@@ -151,7 +151,7 @@ def sync(
         f"signed {signed}, sent {done.pushed}, accepted {done.accepted}, refused {refused}, waiting {done.waiting}, "
         f"received {done.received}, conflicts {found.conflicts}",
     )
-    _tell_files(out, done.files)
+    tell_files(out, done.files)
     if done.closed:
         out.line(
             f"原日志“{done.closed}”已由根密钥结束，本终端已跟到新日志；本机的内容一条没有丢",
@@ -169,7 +169,7 @@ def sync(
     leave_with(out, committed.problems)
 
 
-def _tell_files(out: Output, files: "Sent") -> None:
+def tell_files(out: Output, files: "Sent") -> None:
     """Files that wait are told, and are no reason for a sync to fail."""
     if files.stored or files.left:
         out.line(
@@ -311,4 +311,4 @@ def print_change(out: Output, change: Change) -> None:
     if change.remedy:
         out.line(f"    办法：{change.remedy}", f"    what to do: {change.remedy}")
     for label, value in change.values:
-        out.line(f"    {label}：{value}", f"    {label}: {value}")
+        out.line(f"    {label}：{one_line(value)}", f"    {label}: {one_line(value)}")

@@ -13,7 +13,7 @@ from syncgov.cli.app import FOUND, Output, command, leave, path_argument, path_o
 from syncgov.cli.words import both, error_words, say
 from syncgov.errors import AuditError, CommitmentError, LogError, NotAllowedError, SignatureError
 from syncgov.storage.files import write_atomic
-from syncgov.storage.wording import SHORT_KEY, time_words
+from syncgov.storage.wording import SHORT_KEY, one_line, time_words
 
 if TYPE_CHECKING:  # only a command that needs them loads these modules
     from syncgov.audit.report import Report
@@ -268,8 +268,8 @@ def _print_field(out: Output, found: "RecordProof", field: "ProvenField") -> Non
     for write in field.writes:
         mark = say("（冲突）", " (conflict)") if field.conflict else ""
         out.line(
-            f"  {name} = {write.value}{mark}  终端 {write.dev[:SHORT_KEY]}  {time_words(write.at)}",
-            f"  {name} = {write.value}{mark}  device {write.dev[:SHORT_KEY]}  {time_words(write.at)}",
+            f"  {name} = {one_line(write.value)}{mark}  终端 {write.dev[:SHORT_KEY]}  {time_words(write.at)}",
+            f"  {name} = {one_line(write.value)}{mark}  device {write.dev[:SHORT_KEY]}  {time_words(write.at)}",
         )
 
 
@@ -322,10 +322,12 @@ def _proof_json(found: "RecordProof") -> dict[str, Any]:
 def sheet(out: Output, out_folder: Path, sheets: Path, pdf: bool, **choices: str) -> None:
     from syncgov.publish.sheets import print_sheets
 
-    written = print_sheets(out_folder, sheets, choices, pdf=pdf)
-    for path in written:
+    done = print_sheets(out_folder, sheets, choices, pdf=pdf)
+    for path in done.files:
         out.line(f"已写入 {path}", f"wrote {path}")
-    out.result({"files": [str(path) for path in written]})
+    for note in done.notes:
+        out.warn(*note)
+    out.result({"files": [str(path) for path in done.files], "notes": [say(*note) for note in done.notes]})
 
 
 @command(

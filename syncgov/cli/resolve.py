@@ -30,7 +30,7 @@ from syncgov.storage.adopting import Adopted
 from syncgov.storage.conflicts import Conflict, conflicts
 from syncgov.storage.replica import Replica
 from syncgov.storage.resolving import PRESENCE, head_values
-from syncgov.storage.wording import PRESENCE_LABEL, SHORT_KEY, role_words, time_words
+from syncgov.storage.wording import PRESENCE_LABEL, SHORT_KEY, one_line, role_words, time_words
 
 if TYPE_CHECKING:
     from syncgov.sync.bundle_rejoin import Rejoined
@@ -64,17 +64,17 @@ def conflicts_(out: Output, replica: Path) -> None:
 def _print_conflict(out: Output, conflict: Conflict) -> None:
     deciders = numbered([role_words(role, language()) for role in conflict.resolvers])
     out.line(
-        f"{conflict.label} {conflict.field_label}：现显示 {conflict.shows}；由 {deciders} 裁定",
-        f"{conflict.label} {conflict.field_label}: shows {conflict.shows}; {deciders} decides",
+        f"{conflict.label} {conflict.field_label}：现显示 {one_line(conflict.shows)}；由 {deciders} 裁定",
+        f"{conflict.label} {conflict.field_label}: shows {one_line(conflict.shows)}; {deciders} decides",
     )
     for number, version in enumerate(conflict.versions, 1):
-        person = version.person or "—"
+        person = one_line(version.person or "—")
         device = (
             say("本终端", "this device") if version.own else f"{say('终端', 'device')} {version.device[:SHORT_KEY]}"
         )
         mark = say("  ← 现显示", "  <- shows") if version.shows else ""
         mark += say("  有争议", "  in dispute") if version.disputed else ""
-        out.text(f"    {number}. {version.value}  {person}  {device}  {time_words(version.at)}{mark}")
+        out.text(f"    {number}. {one_line(version.value)}  {person}  {device}  {time_words(version.at)}{mark}")
     if conflict.decided:
         out.line(
             f"    已在本终端裁定为 {conflict.decided}，同步后生效",

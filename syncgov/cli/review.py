@@ -10,7 +10,7 @@ import click
 from syncgov.cli.app import Output, command, numbered, path_argument, root
 from syncgov.cli.centre import require_centre
 from syncgov.cli.words import both, language, say
-from syncgov.storage.wording import SHORT_KEY, role_words, time_words
+from syncgov.storage.wording import SHORT_KEY, one_line, role_words, time_words
 
 if TYPE_CHECKING:  # only this command loads these modules
     from syncgov.centre.centre import Centre
@@ -140,7 +140,7 @@ def _print_item(out: Output, item: "Item") -> None:
     out.text(f"{item.id}  {item.label}  {item.field_label}  [{say(*STATES[item.state])}]")
     if found:
         out.line(f"    命中：{found}", f"    found: {found}")
-    out.text(f"    {marked(item.text, item.matches)}")
+    out.text(f"    {one_line(marked(item.text, item.matches))}")
     device = f"{say('终端', 'device')} {item.device[:SHORT_KEY]}"
     out.text(f"    {roles}  {person}  {device}  {time_words(item.received_ms)}  {item.table} {item.key}")
 

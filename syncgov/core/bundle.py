@@ -22,6 +22,7 @@ from syncgov.core.charter import MAX_CHARTER_BYTES, Charter, open_charter
 from syncgov.core.keys import SigningKey, device_id, verify_typed
 from syncgov.core.note import MAX_NOTE_BYTES, open_note, sign_note
 from syncgov.core.statement import format_envelope, is_device_id, parse_envelope
+from syncgov.core.wire_files import PutResult
 from syncgov.errors import FormatError, LimitError, SignatureError
 
 Kind = Literal["invitation", "request", "reply"]
@@ -69,6 +70,22 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     v: Literal[1]
 
 
+class FilePart(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    """A piece of a file: SHA-256, whole length, where the piece begins, its bytes (in JSON base64)."""
+
+    sha256: str
+    total: int
+    offset: int
+    data: bytes
+
+
+class FileResult(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    """What became of a piece of the file with this SHA-256."""
+
+    sha256: str
+    result: PutResult
+
+
 class Request(msgspec.Struct, forbid_unknown_fields=True):
     """What a device would send over the network, and to whom the answer is to be sealed."""
 
@@ -78,6 +95,7 @@ class Request(msgspec.Struct, forbid_unknown_fields=True):
     push: wire.Push
     recipient: str
     staff_keys: list[wire.StaffKeyRequest] = msgspec.field(default_factory=list)
+    files: list[FilePart] = msgspec.field(default_factory=list)
     v: Literal[1] = 1
 
 
@@ -91,6 +109,7 @@ class Reply(msgspec.Struct, forbid_unknown_fields=True):
     push: wire.PushAnswer
     recipient: str
     staff_keys: list[wire.StaffKeyAnswer] = msgspec.field(default_factory=list)
+    files: list[FileResult] = msgspec.field(default_factory=list)
     v: Literal[1] = 1
 
 

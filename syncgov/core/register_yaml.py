@@ -200,6 +200,8 @@ def read_yaml(text: str, file: str) -> Item:
         line = mark.line + 1 if mark is not None else 1
         what = (f"不是有效的 YAML（{error.problem}）", f"not valid YAML ({error.problem})")
         remedy = ("检查这一行的缩进、冒号和引号。", "Check indentation, colons and quotes of this line.")
+        if "\\t" in str(error.problem):
+            remedy = ("把这一行开头的制表符（Tab）换成空格。", "Write spaces instead of the tab.")
         raise problem(file, line, what, remedy) from error
     if node is None:
         raise problem(file, 1, ("文件是空的", "the file is empty"), ("写入登记册声明。", "Write a declaration."))

@@ -88,17 +88,22 @@ def parse_put(raw: bytes) -> list[tuple[Part, bytes]]:
 def _split(parts: Sequence[Part], raw: bytes, place: int) -> list[tuple[Part, bytes]]:
     found = []
     for part in parts:
-        if not is_hash(part.sha256) or part.total < 1 or part.offset < 0 or part.length < 0:
-            raise FormatError("upload", "a hash, a length or an offset is none")
-        if part.total > MAX_FILE_BYTES:
-            raise LimitError("upload", f"a file of more than {MAX_FILE_BYTES} bytes")
-        if part.offset + part.length > part.total:
-            raise FormatError("upload", "a part goes beyond the end of its file")
+        check_part(part)
         found.append((part, raw[place : place + part.length]))
         place += part.length
     if place != len(raw):
         raise FormatError("upload", "more or fewer bytes than the header says")
     return found
+
+
+def check_part(part: Part) -> None:
+    """Raise FormatError or LimitError if the numbers of a part are none, or contradict each other."""
+    if not is_hash(part.sha256) or part.total < 1 or part.offset < 0 or part.length < 0:
+        raise FormatError("upload", "a hash, a length or an offset is none")
+    if part.total > MAX_FILE_BYTES:
+        raise LimitError("upload", f"a file of more than {MAX_FILE_BYTES} bytes")
+    if part.offset + part.length > part.total:
+        raise FormatError("upload", "a part goes beyond the end of its file")
 
 
 def content_range(offset: int, length: int, total: int) -> str:

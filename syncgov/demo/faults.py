@@ -85,7 +85,9 @@ class _Plan:
         self.taken: set[int] = set()
 
     def make(self) -> Faults:
-        by_bundle = frozenset(d.index for d in self.story.place.devices if d.areas[0].startswith(self.offline))
+        by_bundle = frozenset(
+            d.index for d in self.story.place.devices if any(area.startswith(self.offline) for area in d.areas)
+        )
         self.taken |= by_bundle
         copied, cloned = self._two_days()
         stolen = self._busy_day()

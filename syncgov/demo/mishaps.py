@@ -142,4 +142,4 @@ class Mishaps:
         """Return a code for another key of *device*; the registrar first revokes the old one: device id, reason."""
         with closing(Centre(self._setting.folder / "centre", clock=self._setting.clock)) as centre:
             revoke(centre, *revoked)
-            return enrol(centre, device.roles, device.areas, device.staff)[0]
+            return enrol(centre, device.roles, device.areas, device.staff, units=device.units)[0]

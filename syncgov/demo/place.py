@@ -112,13 +112,17 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A device: where it may write, as what, in whose hands. `index` is its place in `Place.devices`."""
+    """A device: where it may write, as what, in whose hands. `index` is its place in `Place.devices`.
+
+    What its `units` are responsible for it may write wherever that lies.
+    """
 
     index: int
     label: str
     roles: tuple[str, ...]
     areas: tuple[str, ...]
     staff: tuple[str, ...]
+    units: tuple[str, ...] = ()
 
     @property
     def role(self) -> str:
@@ -318,8 +322,11 @@ class _Issuer:
         assert len(areas) <= MAX_AREAS
         return tuple(areas)
 
-    def issue(self, label: str, roles: Iterable[str], areas: Iterable[str], staff: Iterable[str]) -> None:
-        self.devices.append(Device(len(self.devices), label, tuple(roles), tuple(areas), tuple(staff)))
+    def issue(
+        self, label: str, roles: Iterable[str], areas: Iterable[str], staff: Iterable[str], units: Iterable[str] = ()
+    ) -> None:
+        made = Device(len(self.devices), label, tuple(roles), tuple(areas), tuple(staff), tuple(units))
+        self.devices.append(made)
 
 
 def _make_devices(
@@ -333,7 +340,7 @@ def _make_devices(
         _issue_field_devices(issuer, community)
     for org in orgs:
         if org.unit and org.area == AREA:
-            issuer.issue(f"{org.name}承办终端", ["handler"], [AREA], issuer.staff("handler", org=org.key))
+            issuer.issue(f"{org.name}承办终端", ["handler"], [], issuer.staff("handler", org=org.key), [org.key])
     _issue_centre_devices(issuer)
     return tuple(issuer.devices)
 

@@ -158,7 +158,9 @@ def _found(ran: Ran, place: Place, clock: SimulatedClock, report: Progress) -> l
             report("load", number, len(tables))
         return [
             Joining(
-                device.index, enrol(centre, device.roles, device.areas, device.staff)[0], _key_codes(centre, device)
+                device.index,
+                enrol(centre, device.roles, device.areas, device.staff, units=device.units)[0],
+                _key_codes(centre, device),
             )
             for device in place.devices
         ]

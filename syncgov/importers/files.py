@@ -4,8 +4,8 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,22 @@ MAX_ROWS = 100_000  # a load is one transaction
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One row of a file. `number` is where people find it: a CSV's header is row 1, the first entry of JSON is 1."""
+    """One row of a file.
+
+    Attributes:
+        number: where people find it: a CSV's header is row 1, the first entry of JSON is 1; of other files the line.
+        places: the lines of cells, where they have their own.
+        body: the running text after them.
+    """
 
     number: int
     cells: dict[str, Any]
+    places: dict[str, int] = field(default_factory=dict)
+    body: str = ""
+
+    def at(self, head: str) -> int:
+        """Return where people find a cell."""
+        return self.places.get(head, self.number)
 
 
 def read_text(path: Path) -> str:
@@ -42,25 +54,34 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise InputError(
-            f"{path.name} 第 {line} 行不是 UTF-8 文字；在 Excel 中请另存为“CSV UTF-8”",
-            f"{path.name}: line {line} is not UTF-8; in Excel save it as CSV UTF-8",
+            f"{path.name} 第 {line} 行不是 UTF-8 文字；在 Excel 中请另存为“CSV UTF-8”，在记事本中编码选 UTF-8",
+            f"{path.name}: line {line} is not UTF-8; in Excel save it as CSV UTF-8, in an editor as UTF-8",
         ) from error
 
 
 def read_lines(path: Path) -> list[Line]:
-    """Return the rows of a .csv or .json file.
+    """Return the rows of a .csv, .json, .yml or .md file.
 
     Raises:
         InputError: not such a file; names row and column.
     """
     text = read_text(path)
-    kind = path.suffix.lower()
-    if kind not in (".csv", ".json"):
-        raise InputError(f"{path.name} 不是 .csv 或 .json 文件", f"{path.name} is neither .csv nor .json")
-    lines = _csv_lines(path.name, text) if kind == ".csv" else _json_lines(path.name, parse_json(path.name, text))
+    reader = _readers().get(path.suffix.lower())
+    if reader is None:
+        raise InputError(
+            f"{path.name} 不是 .csv、.json、.yml 或 .md 文件", f"{path.name} is neither .csv, .json, .yml nor .md"
+        )
+    lines = reader(path.name, text)
     if len(lines) > MAX_ROWS:
         raise LimitError(path.name, f"more than {MAX_ROWS} rows")
     return lines
+
+
+def _readers() -> dict[str, Callable[[str, str], list[Line]]]:
+    from syncgov.importers.yaml_files import markdown_lines, yaml_lines  # late: it needs `Line`
+
+    written = {".yml": yaml_lines, ".yaml": yaml_lines, ".md": markdown_lines}
+    return {".csv": _csv_lines, ".json": lambda name, text: _json_lines(name, parse_json(name, text)), **written}
 
 
 def _csv_lines(name: str, text: str) -> list[Line]:

@@ -144,14 +144,15 @@ def read_rows(file: Path, register: Register, columns: Sequence[Column]) -> list
 def _row(name: str, line: Line, register: Register, columns: Sequence[Column]) -> Row:
     by_name = {column.name: column for column in columns}
     by_label = {column.label: column for column in columns}
-    place = HEADER if name.lower().endswith(".csv") else line.number
+    in_header = name.lower().endswith(".csv")
     key, seen_key = None, False
     values: dict[str, Value] = {}
-    for head, cell in line.cells.items():
+    for head, cell in _cells(name, line, register).items():
+        place = HEADER if in_header else line.at(head)
         if _is_key(head, register, by_name):
             if seen_key:
                 raise _repeated(name, place, head, register.key_label)
-            key, seen_key = _key(name, line.number, head, cell), True
+            key, seen_key = _key(name, line.at(head), head, cell), True
             continue
         column = by_name.get(head) or by_label.get(head)
         if column is None:
@@ -162,9 +163,23 @@ def _row(name: str, line: Line, register: Register, columns: Sequence[Column]) -
             values[column.name] = convert(column, cell)
         except InputError as error:
             raise InputError(
-                f"{name} 第 {line.number} 行：{error.zh}", f"{name}: row {line.number}: {error.en}"
+                f"{name} 第 {line.at(head)} 行：{error.zh}", f"{name}: row {line.at(head)}: {error.en}"
             ) from error
     return Row(line.number, key, values)
+
+
+def _cells(name: str, line: Line, register: Register) -> dict[str, Any]:
+    """Return the cells, with the text that follows them in the column that the register shows as running text."""
+    if not line.body:
+        return line.cells
+    sections = register.portal.get("sections", ())
+    column = next((each["column"] for each in sections if each.get("as") == "text"), None)
+    if column is None or column in line.cells:
+        raise InputError(
+            f"{name} 第 {line.number} 行：--- 之后的正文没有地方放；请写进 --- 之间的某一栏",
+            f"{name}: row {line.number}: the text after the front matter has no column; write it into one",
+        )
+    return {**line.cells, column: line.body}
 
 
 def _key(name: str, number: int, head: str, cell: Any) -> str | None:

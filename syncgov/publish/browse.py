@@ -12,7 +12,8 @@ from typing import Any
 import uvicorn
 from datasette.app import Datasette
 
-from syncgov.errors import InputError, StorageError
+from syncgov.core.statement import PROTOCOL_VERSION
+from syncgov.errors import InputError, StorageError, VersionError
 
 HOST = "127.0.0.1"
 PLUGINS = Path(__file__).resolve().parent / "datasette_plugin"
@@ -46,7 +47,7 @@ def make_datasette(out: Path, prefix: str = "/") -> Any:
 
     Raises:
         InputError: not such a prefix.
-        StorageError: it is not a published folder.
+        StorageError: it is not a published folder. VersionError: one of another version.
     """
     if not _PREFIX.fullmatch(prefix):
         raise InputError(
@@ -57,9 +58,16 @@ def make_datasette(out: Path, prefix: str = "/") -> Any:
     try:
         metadata = json.loads((out / "metadata.json").read_bytes())
         with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as conn:
-            conn.execute("SELECT value FROM meta").fetchone()
+            row = conn.execute("SELECT value FROM meta WHERE key = 'protocol_version'").fetchone()
     except (OSError, ValueError, sqlite3.Error) as error:
-        raise StorageError(f"{out} 不是公开文件夹：{error}", f"{out} is not a published folder: {error}") from error
+        raise StorageError(
+            f"{out} 不是公开文件夹：{error}；先运行 syncgov publish 中心 {out}",
+            f"{out} is not a published folder: {error}; run syncgov publish CENTRE {out} first",
+        ) from error
+    version = str(row[0]) if row is not None and row[0] is not None else ""
+    if version != str(PROTOCOL_VERSION):
+        again = (f"请重新公开：syncgov publish 中心 {out}", f"publish again: syncgov publish CENTRE {out}")
+        raise VersionError(str(database), str(database), version, PROTOCOL_VERSION, again)
     return Datasette(
         immutables=[str(database)],
         metadata=metadata,

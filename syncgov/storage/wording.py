@@ -1,6 +1,7 @@
 """Values in words: choice labels, dates, money; which words name a record. Languages are `zh` and `en`."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Literal, TypeAlias
@@ -30,6 +31,29 @@ _ROLES: Mapping[str, tuple[str, str]] = {
     "publisher": ("公开审核员", "publisher"),
     "registrar": ("登记管理员", "registrar"),
 }
+
+# What moves a terminal's cursor or colours it, is not seen, or turns the direction of what follows. Line ends and tabs
+# are ours; U+200D keeps compound emoji together.
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200c\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff"
+    "\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
+_LINE_ENDS = str.maketrans({"\n": "\\n", "\t": " "})
+
+
+def visible(text: str) -> str:
+    """Return *text* as a terminal may be given it: each control and direction sign is written out, as `\\x1b`."""
+    return _UNSEEN.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def one_line(value: object) -> str:
+    """Return a value of somebody else's for a line of ours, which it cannot end: `visible`, line ends written out."""
+    return visible(str(value)).translate(_LINE_ENDS)
+
+
+def json_visible(text: str) -> str:
+    """Return JSON with the same values and nothing that a terminal obeys: JSON's own escapes stand for it."""
+    return _UNSEEN.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
 def time_words(at_ms: int) -> str:
@@ -87,7 +111,7 @@ def record_words(register: Register | None, table: str, key: str, columns: Mappi
     label = register.label if register is not None else table
     title = _title(register, columns) if register is not None else None
     if title is not None:
-        return f"{label}“{title[:MAX_TITLE]}”"
+        return f"{label}“{one_line(title[:MAX_TITLE])}”"
     return f"{label} {key[:SHORT_KEY] if register is None or register.key == 'uuid' else key}"
 
 

@@ -17,12 +17,13 @@ from syncgov.core.charter import Charter, Closing
 from syncgov.core.keys import SigningKey, device_id
 from syncgov.core.note import parse_vkey, verify_checkpoint
 from syncgov.errors import InputError, NotAllowedError, ProofError, SignatureError
-from syncgov.storage import cosigning, sealing
+from syncgov.storage import cosigning, file_queue, sealing
 from syncgov.storage.merging import merge_pulled
 from syncgov.storage.own_chain import learn_chain, own_changesets, restore_own
 from syncgov.storage.pulling import stage_page, start_over
 from syncgov.storage.rebasing import rebase
 from syncgov.storage.replica import Committed, Replica
+from syncgov.sync.bundle_files import file_parts, note_files
 from syncgov.sync.checking import checked_keys, verify_entry, verify_page
 from syncgov.sync.client import Synced, count_merged, note_key, note_results, require_delivered
 
@@ -32,13 +33,21 @@ ENTRY_BYTES = 64  # braces, names and commas around one changeset
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """A bundle that was made. `left`: own changesets that had no room and go into the one after the reply."""
+    """A bundle that was made.
+
+    Attributes:
+        left: own changesets that had no room and go into the one after the reply.
+        files, file_bytes: pieces of files inside. files_left: files that wait and are not, or not wholly, inside.
+    """
 
     data: bytes
     first: int = 0
     last: int = 0
     changes: int = 0
     left: int = 0
+    files: int = 0
+    file_bytes: int = 0
+    files_left: int = 0
     joining: bool = False
     committed: Committed = field(default_factory=Committed)
 
@@ -86,20 +95,36 @@ def pack(replica: Replica, staff: str | None = None) -> Packed:
     push = wire.Push([wire.PushEntry(msgspec.Raw(body), msgspec.Raw(envelope)) for _seq, envelope, body in fitting])
     key = replica.key_file.key
     new_keys = [entry.request for entry in cosigning.pending(replica) if entry.request is not None]
-    request = bundle.Request(None, own, next_pull(replica), push, own_recipient(key), new_keys)
+    whole = len(fitting) == len(waiting)  # a file whose row stays here would be refused
+    files = file_parts(replica, bundle.FILL_BYTES - _size(fitting)) if whole and not older else []
+    request = bundle.Request(None, own, next_pull(replica), push, own_recipient(key), new_keys, files)
     span = (fitting[0][0], fitting[-1][0]) if fitting else (0, 0)
     replica.mark_durable()
     data = seal_request(request, key, replica.charter, note, span)
-    return Packed(data, *span, len(fitting), len(waiting) - len(fitting), committed=committed)
+    ends = sum(part.offset + len(part.data) == part.total for part in files)
+    return Packed(
+        data,
+        *span,
+        len(fitting),
+        len(waiting) - len(fitting),
+        len(files),
+        sum(len(part.data) for part in files),
+        len(file_queue.waiting(replica)) - ends,
+        committed=committed,
+    )
 
 
 def _fitting(waiting: Sequence[tuple[int, bytes, bytes]]) -> Iterator[tuple[int, bytes, bytes]]:
     filled = 0
-    for seq, envelope, body in waiting:
-        filled += len(envelope) + len(body) + ENTRY_BYTES
+    for entry in waiting:
+        filled += _size([entry])
         if filled > bundle.FILL_BYTES:
             return
-        yield seq, envelope, body
+        yield entry
+
+
+def _size(entries: Sequence[tuple[int, bytes, bytes]]) -> int:
+    return sum(len(envelope) + len(body) + ENTRY_BYTES for _seq, envelope, body in entries)
 
 
 def seal_request(
@@ -211,6 +236,7 @@ def take_reply(replica: Replica, reply: bundle.Reply, staff: str | None) -> Rece
         replica.meta.set(recipient=reply.recipient)
         _note_keys(replica, reply.staff_keys, received.done)
         received.more = next_pull(replica).target > 0
+    received.done.files = note_files(replica, reply.files)
     received.done.size = replica.seen.size
     return received
 

@@ -106,19 +106,30 @@ class _Sender:
         return results
 
     def _note(self, each: Queued, result: PutResult) -> None:
-        if result.state == "stored":
-            file_queue.note_stored(self._replica, each.sha256)
+        if note_result(self._replica, each, result):
             self._done.stored += 1
             if self._progress is not None:
                 self._progress("files", self._done.stored, self._total)
-        elif result.state == "partial" and 0 <= result.offset < each.bytes:
-            file_queue.note_sent(self._replica, each.sha256, result.offset)
-        elif result.state == "partial":
-            raise FormatError("answer of the centre", "an offset beyond the end of its file")
-        elif result.code == GONE and not file_queue.has_row(self._replica, each):
-            file_queue.forget(self._replica, each.sha256)
-        else:
-            file_queue.note_refused(self._replica, each.sha256, result.detail_zh or result.detail or "")
+
+
+def note_result(replica: Replica, each: Queued, result: PutResult) -> bool:
+    """Note what the centre said of a file; returns whether it is stored now.
+
+    Raises:
+        FormatError: an offset beyond the end of the file.
+    """
+    if result.state == "stored":
+        file_queue.note_stored(replica, each.sha256)
+        return True
+    if result.state == "partial" and 0 <= result.offset < each.bytes:
+        file_queue.note_sent(replica, each.sha256, result.offset)
+    elif result.state == "partial":
+        raise FormatError("answer of the centre", "an offset beyond the end of its file")
+    elif result.code == GONE and not file_queue.has_row(replica, each):
+        file_queue.forget(replica, each.sha256)
+    else:
+        file_queue.note_refused(replica, each.sha256, result.detail_zh or result.detail or "")
+    return False
 
 
 # -- fetching --------------------

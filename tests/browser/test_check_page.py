@@ -9,9 +9,10 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from portal.build import build
+from syncgov.audit.prove import require_version
 from syncgov.core.charter import open_charter
 from syncgov.core.record_proof import verify_record_proof
-from syncgov.errors import SyncgovError
+from syncgov.errors import SyncgovError, VersionError
 from tests.browser.browsing import opened, serving
 from tests.portal.public_db import make_public_db
 
@@ -27,7 +28,10 @@ crypto.subtle.importKey = (format, key, kind, ...rest) =>
 """
 CHECK = """async (text) => {
     try { await syncgovProof.verifyProof(new TextEncoder().encode(text)); return 'valid' }
-    catch (error) { return error instanceof syncgovProof.Wrong ? 'wrong' : String(error) }
+    catch (error) {
+        if (error instanceof syncgovProof.Unable && error.message.includes('本页只认第 1 版')) return 'version';
+        return error instanceof syncgovProof.Wrong ? 'wrong' : String(error);
+    }
 }"""
 
 
@@ -176,7 +180,10 @@ def test_the_page_agrees_with_the_command(browser: Browser, address: str) -> Non
 
 def _python(text: str) -> str:
     try:
+        require_version(text.encode(), "proof.json")
         verify_record_proof(text.encode(), None)
+    except VersionError:
+        return "version"
     except SyncgovError:
         return "wrong"
     return "valid"

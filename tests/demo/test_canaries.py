@@ -1,6 +1,8 @@
 """Private strings that the story plants are where they belong, and nowhere else."""
 
 import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from syncgov.demo.canaries import Canary
@@ -26,7 +28,18 @@ def may_see(ran: Ran, canary: Canary, index: int) -> bool:
     device = ran.story.place.devices[index]
     register = read_register(builtin_folder() / f"{canary.register}.yml")
     declared = register.column_field(canary.column)
-    return canary.grid.startswith(device.areas) and register.may_read(device.roles, declared.klass)
+    inside = canary.grid.startswith(device.areas) or owner_of(ran, canary) in device.units
+    return inside and register.may_read(device.roles, declared.klass)
+
+
+def owner_of(ran: Ran, canary: Canary) -> str | None:
+    """The unit that is responsible for the record in the end, or for the one that it belongs to."""
+    register, key = read_register(builtin_folder() / f"{canary.register}.yml"), canary.key
+    with closing(sqlite3.connect(ran.centre / "central.db")) as conn:
+        if register.parent is not None:
+            (key,) = conn.execute(f'SELECT "{register.parent}" FROM "{register.name}" WHERE id = ?', [key]).fetchone()
+        found = conn.execute("SELECT owner FROM event WHERE id = ?", [key]).fetchone()
+    return None if found is None else found[0]
 
 
 def test_the_search_finds_every_form() -> None:
@@ -65,6 +78,23 @@ def test_no_device_holds_what_it_may_not_see(ran: Ran) -> None:
                 assert not held[canary.text], (device, canary)
                 looked += 1
     assert looked > 500
+
+
+def test_a_unit_has_its_events_and_no_others(ran: Ran) -> None:
+    """The handlers of a street's unit hold what it is responsible for, wherever in the street that is."""
+    held = 0
+    for device in [each for each in ran.story.place.devices if each.units]:
+        assert device.areas == ()
+        with closing(sqlite3.connect(device_path(ran.folder, device.index))) as conn:
+            owners = [owner for (owner,) in conn.execute("SELECT owner FROM event")]
+        assert set(owners) <= set(device.units), device.label
+        held += len(owners)
+    with closing(sqlite3.connect(ran.centre / "central.db")) as conn:
+        units = [each for device in ran.story.place.devices for each in device.units]
+        marks = ", ".join("?" * len(units))
+        (owned,) = conn.execute(f"SELECT count(*) FROM event WHERE owner IN ({marks})", units).fetchone()
+    assert owned * 3 // 4 <= held <= owned + 5
+    assert owned > 10
 
 
 def test_no_photo_and_no_hash_of_one_is_published(ran: Ran) -> None:

@@ -49,10 +49,13 @@ def test_devices_have_few_areas_and_known_people() -> None:
     people = {person.key for person in PLACE.people}
     for index, device in enumerate(PLACE.devices):
         assert device.index == index
-        assert 1 <= len(device.areas) <= MAX_AREAS
+        assert len(device.areas) <= MAX_AREAS
+        assert bool(device.areas) != bool(device.units)
         assert device.staff
         assert set(device.staff) <= people
-    assert sum(PLACE.area in device.areas for device in PLACE.devices) <= 16
+    assert sum(PLACE.area in device.areas for device in PLACE.devices) == 8
+    handlers = [device for device in PLACE.devices if device.role == "handler"]
+    assert sum(bool(device.units) for device in handlers) == len(handlers) - len(PLACE.communities) > 5
     assert sum(len(device.staff) > 1 for device in PLACE.devices) > 20
     assert max(Counter(key for device in PLACE.devices for key in device.staff).values()) >= 2
 

@@ -94,6 +94,7 @@ def seeds() -> dict[str, list[bytes]]:
     packed = bundle._pack(wire.format_message(a_request()))
     line = b'{"body":' + RAW_BODY + b',"index":0}\n'
     csv = "id,网格,日期,标题,state\r\n,101001,2026-11-20,路灯不亮,报\r\n"
+    hand = "- place: '101001'\n  started_on: 2026-11-20\n  title: 灯\n  state: reported\n  tags: [x]\n  days: 3\n"
     task = [
         {"place": "101001", "started_on": "2026-11-20", "title": "灯", "state": "reported", "tags": ["x"], "days": 3}
     ]
@@ -125,6 +126,8 @@ def seeds() -> dict[str, list[bytes]]:
         "register": [*map(str.encode, TEXTS.values()), b"register: &a [*a]\n", b"a: !!python/name:os.system\n"],
         "csv": [csv.encode(), b"\xef\xbb\xbf\"a\n"],
         "json": [json.dumps(task).encode(), b"[{}]", b"[1e999999999]"],
+        "yaml": [hand.encode(), b"- *a\n", b"a: !!python/name:os.system\n", b"[" * 300],
+        "markdown": [f"---\n{hand[2:].replace(chr(10) + '  ', chr(10))}---\n".encode(), b"---\nid: 1\n"],
         "open311": [json.dumps(asked).encode(), b"[{}]"],
         "key_file": [key.encode(), b"{}"],
     }  # fmt: skip

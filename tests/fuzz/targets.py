@@ -272,6 +272,16 @@ def read_json(data: bytes) -> None:
     _read_table(data, "table.json")
 
 
+def read_yaml(data: bytes) -> None:
+    """A table to import, as YAML."""
+    _read_table(data, "table.yml")
+
+
+def read_markdown(data: bytes) -> None:
+    """A row to import, as Markdown with front matter."""
+    _read_table(data, "table.md")
+
+
 def _read_table(data: bytes, name: str) -> None:
     for row in read_rows(_file(data, name), _task(), _task().columns):
         json.dumps(row.columns)
@@ -335,6 +345,8 @@ TARGETS: dict[str, Target] = {
     "register": _of_text(read_register_file),
     "csv": _refusing(read_csv),
     "json": _refusing(read_json),
+    "yaml": _refusing(read_yaml),
+    "markdown": _refusing(read_markdown),
     "open311": _refusing(read_open311),
     "key_file": _refusing(read_key_file),
 }

@@ -119,7 +119,7 @@ def test_bad_json_is_named(world: World, tmp_path: Path, text: str, what: str) -
 
 def test_other_files_and_tables_are_refused(world: World, tmp_path: Path) -> None:
     """A wrong ending, a register that is not there, a system register, a folder that is no centre."""
-    with pytest.raises(InputError, match=r"neither \.csv nor \.json"):
+    with pytest.raises(InputError, match=r"neither \.csv, \.json"):
         load(world.centre.path, "grid_unit", write(tmp_path, "a.xlsx", b"PK"))
     with pytest.raises(InputError, match="no register named nothing"):
         load(world.centre.path, "nothing", write(tmp_path, "a.csv", GOOD))

@@ -6,25 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests import hostile as hostile_texts
+
 AS_OF = "2026-11-21T18:30:00+08:00"
 EAST, WEST = "620502007001", "620502007002"
 MONTHS = [f"{2024 + at // 12}-{at % 12 + 1:02}" for at in range(8, 35)]  # 27, to 2026-11
 LAMPS = 130  # more than one list page holds
 
-HOSTILE = [
-    "<script>window.hacked=1</script>",
-    '"><img src=x onerror="window.hacked=1">',
-    "</title><script>window.hacked=1</script>",
-    "[点我](javascript:alert(1)) ![x](https://evil.example/x.png)",
-    "| a | b |\n|---|---|\n| **粗** | `code` |",
-    "{{ config }} {% raw %} {: .x onclick=alert(1) }",
-    "abc\u202edcba\u2066x\u2069 \u200b\ufeff\x07\x00",
-    "𠮷野家 𪚥 👨‍👩‍👧",
-    "1. 一\n# 二\n- 三\n\n    四",
-    "&lt;b&gt; &#60;i&#62; <!-- --> ]]> --- ===",
-    "长" * 10_000,
-    "https://evil.example/a_b_c?x=1&y=2 <https://evil.example/>",
-]
+HOSTILE = list(hostile_texts.TEXTS.values())
 
 _SCHEMA = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT);

@@ -1,6 +1,7 @@
 """What can be found, and the files of the index."""
 
 import json
+import shutil
 import sqlite3
 import tracemalloc
 from collections.abc import Iterator, Mapping
@@ -12,7 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from portal import build as building
 from portal import find, pages, spill
+from portal.errors import PortalError
 from portal.shards import CHUNK_IDS, INLINE_IDS, Shards, encode_ids, files_for, shard_of
 from portal.site import Site
 from portal.source import open_source
@@ -172,3 +175,45 @@ def test_the_column_list_decides_what_is_searched(tmp_path: Path) -> None:
         site = Site(source)
         texts = [part for each in find.documents(site, [], CONTENT) for part in each.parts]
     assert not [text for text in texts if "户口簿" in text]
+
+
+FRONT = {
+    "bad YAML": ("---\ntitle: a\nfind: [\n---\n# 甲\n", 3, "not valid YAML"),
+    "tab": ("---\ntitle: a\n\tfind: false\n---\n# 甲\n", 3, "not valid YAML"),
+    "no end": ("---\ntitle: a\n# 甲\n", 1, "add a line ---"),
+    "no mapping": ("---\ntitle\n---\n# 甲\n", 2, "`name: value`"),
+}
+
+
+@pytest.mark.parametrize("name", FRONT)
+def test_a_slip_at_the_start_of_a_written_page_is_named(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The build says file, line and remedy, and the site that stands stays as it is, with nothing beside it."""
+    source, line, said = FRONT[name]
+    shutil.copytree(building.HERE / "content", tmp_path / "here/content")
+    shutil.copytree(building.HERE / "static", tmp_path / "here/static")
+    shutil.copyfile(building._template(), tmp_path / "here/mkdocs.yml")
+    (tmp_path / "here/content/about.md").write_text(source, encoding="utf-8")
+    monkeypatch.setattr(building, "HERE", tmp_path / "here")
+    public_db = make_public_db(tmp_path / "public.db", hostile=[])
+    (tmp_path / "out/portal").mkdir(parents=True)
+    (tmp_path / "out/portal/index.html").write_text("stands")
+    assert building.main([str(public_db), str(tmp_path / "out/portal")]) == 65
+    told = capsys.readouterr().err
+    assert f"about.md:{line}: " in told
+    assert f"about.md 第 {line} 行" in told
+    assert said in told
+    assert [path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*")] == [
+        "portal", "portal/index.html",
+    ]  # fmt: skip
+
+
+def test_a_written_page_in_another_encoding_is_named(tmp_path: Path) -> None:
+    """A page saved by an old editor is not taken apart; a mark at its start and line ends of Windows do not matter."""
+    good = tmp_path / "a.md"
+    good.write_bytes(b"\xef\xbb\xbf" + "---\r\nfind: false\r\n---\r\n# 甲\r\n".encode())
+    assert find._front_matter(good) == ({"find": False}, "# 甲\n")
+    good.write_bytes("---\ntitle: 甲\n---\n".encode("gb18030"))
+    with pytest.raises(PortalError, match=r"a\.md:2: not UTF-8"):
+        find._front_matter(good)

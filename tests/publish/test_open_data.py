@@ -15,6 +15,7 @@ from syncgov.core.public_rows import Cell, make_table
 from syncgov.core.register import RegisterSet, parse_register
 from syncgov.publish.open_data import csv_bytes, json_bytes, write_open_data
 from tests.audit.street import write_pages
+from tests.hostile import FORMULAS, TEXTS
 from tests.publish.place import CREW, LAMP, ODD_KEY, Place
 from tests.publish.reading import cells
 
@@ -23,8 +24,8 @@ with warnings.catch_warnings():
     import frictionless
 
 HOSTILE = [
-    "=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", " =1", "\u3000=1", "\n=1", "＝1", "'=1", "''", "'", "plain", "a=1",
-    "<script>alert(1)</script>", "abc\u202edcba\u2066", "𠮷野家 👨‍👩‍👧", 'a"b,c;d\r\ne', "长" * 10_000, " ", "null",
+    *FORMULAS, "'=1", "''", "'", "plain", "a=1", *(text for text in TEXTS.values() if "\x00" not in text), " ", "null",
+    'a"b,c;d\r\ne',
 ]  # fmt: skip
 METADATA = {"title": "甲", "description": "乙", "license": "CC BY 4.0", "license_url": "https://example.invalid/by"}
 

@@ -8,12 +8,13 @@ from typing import Any
 import msgspec
 
 from syncgov.core import wire
-from syncgov.core.bundle import BUNDLE_TYPE, Header, Reply, Request, sign_recipient
+from syncgov.core.bundle import BUNDLE_TYPE, FilePart, FileResult, Header, Reply, Request, sign_recipient
 from syncgov.core.canonical import b64u, encode
 from syncgov.core.commitment import redact
 from syncgov.core.erasure import erasure_key
 from syncgov.core.keys import SigningKey
 from syncgov.core.statement import format_envelope, format_statement
+from syncgov.core.wire_files import PutResult
 from tests.vectors.base import DEVICE, KEY, LOG, ORIGIN, OTHER, Json, vector
 from tests.vectors.changesets import BODY, FAR, RAW_BODY, STATEMENT
 from tests.vectors.logs import SIGNED
@@ -39,8 +40,11 @@ def bundle_header() -> list[Json]:
     """Section 14: label, envelope, header, packed message, as they are when the seal is open."""
     ask = wire.Pull(0, 500, 1, 0)
     note = sign_recipient(ORIGIN, RECIPIENT, LOG)
-    asked = packed(wire.format_message(Request(None, None, ask, wire.Push([]), RECIPIENT)))
-    told = packed(wire.format_message(Reply(None, None, [], ask, wire.PushAnswer(SIGNED, []), note)))
+    photo = b"\xff\xd8\xff\xd9"
+    piece = FilePart(hashlib.sha256(photo).hexdigest(), len(photo), 0, photo)
+    taken = FileResult(piece.sha256, PutResult(state="stored", offset=len(photo)))
+    asked = packed(wire.format_message(Request(None, None, ask, wire.Push([]), RECIPIENT, [], [piece])))
+    told = packed(wire.format_message(Reply(None, None, [], ask, wire.PushAnswer(SIGNED, []), note, [], [taken])))
     digests = {content: b64u(hashlib.sha256(content).digest()) for content in (asked, told)}
     sent = Header(DEVICE.id, 0, "request", 0, ORIGIN, b64u(DEVICE.public), digests[asked], 1, 1)
     back = Header(DEVICE.id, 0, "reply", 0, ORIGIN, b64u(LOG.public), digests[told], 3, 1)

@@ -23,6 +23,8 @@ BEIJING = timezone(timedelta(hours=8))
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+08:00")
 _EVIDENCE = re.compile(r"log/proofs/[a-z][a-z0-9_]*/[A-Za-z0-9_.~-]+\.json")
+# signs that turn the direction of what follows: a cell of a row would turn the cells beside it
+_TURNS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _CHINESE = "\u3005\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
 _RUNS = re.compile(f"[{_CHINESE}]+|[^\\W{_CHINESE}]+")
 
@@ -91,8 +93,10 @@ def render_cell(
     if _TIME.fullmatch(value):
         return value[:16].replace("T", " ")
     if value.startswith("["):
-        return _list(value, settings.get("members", {}).get(column, {}))
-    return None
+        found = _list(value, settings.get("members", {}).get(column, {}))
+        if found is not None:
+            return found
+    return _TURNS.sub("", value) if _TURNS.search(value) else None
 
 
 def _number(value: int, column: str, settings: Mapping[str, Any]) -> str | None:
@@ -129,7 +133,9 @@ def _list(text: str, members: Mapping[str, str]) -> str | None:
         return None
     if not isinstance(items, list) or not items:
         return None
-    return Safe("<ol>" + "".join(f"<li>{html.escape(_plain(item, members))}</li>" for item in items) + "</ol>")
+    return Safe(
+        "<ol>" + "".join(f"<li>{html.escape(_TURNS.sub('', _plain(item, members)))}</li>" for item in items) + "</ol>"
+    )
 
 
 def _plain(item: Any, members: Mapping[str, str]) -> str:

@@ -18,6 +18,7 @@ NEWEST = 200  # log entries of one row's history that its page shows
 ALIVE = "_alive"
 
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # as the portal names its pages
+_TURNS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")  # signs that turn the reading direction
 _QUOTED = '"'
 _HISTORY = """
     SELECT idx, received, device, field, value, withheld, erased, shown, disputed FROM history
@@ -73,7 +74,8 @@ class _Teller:
     def _title(self, keys: Sequence[str], values: Mapping[str, Any]) -> str:
         said = [str(values[name]) for name in self._settings.get("title", ()) if values.get(name)]
         number = str(values.get("_no") or ", ".join(keys))
-        return f"{self._pages.table_label(self._name, self._table)}：{' '.join(said) or number}"
+        told = _TURNS.sub("", " ".join(said) or number)
+        return f"{self._pages.table_label(self._name, self._table)}：{told}"
 
     def _cells(self, values: Mapping[str, Any], refs: Mapping[str, str], names: Any) -> Iterator[dict[str, Any]]:
         described = dict(self._pages.columns(self._name, self._table))
@@ -91,7 +93,7 @@ class _Teller:
         if name is None:
             return self._pages.cell(self._name, self._table, row, column, value)
         address = self._urls.row(self._name, refs[column], tilde_encode(value))
-        return Markup('<a href="{}">{}</a>').format(address, name)
+        return Markup('<a href="{}">{}</a>').format(address, _TURNS.sub("", name))
 
     async def _names(
         self, refs: Mapping[str, str], wanted: Iterable[tuple[str, Any]]
