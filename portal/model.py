@@ -126,6 +126,7 @@ class Layout:
         review: date column after which a row's content is no longer vouched for; "": none.
         map: what the map shows of it: `outline`, `filter` or `area` with their columns; none: nothing.
         working: the rows are the years of the working calendar.
+        headlines: ids of its figures on the first page.
     """
 
     nav: str
@@ -146,6 +147,7 @@ class Layout:
     review: str = ""
     map: Mapping[str, Any] = field(default_factory=dict)
     working: bool = False
+    headlines: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,6 +349,7 @@ def parse_layout(name: str, label: str, block: Mapping[str, Any]) -> Layout:
         review=str(block.get("review") or ""),
         map=block.get("map") or {},
         working=bool(block.get("working")),
+        headlines=tuple(block.get("headlines") or ()),
     )
 
 

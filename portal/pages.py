@@ -6,7 +6,6 @@ from portal import calendars, communities, figures, flows, ledger, lists, maps, 
 from portal.markup import Page
 from portal.site import Site
 
-HEADLINES = 8  # figures on the first page, which must stay short on a phone
 SIMULATED = "演示数据：本站的记录由程序模拟生成，不是真实的政务信息，电话不能拨打。"
 
 SIMULATED_EN = "Demonstration data: a program made all records of this site; they are no real government information."
@@ -78,7 +77,7 @@ def _figures(site: Site) -> str:
         f'<li><span class="sg-label">{text.esc(item.label)}</span> <strong>{markup.figure(item)}</strong>'
         + (f' <span class="sg-unit">{text.esc(item.unit)}</span>' if _needs_unit(item.text, item.unit) else "")
         + "</li>"
-        for item in found[:HEADLINES]
+        for item in site.headlines
     ]
     if not items:
         return ""

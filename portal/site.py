@@ -14,6 +14,7 @@ from portal.errors import PortalError
 from portal.model import COMMUNITY, Column, Figure, Register, Row
 from portal.source import Source
 
+HEADLINES = 8  # figures on the first page where none are declared: it must stay short on a phone
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # file names that every system and web server takes
 _OWN_COLUMNS = {
     "_no": "编号",
@@ -68,6 +69,12 @@ class Site:
         """The figures in the order of the menus; those of registers without pages come last."""
         order = {item.name: number for number, item in enumerate(self.listed)}
         return sorted(self.source.figures(), key=lambda item: order.get(item.register, len(order)))
+
+    @property
+    def headlines(self) -> list[Figure]:
+        """The figures of the first page: those that the registers declare so; none declared: the first few of all."""
+        chosen = {name for item in self.listed for name in item.layout.headlines}
+        return [each for each in self.figures if each.id in chosen] or self.figures[:HEADLINES]
 
     @property
     def as_of(self) -> str:

@@ -122,6 +122,8 @@ def _with_references(found: list[tuple[Path, Register]]) -> list[Register]:
 def _references(register: Register) -> Iterator[str]:
     """Yield the registers that columns and workflow refer to, and every word of the figures' SQL: some are tables."""
     yield from (column.ref for column in register.columns if column.ref is not None)
+    if "sensitive" in register.portal:
+        yield register.portal["sensitive"]["listed"]
     if register.workflow is not None and register.workflow.photos is not None:
         yield register.workflow.photos.register
     for figure in register.figures:

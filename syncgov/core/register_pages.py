@@ -19,7 +19,7 @@ PUBLISHED_COLUMNS = ("key", "_no", "_community", "_month", "_created", "_updated
 _FIGURE_KEYS = "id label unit kind n d decimals note by of".split()
 _PORTAL_KEYS = (
     "nav page order intro title group_by summary sections badges where limit place community sheet review "
-    "calendar open311 timeline map working schedule counts sensitive"
+    "calendar open311 timeline map working schedule counts sensitive headlines"
 ).split()
 _PERIODS = ("month", "quarter")  # what comes again; beside `once`, and `case`: each time something was formed
 _MAX_WITHIN = 250  # working days: about a year
@@ -119,7 +119,7 @@ def _sql(item: Item) -> str:
     return sql
 
 
-def parse_portal(item: Item, fields: Collection[Field]) -> dict[str, Any]:
+def parse_portal(item: Item, fields: Collection[Field], figures: Collection[Figure] = ()) -> dict[str, Any]:
     """Return the portal block as plain JSON values; all columns that it names are published.
 
     `nav`: name in the menu, `order`: place there; `page`: row, list or none; `intro`: text above the list; `title`,
@@ -133,7 +133,8 @@ def parse_portal(item: Item, fields: Collection[Field]) -> dict[str, Any]:
     content any more; `calendar`: `{due, done, formed, item, period}`, see `_calendar`; `schedule`: of a catalogue, see
     `_schedule`; `working`: `{worked, free, hours}`, the lists of a working calendar whose keys are years; `counts`:
     of a register that is not published, see `_counts`; `sensitive`: see `_sensitive`; `open311`:
-    `{service, closed: {column: codes}, …}`, the columns from which GeoReport requests are made; `map`: see `_map`.
+    `{service, closed: {column: codes}, …}`, the columns from which GeoReport requests are made; `map`: see `_map`;
+    `headlines`: ids of *figures* that the first page shows.
     """
     table = item.table(_PORTAL_KEYS, ["nav", "page"])
     columns = {c.name: c for field in fields if field.klass == "public" for c in field.columns}
@@ -178,6 +179,9 @@ def parse_portal(item: Item, fields: Collection[Field]) -> dict[str, Any]:
         portal["community"] = _community(table["community"], columns, known)
     if "sheet" in table:
         portal["sheet"] = _sheet(table["sheet"], columns, known)
+    if "headlines" in table:
+        ids = [figure.id for figure in figures]
+        portal["headlines"] = [each.one_of(ids, ("指标", "figure")) for each in table.items("headlines")]
     if "review" in table:
         portal["review"] = _typed(table["review"], columns, "date")
     if "map" in table:

@@ -56,6 +56,7 @@ def parse_register(text: str, filename: str) -> Register:
     fields = parse_fields(top["fields"], context)
     columns = {column.name: column for field in fields for column in field.columns}
     skeleton = _skeleton(top["skeleton"], columns)
+    figures = parse_figures(top.items("figures"), fields, skeleton)
     register = Register(
         name=name,
         version=top["version"].integer(1, 10**6),
@@ -73,8 +74,8 @@ def parse_register(text: str, filename: str) -> Register:
         read=read,
         fields=fields,
         workflow=_workflow(workflow, fields, top),
-        figures=parse_figures(top.items("figures"), fields, skeleton),
-        portal=MappingProxyType(parse_portal(top["portal"], fields) if "portal" in top else {}),
+        figures=figures,
+        portal=MappingProxyType(parse_portal(top["portal"], fields, figures) if "portal" in top else {}),
         text=text,
         number=top.boolean("number"),
         owner=_column(top, "owner", columns) if "owner" in top else None,

@@ -308,6 +308,12 @@ BAD = [
     ("- id: done_rate", "- id: benches", "- id: benches\n", "malformed or repeated"),
     ("- id: done_rate", "- id: Done", "- id: Done", "malformed or repeated"),
     ("  page: row", "  page: grid", "page: grid", "unknown kind of page"),
+    (
+        "  page: row",
+        "  page: row\n  headlines: [done_rat]",
+        "headlines:",
+        "unknown figure 'done_rat'. Did you mean 'done_rate'",
+    ),
     ("  title: place\n", "", "nav: Benches", "needs `title`"),
     ("title: place", "title: notes", "title: notes", "unknown public column 'notes'"),
     ("  limit: 9", "  limit: 9\n  map: {}", "map: {}", "`map` has one of outline"),

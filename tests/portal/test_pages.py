@@ -1,7 +1,9 @@
 """Each kind of page, as generated Markdown, from a public.db with made-up registers."""
 
+import re
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,15 @@ def test_home_has_figures_registers_and_communities(site: Site) -> None:
     assert "截至2026年11月21日 18:30" in body
     assert body.index("办事指南") < body.index("路灯维修") < body.index(">片区<")
     assert f'<a href="community/{EAST}.html">东坡社区</a>' in body
+
+
+def test_the_first_page_shows_the_figures_that_registers_put_there(site: Site) -> None:
+    """Declared ones alone, in the order of the menus; all others stay one click away."""
+    lamp = site.registers["lamp"]
+    site.registers["lamp"] = replace(lamp, layout=replace(lamp.layout, headlines=("lamp_rate",)))
+    body = pages.home_page(site).body
+    assert re.findall(r'data-figure="(\w+)"', body) == ["lamp_rate"]
+    assert "全部 3 个数字和算法" in body
 
 
 def test_row_page_shows_steps_materials_phone_and_evidence(site: Site) -> None:
