@@ -17,7 +17,7 @@ from syncgov.errors import FormatError
 PORTAL = "portal"
 HOME = f"{PORTAL}/index.html"
 FIGURE_PAGE = f"{PORTAL}/figures.html"
-HEADLINES = 8  # figures that the first page shows
+HEADLINES = 8  # figures that the first page shows where no register names any
 FIXED_PAGES = (
     "index.html",
     HOME,
@@ -92,12 +92,17 @@ def marked_figures(html: str) -> list[tuple[str, str]]:
 
 
 def headlines(figures: Table, registers: RegisterSet) -> list[str]:
-    """Return the ids of the first page's figures: in the order of the menus, those of registers without pages last."""
+    """Return the ids of the first page's figures, in the order of the menus, those of registers without pages last.
+
+    They are those that registers with pages name; if none does, the first few. Source: protocol page, section 9.
+    """
+    paged = [each for each in published_registers(registers) if each.portal.get("page", "none") != "none"]
+    chosen = {name for each in paged for name in each.portal.get("headlines", ())}
     order = {each.name: _place(each) for each in published_registers(registers) if each.portal}
     names = [name for name, _kind in figures.columns]
     rows = [dict(zip(names, row, strict=True)) for row in figures.rows]
     rows.sort(key=lambda row: (row["register"] not in order, order.get(str(row["register"]), (0, ""))))
-    return [str(row["id"]) for row in rows[:HEADLINES]]
+    return [str(row["id"]) for row in rows if row["id"] in chosen] or [str(row["id"]) for row in rows[:HEADLINES]]
 
 
 def _place(register: Register) -> tuple[int, str]:

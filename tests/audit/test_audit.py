@@ -633,7 +633,7 @@ def test_a_deleted_page_is_found(street: Path) -> None:
 
 
 def test_the_first_page_shows_the_first_figures_of_the_menus() -> None:
-    """Eight, as the portal orders them: by the registers' places, those of registers without pages last."""
+    """Eight, as the portal orders them: by the registers' places, those without pages last; or those that are named."""
     parts = (("aa", None), ("bb", 20), ("cc", 10))
     texts = [
         TEXTS["notice"].replace("notice", n) + (f"portal: {{nav: {n}, page: list, order: {o}}}\n" if o else "")
@@ -643,6 +643,11 @@ def test_the_first_page_shows_the_first_figures_of_the_menus() -> None:
     rows = [(f"{name}{i}", name) for name, _order in parts for i in range(4)]
     found = headlines(make_table("id register", "id", rows), registers)
     assert found == [f"{name}{i}" for name in ("cc", "bb") for i in range(4)]
+    named = texts[1].replace(
+        "portal: {", "figures:\n  - {id: bb2, label: B, kind: count, n: SELECT 1}\nportal: {headlines: [bb2], "
+    )
+    registers = RegisterSet([parse_register(text, f"{i}.yml") for i, text in enumerate((texts[0], named, texts[2]))])
+    assert headlines(make_table("id register", "id", rows), registers) == ["bb2"]
 
 
 def test_a_missing_portal_is_found(street: Path) -> None:
