@@ -289,3 +289,17 @@ def test_what_fails_is_noted_and_not_shown(
     assert found.h1.text == "出错了"
     assert "division" not in found.text
     assert "ZeroDivisionError" in caplog.text
+
+
+@pytest.mark.parametrize("query", ["", "?_sort=state", "?_sort_desc=_month", "?_sort_desc=_created", "?_sort=key"])
+def test_no_row_is_lost_between_pages(served: Any, place: Place, query: str) -> None:
+    """Also where many rows have one value, and their keys do not follow the order in which they were written."""
+    path, found = f"/public/lamp.json{query or '?'}&_size=1&_shape=objects", list[str]()
+    while path:
+        answer = asyncio.run(served.client.get(path)).json()
+        found += [row["key"] for row in answer["rows"]]
+        path = (answer["next_url"] or "").removeprefix("http://localhost")
+    with closing(sqlite3.connect(place.out / "public.db")) as conn:
+        keys = {key for (key,) in conn.execute("SELECT key FROM lamp")}
+    assert sorted(found) == sorted(keys)
+    assert len(keys) > 2
