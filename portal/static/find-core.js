@@ -253,7 +253,22 @@
     return member(await part("m/" + shardOf(address, start.records)), address);
   }
 
+  // for the pages: what they are made of
+  function element(name, text, className) {
+    var made = document.createElement(name);
+    if (text) made.textContent = text;
+    if (className) made.className = className;
+    return made;
+  }
+
+  function link(text, address) {
+    var made = element("a", text);
+    made.href = root + address;
+    return made;
+  }
+
   window.syncgovFind = {
+    element: element, link: link,
     begin: begin, root: root, part: part, fold: fold, spread: spread, parse: parse, matches: matches, record: record,
     shardOf: shardOf,
     search: function (query) { return new Search(query); }

@@ -21,18 +21,8 @@
   var search = null;
   var shown = "";
 
-  function element(name, text, className) {
-    var made = document.createElement(name);
-    if (text) made.textContent = text;
-    if (className) made.className = className;
-    return made;
-  }
-
-  function link(text, address) {
-    var made = element("a", text);
-    made.href = find.root + address;
-    return made;
-  }
+  var element = find.element;
+  var link = find.link;
 
   // The piece of a text around the first word, with the words marked as far as they stand there as typed.
   function snippet(parts, query) {

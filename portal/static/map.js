@@ -6,6 +6,7 @@
   var STEP = 20; // matters shown at a time
   var SHADES = [0.06, 0.28, 0.46, 0.64]; // none, and thirds of the largest number
   var find = window.syncgovFind;
+  if (!find) return; // the page says so
   var app = document.getElementById("sg-map-app");
   var drawing = document.getElementById("sg-map-drawing");
   var legend = document.getElementById("sg-map-legend");
@@ -23,18 +24,8 @@
   var units = [];
   var current = 0;
 
-  function element(name, text, className) {
-    var made = document.createElement(name);
-    if (text) made.textContent = text;
-    if (className) made.className = className;
-    return made;
-  }
-
-  function link(text, address) {
-    var made = element("a", text);
-    made.href = find.root + address;
-    return made;
-  }
+  var element = find.element;
+  var link = find.link;
 
   function button(text, act, className) {
     var made = element("button", text, "sg-map-pick" + (className ? " " + className : ""));

@@ -11,12 +11,7 @@
   var site = document.title.split(" - ").pop();
   var current = 0;
 
-  function element(name, text, className) {
-    var made = document.createElement(name);
-    if (text) made.textContent = text;
-    if (className) made.className = className;
-    return made;
-  }
+  var element = find.element;
 
   function link(text, address, className) {
     var made = element("a", text, className);

@@ -46,3 +46,16 @@ def street(ran: Ran) -> Iterator[Street]:
     """A street's year, published; nobody changes it."""
     with serving(ran.public.parent) as base:
         yield Street(ran.public, ran.centre / "charter.json", base)
+
+
+@pytest.fixture(scope="module")
+def files(published: Path) -> str:
+    """The portal of the file's own `published` folder, as files."""
+    return (published / "portal").as_uri() + "/"
+
+
+@pytest.fixture(scope="module")
+def address(published: Path) -> Iterator[str]:
+    """The same portal on a web server."""
+    with serving(published) as base:
+        yield f"{base}portal/"

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from syncgov.audit.prove import require_version
 from syncgov.core.charter import open_charter
 from syncgov.core.record_proof import verify_record_proof
 from syncgov.errors import SyncgovError, VersionError
-from tests.browser.browsing import opened, serving
+from tests.browser.browsing import opened
 from tests.portal.public_db import make_public_db
 
 pytestmark = pytest.mark.browser
@@ -51,13 +50,6 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "charter.json").write_text(VALID["charter"], encoding="utf-8")
     (folder / "changed.json").write_text(valid().replace("路灯不亮", "路灯已修"), encoding="utf-8")
     return folder
-
-
-@pytest.fixture(scope="module")
-def address(published: Path) -> Iterator[str]:
-    """The portal on a local web server."""
-    with serving(published) as base:
-        yield f"{base}portal/"
 
 
 def verdict(page: Page) -> str:

@@ -2,7 +2,6 @@
 
 import re
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from portal.build import build
 from portal.shards import shard_of
 from portal.wording import fold
 from syncgov.publish.bigrams import index_text
-from tests.browser.browsing import opened, serving
+from tests.browser.browsing import opened
 from tests.portal.public_db import EAST, HOSTILE, insert, make_public_db
 from tests.publish.test_search import PLUGIN, TEXTS
 
@@ -33,19 +32,6 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     conn.close()
     build(path, folder / "portal")
     return folder
-
-
-@pytest.fixture(scope="module")
-def files(published: Path) -> str:
-    """The portal as files."""
-    return (published / "portal").as_uri() + "/"
-
-
-@pytest.fixture(scope="module")
-def address(published: Path) -> Iterator[str]:
-    """The portal on a web server."""
-    with serving(published) as base:
-        yield f"{base}portal/"
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,15 @@
 """The map as people use it: phone and desk, server and files, filters, keyboard, no drawing; and English pages."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
 
 from portal.build import build
-from tests.browser.browsing import Opened, opened, serving
+from tests.browser.browsing import Opened, opened
 from tests.portal.mapped_db import PHONE, WEST_LAMPS, make_mapped_db
-from tests.portal.public_db import EAST, HOSTILE, WEST
+from tests.portal.public_db import EAST, HOSTILE, LAMPS, WEST
 
 pytestmark = pytest.mark.browser
 
@@ -24,19 +23,6 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("published")
     build(make_mapped_db(folder / "public.db"), folder / "portal")
     return folder
-
-
-@pytest.fixture(scope="module")
-def files(published: Path) -> str:
-    """The portal as files."""
-    return (published / "portal").as_uri() + "/"
-
-
-@pytest.fixture(scope="module")
-def address(published: Path) -> Iterator[str]:
-    """The portal on a web server."""
-    with serving(published) as base:
-        yield f"{base}portal/"
 
 
 def shown(browser: Browser, base: str, width: int, page: str = "map.html") -> Opened:
@@ -65,7 +51,9 @@ def test_a_click_on_an_area_lists_its_matters(
     seen = shown(browser, request.getfixturevalue(how), width)
     page = seen.page
     assert page.locator("path.sg-area").count() == 2
-    expect(page.locator(".sg-area-label")).to_have_text(["东坡77", f"西苑{WEST_LAMPS}"])
+    expect(page.locator(".sg-area-label")).to_have_text(
+        [f"东坡{LAMPS + len(HOSTILE) - WEST_LAMPS}", f"西苑{WEST_LAMPS}"]
+    )
     page.locator("path.sg-area").first.click()
     expect(page.locator("#sg-map-list h2")).to_have_text("东坡社区")
     expect(page.locator("#sg-map-list h2")).to_be_focused()

@@ -2,14 +2,13 @@
 
 import gzip
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
 
 from portal.build import build
-from tests.browser.browsing import opened, serving
+from tests.browser.browsing import opened
 from tests.portal.public_db import make_public_db
 
 pytestmark = pytest.mark.browser
@@ -25,13 +24,6 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("published")
     build(make_public_db(folder / "public.db"), folder / "portal")
     return folder
-
-
-@pytest.fixture(scope="module")
-def address(published: Path) -> Iterator[str]:
-    """The folder on a local web server, at a prefix as on a shared host."""
-    with serving(published) as base:
-        yield f"{base}portal/"
 
 
 def names(published: Path) -> list[str]:
