@@ -257,12 +257,14 @@ def test_structs_are_as_strict() -> None:
 def test_structs_declare_their_members_in_canonical_order() -> None:
     """msgspec writes members as declared, so another order would make `decode_as` take what is not canonical.
 
-    The messages of `wire` are plain JSON: nothing in them is signed or hashed as a whole.
+    The messages of `wire` are plain JSON: nothing in them is signed or hashed as a whole. Lists have no names.
     """
     done = 0
     for module in pkgutil.iter_modules(syncgov.core.__path__, "syncgov.core."):
         for item in vars(importlib.import_module(module.name)).values():
             if isinstance(item, type) and issubclass(item, msgspec.Struct) and item.__module__ != "syncgov.core.wire":
+                if item.__struct_config__.array_like:
+                    continue
                 members = [*item.__struct_encode_fields__]
                 assert members == sorted(members), item
                 done += bool(members)

@@ -92,7 +92,7 @@ _SEEN = "seen"
 def pages(place: HostilePlace) -> Found:
     """Yield about the pages of the site, sheets included."""
     own = scripts_of((place.out / "portal/about.html").read_text(encoding="utf-8"))
-    for name in ("check", "find", "record"):
+    for name in ("check", "find", "record", "404"):
         own |= scripts_of((place.out / f"portal/{name}.html").read_text(encoding="utf-8"))
     for path in (place.out / "portal/en").rglob("*.html"):  # fixed texts; the theme speaks English there
         own |= scripts_of(path.read_text(encoding="utf-8"))
