@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import syncgov.core
 from syncgov.core import canonical
+from syncgov.core.bundle import Reply, Request
 from syncgov.core.canonical import MAX_DEPTH, MAX_INT
 from syncgov.errors import FormatError, LimitError
 
@@ -257,13 +258,14 @@ def test_structs_are_as_strict() -> None:
 def test_structs_declare_their_members_in_canonical_order() -> None:
     """msgspec writes members as declared, so another order would make `decode_as` take what is not canonical.
 
-    The messages of `wire` are plain JSON: nothing in them is signed or hashed as a whole. Lists have no names.
+    The messages of `wire` are plain JSON, and so are those in bundles, which are made of them: nothing reads them as
+    canonical. Lists have no names.
     """
     done = 0
     for module in pkgutil.iter_modules(syncgov.core.__path__, "syncgov.core."):
         for item in vars(importlib.import_module(module.name)).values():
             if isinstance(item, type) and issubclass(item, msgspec.Struct) and item.__module__ != "syncgov.core.wire":
-                if item.__struct_config__.array_like:
+                if item.__struct_config__.array_like or item in (Reply, Request):
                     continue
                 members = [*item.__struct_encode_fields__]
                 assert members == sorted(members), item
