@@ -68,6 +68,9 @@ def test_a_link_on_a_record_checks_it(browser: Browser, address: str) -> None:
     for words in ("路灯不亮", "不能证明内容属实", "没有另外提供章程", "根密钥编号"):
         assert words in said
     assert seen.page.evaluate("document.documentElement.scrollWidth") <= 390
+    caption = seen.page.locator("caption").bounding_box()
+    assert caption is not None
+    assert caption["width"] > 200  # of a table that is cards on a phone; else it has a letter a line
     assert seen.elsewhere() == []
     assert seen.errors == []
     seen.page.close()
